@@ -1,0 +1,109 @@
+"""File formats: one package each with `sniff` and `read`, found here by suffix or content.
+
+A reader gets a `Source` and `Options` and returns a `Graph`; it executes nothing, opens no other file (sibling modules
+of a Chainer definition excepted) and raises only ModelError, with file and line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
+
+from ..errors import ModelError
+from ..graph import Graph
+
+
+class Source(NamedTuple):
+    """A definition as it lies on disk or came from a caller: ``name`` for people, ``path`` None if in memory."""
+
+    name: str
+    path: Path | None
+    data: Any  # bytes, or a read-only memory map of the file
+
+    def text(self) -> str:
+        """The source as text; raises ModelError where it is not UTF-8."""
+        try:
+            return bytes(self.data).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelError(
+                f"byte {error.start} is not UTF-8 text",
+                "E202",
+                location=self.name,
+                hint="check that this is a text definition",
+            ) from None
+
+
+class Options(NamedTuple):
+    """What a caller can say about how to read: Caffe phase and stages, a Chainer class and its arguments."""
+
+    phase: str = "TEST"
+    stages: tuple[str, ...] = ()
+    class_name: str | None = None
+    arguments: Mapping[str, Any] = {}
+
+
+class Reader(Protocol):
+    """What each format package offers."""
+
+    def sniff(self, head: bytes) -> bool:
+        """Whether the first kilobytes look like this format."""
+
+    def read(self, source: Source, options: Options) -> Graph:
+        """The graph; raises ModelError."""
+
+
+class Format(NamedTuple):
+    """A row of the table below."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    package: str
+
+    def reader(self) -> Reader:
+        """The format's package, imported now."""
+        return cast(Reader, importlib.import_module(self.package))
+
+
+FORMATS = {
+    row.name: row
+    for row in (
+        Format("caffe", (".prototxt", ".pt", ".pbtxt", ".prototext"), "shapecalc.formats.caffe"),
+        Format("chainer", (".py",), "shapecalc.formats.chainer"),
+        Format("onnx", (".onnx", ".pb", ".ort"), "shapecalc.formats.onnx"),
+    )
+}
+
+#: Enough of a file to tell its format.
+HEAD = 65536
+
+
+def format_of(source: Source, name: str | None) -> Format:
+    """The format of a source: the one named, that of its suffix, or the one whose reader recognises the content."""
+    if name is not None:
+        if name not in FORMATS:
+            raise ModelError(f"no format {name!r}", "E202", hint=f"one of {', '.join(FORMATS)}")
+        return FORMATS[name]
+    suffix = source.path.suffix.lower() if source.path is not None else ""
+    for row in FORMATS.values():
+        if suffix in row.suffixes:
+            return row
+    head = bytes(source.data[:HEAD])
+    for row in FORMATS.values():
+        if row.reader().sniff(head):
+            return row
+    raise ModelError(
+        "this is none of the formats shapecalc reads",
+        "E202",
+        location=source.name,
+        hint=f"give one of {', '.join(FORMATS)}, or a file ending in "
+        + ", ".join(suffix for row in FORMATS.values() for suffix in row.suffixes[:1]),
+    )
+
+
+def read(source: Source, options: Options = Options(), format: str | None = None) -> Graph:  # noqa: A002, B008
+    """The graph of a source; raises ModelError with file and line for anything that cannot be read."""
+    if len(source.data) == 0:
+        raise ModelError("the file is empty", "E202", location=source.name)
+    return format_of(source, format).reader().read(source, options)

@@ -1,0 +1,232 @@
+"""The graph: nodes that name the values they read and write, parameters, inputs. Small and immutable.
+
+An edited graph shares every untouched node with the original, so "what changed" is a comparison of identities.
+Operators are ONNX's by name and meaning; what ONNX cannot say is an extra attribute:
+
+=================== ================ ===================================================================================
+attribute           on               meaning
+=================== ================ ===================================================================================
+``ceil_mode`` None  pooling          the definition does not say; the dialect decides
+``axis``            Gemm             the input is flattened from this axis first (Caffe InnerProduct, Chainer Linear)
+``channels``        Conv, Gemm, …    number of outputs, for weights that are not sized yet
+``phase``           Dropout, …       "TRAIN" or "TEST"
+=================== ================ ===================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from .dims import Dim, Shape, Unknown
+from .source import Origin
+
+
+class Location(NamedTuple):
+    """Where a parameter's bytes lie: a file, the first byte, how many."""
+
+    path: str
+    offset: int
+    length: int
+
+
+class Tensor:
+    """What is known of a value before anything runs: shape, element type and, for small integer tensors, contents.
+
+    ``shape`` is a tuple of dimensions, or Unknown where not even the rank is known. ``contents`` is flat, row-major.
+    """
+
+    __slots__ = ("contents", "dtype", "shape")
+
+    def __init__(
+        self, shape: Shape | Unknown, dtype: str | None = None, contents: tuple[Dim, ...] | None = None
+    ) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.contents = contents
+
+    def __repr__(self) -> str:
+        extra = f", contents={self.contents}" if self.contents is not None else ""
+        return f"Tensor({self.shape}, {self.dtype}{extra})"
+
+
+class Param:
+    """A trained tensor: its shape, and where its numbers are. The numbers themselves stay there.
+
+    ``shape`` None: sized by the first input it meets (a definition without weights). ``trained`` tells weights that are
+    learned from constants of the graph (a Reshape's target).
+
+    A parameter with ``recipe`` is computed from others (``sources``) when a file is written; the name is one of
+    `shapecalc.formats.onnx.recipes`.
+    """
+
+    __slots__ = ("contents", "dtype", "name", "origin", "recipe", "shape", "sources", "trained", "where")
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...] | None = None,
+        dtype: str = "float32",
+        *,
+        contents: tuple[Any, ...] | None = None,
+        where: Location | None = None,
+        trained: bool = True,
+        recipe: str | None = None,
+        sources: tuple[str, ...] = (),
+        origin: Origin | None = None,
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+        self.contents = contents
+        self.where = where
+        self.trained = trained
+        self.recipe = recipe
+        self.sources = sources
+        self.origin = origin
+
+    def __repr__(self) -> str:
+        return f"Param({self.name!r}, {self.shape}, {self.dtype})"
+
+
+class Input:
+    """A value fed from outside: its declared shape (None where the rank is open, symbols where a dimension is free).
+
+    ``native`` is the shape the net was made for, where the definition tells it apart from the declared one.
+    ``role`` is "image", "label" or "other"; a shape without a name is for the first input that is not a label.
+    """
+
+    __slots__ = ("declared", "dtype", "layout", "name", "native", "origin", "role")
+
+    def __init__(
+        self,
+        name: str,
+        declared: Shape | None = None,
+        *,
+        native: Shape | None = None,
+        dtype: str = "float32",
+        layout: str = "NCHW",
+        role: str = "image",
+        origin: Origin | None = None,
+    ) -> None:
+        self.name = name
+        self.declared = declared
+        self.native = native if native is not None else declared
+        self.dtype = dtype
+        self.layout = layout
+        self.role = role
+        self.origin = origin
+
+    def __repr__(self) -> str:
+        return f"Input({self.name!r}, {self.declared})"
+
+
+class Node:
+    """One operator: reads ``inputs``, writes ``outputs`` (names of values; "" for one left out).
+
+    ``name`` is the layer's name in its own file. Parameters are inputs too, as in ONNX.
+    """
+
+    __slots__ = ("attrs", "domain", "inputs", "name", "op", "origin", "outputs")
+
+    def __init__(
+        self,
+        name: str,
+        op: str,
+        inputs: Iterable[str],
+        outputs: Iterable[str],
+        attrs: Mapping[str, Any] | None = None,
+        *,
+        origin: Origin | None = None,
+        domain: str = "",
+    ) -> None:
+        self.name = name
+        self.op = op
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.attrs = dict(attrs or {})
+        self.origin = origin if origin is not None else Origin(op=op)
+        self.domain = domain
+
+    def replace(self, **changes: Any) -> Node:
+        """A copy with some fields changed; the origin stays, so a patch finds the source."""
+        fields = {key: getattr(self, key) for key in ("name", "op", "inputs", "outputs", "attrs", "origin", "domain")}
+        fields.update(changes)
+        return Node(**fields)
+
+    def __repr__(self) -> str:
+        return f"Node({self.name!r}, {self.op}, {self.inputs} -> {self.outputs})"
+
+
+class Graph:
+    """Nodes in an order in which every value is written before it is read, with inputs, outputs and parameters.
+
+    ``format`` is the file's ("caffe", "chainer", "onnx", …), ``dialect`` the framework whose rules hold by default,
+    ``meta`` what a format needs to write the file back (opset versions, the source text).
+    """
+
+    __slots__ = ("dialect", "format", "inputs", "meta", "name", "nodes", "opset", "outputs", "params", "warnings")
+
+    def __init__(
+        self,
+        name: str,
+        inputs: Iterable[Input],
+        nodes: Iterable[Node],
+        outputs: Iterable[str],
+        params: Mapping[str, Param] | Iterable[Param] = (),
+        *,
+        dialect: str = "onnx",
+        format: str = "onnx",  # noqa: A002  the file's format is called format everywhere
+        opset: int = 22,
+        meta: Mapping[str, Any] | None = None,
+        warnings: Iterable[str] = (),
+    ) -> None:
+        self.name = name
+        self.inputs = tuple(inputs)
+        self.nodes = tuple(nodes)
+        self.outputs = tuple(outputs)
+        self.params = dict(params) if isinstance(params, Mapping) else {param.name: param for param in params}
+        self.dialect = dialect
+        self.format = format
+        self.opset = opset
+        self.meta = dict(meta or {})
+        self.warnings = tuple(warnings)
+
+    def replace(self, **changes: Any) -> Graph:
+        """A copy with some fields changed; everything else is shared."""
+        fields = {key: getattr(self, key) for key in Graph.__slots__}
+        fields.update(changes)
+        return Graph(**fields)
+
+    def node(self, name: str) -> Node:
+        """The node called ``name``; raises KeyError."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def producers(self) -> dict[str, Node]:
+        """Value name -> the node that writes it."""
+        return {output: node for node in self.nodes for output in node.outputs if output}
+
+    def users(self) -> dict[str, list[Node]]:
+        """Value name -> the nodes that read it, in order."""
+        users: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                if name:
+                    users.setdefault(name, []).append(node)
+        return users
+
+    def ancestors(self, values: Iterable[str]) -> Iterator[Node]:
+        """The nodes that ``values`` depend on, in graph order."""
+        wanted = set(values)
+        found: list[Node] = []
+        for node in reversed(self.nodes):
+            if wanted.intersection(node.outputs):
+                wanted.update(node.inputs)
+                found.append(node)
+        return reversed(found)
+
+    def __repr__(self) -> str:
+        return f"Graph({self.name!r}, {len(self.nodes)} nodes, {self.format})"

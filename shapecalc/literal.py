@@ -1,0 +1,184 @@
+"""Shapes as people write them, and what they mean for a graph's inputs.
+
+One grammar everywhere: ``256``, ``224x320`` (height x width), ``3x224x224``, ``1x3x224x224``, ``name:1x3x224x224``
+(also ``name:1,3,224,224``, ``name:[1,3,224,224]``, ``name[1,3,224,224]``; split at the last colon); ``N``, ``?`` or
+``-1`` for a free dimension.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from . import dims
+from .dims import Dim, Shape
+from .errors import UsageError
+from .graph import Graph, Input
+
+GRAMMAR = "256, 224x320 (height x width), 3x224x224, 1x3x224x224 or name:1x3x224x224; N or ? for a free dimension"
+#: Larger sizes are a slip of the keyboard: no image is so large, and its activations fit no memory.
+LARGEST = 10**9
+
+_NAMED_BRACKET = re.compile(r"(?P<name>.*[^:=\[])\[(?P<dims>[^\[\]]*)\]$")
+
+
+def parse(text: str) -> tuple[str | None, tuple[Dim, ...]]:
+    """(input name or None, dimensions) of a shape literal; raises UsageError with the grammar.
+
+    >>> parse("data:1x3x224x224")
+    ('data', (1, 3, 224, 224))
+    """
+    text = text.strip()
+    name, body = _split_name(text)
+    words = [word.strip() for word in re.split(r"[x×X,]", body)]
+    if not body.strip() or not all(words):
+        raise _senseless(text, "a dimension is missing")
+    return name, tuple(_dimension(word, text) for word in words)
+
+
+def _split_name(text: str) -> tuple[str | None, str]:
+    bracket = _NAMED_BRACKET.match(text)
+    if bracket:
+        return bracket["name"], bracket["dims"]
+    name, colon, body = text.rpartition(":")
+    body = body.strip()
+    if body.startswith("[") and body.endswith("]"):
+        body = body[1:-1]
+    if colon and not name:
+        raise _senseless(text, "the name before the colon is missing")
+    return (name if colon else None), body
+
+
+def _dimension(word: str, text: str) -> Dim:
+    if word in ("?", "-1"):
+        return dims.Unknown("left free")
+    if re.fullmatch(r"[A-Za-z_]\w*", word):
+        return dims.symbol(word)
+    if not re.fullmatch(r"[+-]?\d+", word):
+        raise _senseless(text, f"{word!r} is not a whole number")
+    if len(word) > 12 or int(word) > LARGEST:
+        raise _senseless(text, f"{word[:20]} is too large for an image")
+    value = int(word)
+    if value < 1:
+        raise _senseless(text, f"{value} is not a size: sizes start at 1")
+    return value
+
+
+def _senseless(text: str, why: str) -> UsageError:
+    return UsageError(f"{text!r} is not a shape: {why}", "E001", hint=f"write {GRAMMAR}")
+
+
+def named_free(shape: Sequence[Dim], declared: Sequence[Dim] | None, names: Sequence[str]) -> Shape:
+    """Free dimensions written ``?`` get a symbol: the declared one where there is one, else N, C, H, W by place."""
+    result: list[Dim] = []
+    for i, dim in enumerate(shape):
+        if isinstance(dim, dims.Unknown):
+            known = declared[i] if declared is not None and i < len(declared) else None
+            dim = known if isinstance(known, dims.Expr) else dims.symbol(names[i] if i < len(names) else f"d{i}")
+        result.append(dim)
+    return tuple(result)
+
+
+AXIS_NAMES = {"NCHW": ("N", "C", "H", "W"), "NHWC": ("N", "H", "W", "C")}
+
+
+def complete(given: Input, shape: Sequence[Dim]) -> Shape:
+    """The full shape of one input from a partial one: 256, (H, W), (C, H, W) or all of it.
+
+    What is left out is as declared, or 1 for the batch. Raises UsageError where that cannot be.
+    """
+    layout = AXIS_NAMES[given.layout]
+    declared = given.native if given.native is not None else given.declared
+    rank = len(declared) if declared is not None else 4
+    shape = tuple(shape)
+    if len(shape) == rank:
+        return named_free(shape, given.declared, layout if rank == 4 else ())
+    if rank != 4:
+        raise _wrong_rank(given, shape, declared)
+    base: list[Dim] = list(declared) if declared is not None else [1, dims.Unknown("channels"), 0, 0]
+    channel = layout.index("C")
+    height, width = layout.index("H"), layout.index("W")
+    if isinstance(base[0], dims.Unknown) or declared is None:
+        base[0] = 1
+    if len(shape) == 1:
+        base[height] = base[width] = shape[0]
+    elif len(shape) == 2:
+        base[height], base[width] = shape
+    elif len(shape) == 3:
+        order = [axis for axis in range(4) if axis != layout.index("N")]
+        for axis, value in zip(order, shape, strict=True):
+            base[axis] = value
+    else:
+        raise _wrong_rank(given, shape, declared)
+    if isinstance(base[channel], dims.Unknown) and len(shape) < 3:
+        raise UsageError(
+            f"the definition does not say how many channels {given.name} has",
+            "E001",
+            hint="give them: 3x224x224 for colour, 1x224x224 for gray",
+        )
+    return named_free(base, given.declared, layout)
+
+
+def _wrong_rank(given: Input, shape: Sequence[Dim], declared: Shape | None) -> UsageError:
+    wanted = f" of shape {dims.show(declared)}" if declared is not None else ""
+    return UsageError(
+        f"{dims.show(tuple(shape))} does not fit input {given.name!r}{wanted}",
+        "E001",
+        expected=f"{len(declared) if declared is not None else 4} dimensions",
+        actual=f"{len(shape)} dimensions",
+        hint=f"write {GRAMMAR}",
+    )
+
+
+Spec = int | str | Sequence[Any] | Mapping[str, Any] | None
+
+
+def feeds(graph: Graph, spec: Spec, default: Input | None) -> dict[str, Shape]:
+    """Input name -> shape for every input, from what a caller gave; ``default`` is the input a bare shape is for.
+
+    Raises UsageError for a literal that makes no sense or an input that does not exist.
+    """
+    given: dict[str, Shape] = {}
+    for name, shape in _named(spec):
+        target = default if name is None else next((i for i in graph.inputs if i.name == name), None)
+        if target is None:
+            known = ", ".join(repr(i.name) for i in graph.inputs) or "none"
+            raise UsageError(f"there is no input {name!r}", "E001", hint=f"the inputs are {known}")
+        given[target.name] = complete(target, shape)
+    batch = next((shape[0] for shape in given.values() if shape), None)
+    for other in graph.inputs:
+        if other.name not in given and other.native is not None:
+            shape = tuple(other.native)
+            if other.role == "label" and batch is not None and shape:
+                shape = (batch, *shape[1:])
+            given[other.name] = shape
+    return given
+
+
+def _named(spec: Spec) -> Iterable[tuple[str | None, tuple[Dim, ...]]]:
+    if spec is None:
+        return
+    if isinstance(spec, str):
+        yield parse(spec)
+    elif isinstance(spec, Mapping):
+        for name, shape in spec.items():
+            yield str(name), _checked(parse(shape)[1] if isinstance(shape, str) else shape)
+    elif isinstance(spec, int):
+        yield None, _checked((spec,))
+    elif spec and all(isinstance(item, str) for item in spec):
+        for item in spec:
+            yield parse(item)
+    else:
+        yield None, _checked(tuple(spec))
+
+
+def _checked(shape: int | Sequence[Any]) -> tuple[Dim, ...]:
+    values: list[Dim] = []
+    for value in (shape,) if isinstance(shape, int) else shape:
+        if value is None or isinstance(value, str):
+            value = dims.Unknown("left free") if value in (None, "?", "-1") else dims.symbol(str(value))
+        elif isinstance(value, int) and (value < 1 or value > LARGEST):
+            raise _senseless(str(shape), f"{value} is not a size: sizes start at 1")
+        values.append(value)
+    return tuple(values)

@@ -1,0 +1,277 @@
+"""The row type of an operator, what a row may look at, and the registry.
+
+An operator is one `Operator` in one file of this folder: its shape rule, what it requires, the weights it needs, its
+window (for inverse and receptive field), its cost, its formula and how ONNX says it. Everything else in shapecalc asks
+the row; nothing else switches on an operator's name (docs/adding-an-operator.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from .. import dims
+from ..dialects import Dialect
+from ..dims import Dim, Shape, Unknown, Verdict
+from ..graph import Node, Param, Tensor
+from ..window import TransposedWindow, Window
+
+AnyWindow: TypeAlias = Window | TransposedWindow
+
+
+class Detail(NamedTuple):
+    """The words of a failed requirement: the rule with its numbers, what was wanted and what was given."""
+
+    message: str
+    expected: str = ""
+    actual: str = ""
+    hint: str = ""
+
+
+class Need(NamedTuple):
+    """A requirement: its verdict, the error code, and words that are only made when it fails.
+
+    ``blocks``: the shape rule makes no sense without it, so the outputs are unknown.
+    """
+
+    verdict: Verdict
+    code: str
+    words: Callable[[], Detail]
+    blocks: bool = False
+
+
+class Call:
+    """One node meeting its inputs: all a rule may look at.
+
+    ``inputs`` are tensors in the node's order, None for an input left out; ``givers`` the layers they come from.
+    """
+
+    __slots__ = ("attrs", "dialect", "givers", "inputs", "node", "opset")
+
+    def __init__(
+        self,
+        node: Node,
+        inputs: Sequence[Tensor | None],
+        dialect: Dialect,
+        *,
+        attrs: dict[str, Any] | None = None,
+        givers: Sequence[str] = (),
+        opset: int = 22,
+    ) -> None:
+        self.node = node
+        self.inputs = inputs
+        self.dialect = dialect
+        self.attrs = node.attrs if attrs is None else attrs
+        self.givers = givers
+        self.opset = opset
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self.node.name
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """An attribute, or ``default`` where it is absent or None."""
+        value = self.attrs.get(name)
+        return default if value is None else value
+
+    def has(self, index: int) -> bool:
+        """Whether input ``index`` is there."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def tensor(self, index: int) -> Tensor:
+        """Input ``index``, which must be there."""
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        if tensor is None:
+            raise MissingInputError(f"{self.name} has no input {index}")
+        return tensor
+
+    def shape(self, index: int = 0) -> Shape:
+        """Shape of input ``index``; raises OpenRankError where not even its rank is known."""
+        shape = self.tensor(index).shape
+        if isinstance(shape, Unknown):
+            raise OpenRankError(shape)
+        return shape
+
+    def rank(self, index: int = 0) -> int | None:
+        """Rank of input ``index``, None where it is not known or the input is absent."""
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        return None if tensor is None or isinstance(tensor.shape, Unknown) else len(tensor.shape)
+
+    def contents(self, index: int) -> tuple[Dim, ...] | None:
+        """Contents of a small integer input, None where they are not known or the input is absent."""
+        return self.inputs[index].contents if self.has(index) else None  # type: ignore[union-attr]
+
+    def giver(self, index: int = 0) -> str:
+        """The layer that input ``index`` comes from, for messages."""
+        return self.givers[index] if index < len(self.givers) and self.givers[index] else "the input"
+
+    # -- layout ---------------------------------------------------------------------------------------------------
+    @property
+    def channel_axis(self) -> int:
+        """The axis of the channels of input 0."""
+        return 1 if self.attr("layout", "NCHW") == "NCHW" else len(self.shape()) - 1
+
+    @property
+    def spatial(self) -> Shape:
+        """Height, width, … of input 0."""
+        shape = self.shape()
+        return shape[2:] if self.channel_axis == 1 else shape[1:-1]
+
+    @property
+    def channels(self) -> Dim:
+        """Channels of input 0."""
+        return self.shape()[self.channel_axis]
+
+    def image(self, channels: Dim, spatial: Iterable[Dim]) -> Shape:
+        """A shape like input 0's with these channels and this height, width, …."""
+        batch = self.shape()[0]
+        return (batch, channels, *spatial) if self.channel_axis == 1 else (batch, *spatial, channels)
+
+    def axis(self, value: int, rank: int | None = None) -> int:
+        """A possibly negative axis as one that counts from 0."""
+        return value + (len(self.shape()) if rank is None else rank) if value < 0 else value
+
+
+class OpenRankError(Exception):
+    """A rule asked for the shape of a value whose rank is unknown; the reason travels on."""
+
+    def __init__(self, unknown: Unknown) -> None:
+        super().__init__(unknown.reason)
+        self.unknown = unknown
+
+
+class MissingInputError(Exception):
+    """A rule asked for an input the node does not have."""
+
+
+class Lowered(NamedTuple):
+    """What a node becomes in plain ONNX: nodes in order, and parameters they need besides the node's own."""
+
+    nodes: list[Node]
+    params: list[Param] = []  # noqa: RUF012  never changed in place
+
+
+Shapes: TypeAlias = Sequence[Shape | Unknown]
+
+
+class Operator:
+    """One operator: rules side by side, each a small pure function of a `Call`.
+
+    =========== ==================================================================================================
+    shapes      output shapes
+    needs       requirements, each with the sentence that explains its failure
+    weights     input position -> shape the parameter must have, for definitions without weights
+    windows     the window along each spatial axis of input 0, for the inverse and the receptive field
+    macs        multiply-accumulates of one call
+    formula     how the output follows from the numbers, as text
+    contents    contents of the first output, for small integer tensors
+    dtype       element type of the outputs, where it is not that of input 0
+    lower       plain ONNX nodes with the same numbers, where the node is not ONNX as it stands
+    =========== ==================================================================================================
+    """
+
+    __slots__ = (
+        "contents",
+        "dtype",
+        "elementwise",
+        "formula",
+        "lower",
+        "macs",
+        "name",
+        "needs",
+        "shapes",
+        "source",
+        "weights",
+        "windows",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        shapes: Callable[[Call], Shapes],
+        *,
+        needs: Callable[[Call], Iterator[Need]] | None = None,
+        weights: Callable[[Call], dict[int, Shape]] | None = None,
+        windows: Callable[[Call], Sequence[AnyWindow]] | None = None,
+        macs: Callable[[Call, Shapes], Dim] | None = None,
+        formula: Callable[[Call, Shapes], str] | None = None,
+        contents: Callable[[Call], tuple[Dim, ...] | None] | None = None,
+        dtype: Callable[[Call], str | None] | None = None,
+        lower: Callable[[Call, Shapes], Lowered | None] | None = None,
+        elementwise: bool = False,
+        source: str = "",
+    ) -> None:
+        self.name = name
+        self.shapes = shapes
+        self.needs = needs
+        self.weights = weights
+        self.windows = windows
+        self.macs = macs
+        self.formula = formula
+        self.contents = contents
+        self.dtype = dtype
+        self.lower = lower
+        self.elementwise = elementwise  # every output element depends on the same place of the inputs only
+        self.source = source  # where the rule comes from
+
+    def __repr__(self) -> str:
+        return f"Operator({self.name!r})"
+
+
+OPERATORS: dict[tuple[str, str], Operator] = {}
+
+
+def register(*rows: Operator, domain: str = "") -> None:
+    """Adds rows to the registry; a name may stand only once in a domain."""
+    for row in rows:
+        key = (domain, row.name)
+        if key in OPERATORS:
+            raise ValueError(f"operator {row.name!r} is registered twice")
+        OPERATORS[key] = row
+
+
+def find(op: str, domain: str = "") -> Operator | None:
+    """The row of an operator, None where there is none. The domain ``ai.onnx`` is the empty one."""
+    return OPERATORS.get(("" if domain == "ai.onnx" else domain, op))
+
+
+# -- rules that many rows share ---------------------------------------------------------------------------------------
+
+
+def same_shape(call: Call) -> Shapes:
+    """Every output has the shape of input 0."""
+    return [call.shape()] * len(call.node.outputs)
+
+
+def need_rank(call: Call, *ranks: int, index: int = 0, at_least: int | None = None) -> Need:
+    """Input ``index`` must have one of these ranks (or at least ``at_least``)."""
+    rank = call.rank(index)
+    fits = None if rank is None else rank in ranks or (at_least is not None and rank >= at_least)
+    wanted = f"{at_least} or more" if at_least is not None else " or ".join(map(str, ranks))
+
+    def words() -> Detail:
+        shape = dims.show(call.tensor(index).shape)
+        return Detail(
+            f"{call.name} takes a tensor of {wanted} dimensions, {call.giver(index)} gives {rank}",
+            f"{wanted} dimensions",
+            f"{shape} ({rank})",
+        )
+
+    return Need(fits, "E108", words, blocks=True)
+
+
+def factors(shape: Iterable[Dim]) -> str:
+    """``256·6·6``."""
+    return "·".join(str(d) for d in shape)
+
+
+def number(value: Dim) -> str:
+    """A count for messages, with thousands separated: ``12,544``."""
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def has_params(call: Call, *positions: int) -> list[str]:
+    """Names of the inputs at these positions, "" for those left out."""
+    names = call.node.inputs
+    return [names[i] if i < len(names) else "" for i in positions]

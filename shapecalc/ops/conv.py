@@ -1,0 +1,189 @@
+"""Convolutions: Conv, ConvTranspose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from .. import dims
+from ..dims import Dim, Shape
+from ..window import TransposedWindow, Window
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register
+from .windows import SAME, need_fit, pads_of, per_axis, sizes, sliding, window_formula, window_macs
+
+
+def _kernel(call: Call) -> tuple[Dim, ...]:
+    declared = call.attr("kernel_shape")
+    return tuple(declared) if declared else call.shape(1)[2:]
+
+
+def _groups(call: Call) -> int:
+    return int(call.attr("group", 1))
+
+
+def _windows(call: Call) -> list[Window]:
+    return sliding(call, _kernel(call), call.dialect.convolution)
+
+
+def _shapes(call: Call) -> Shapes:
+    return [call.image(call.shape(1)[0], sizes(_windows(call), call.spatial))]
+
+
+def _weights(call: Call) -> dict[int, Shape]:
+    channels = call.attr("channels")
+    return {1: (channels, call.channels // _groups(call), *_kernel(call)), 2: (channels,)}
+
+
+def _needs(call: Call) -> Iterator[Need]:
+    yield need_rank(call, at_least=3)
+    kernel = _kernel(call)
+    rank = len(kernel) + 2
+    yield need_rank(call, rank)
+    groups = _groups(call)
+    weight = call.shape(1)
+    wanted = weight[1] * groups
+    yield Need(dims.equal(call.channels, wanted), "E102", lambda: _channels(call, wanted))
+    yield from _need_groups(call, groups, weight[0])
+    if call.dialect.runs:
+        yield from _runtime_refuses(call, kernel)
+    yield from need_fit(call, _windows(call))
+
+
+def _need_groups(call: Call, groups: int, outputs: Dim) -> Iterator[Need]:
+    for what, count in (("input channels", call.channels), ("outputs", outputs)):
+        yield Need(
+            dims.equal(count % groups, 0),
+            "E104",
+            partial(_uneven, call, what, count, groups),
+        )
+
+
+def _uneven(call: Call, what: str, count: Dim, groups: int) -> Detail:
+    return Detail(
+        f"{call.name}: {count} {what} do not divide into {groups} groups",
+        f"{what} divisible by {groups}",
+        f"{count} = {groups}·{count // groups} + {count % groups}",
+    )
+
+
+def _channels(call: Call, wanted: Dim) -> Detail:
+    given = call.channels
+    colours = {1: "gray", 3: "RGB", 4: "RGB and alpha"}
+    hint = ""
+    if given in colours and wanted in colours:
+        hint = f"an input of {wanted} channels ({colours[wanted]}), or a first layer retargeted to {given}"
+    return Detail(
+        f"{call.name} expects {wanted} channels, {call.giver()} gives {given}",
+        f"{wanted} channels",
+        f"{given} channels ({dims.show(call.shape())})",
+        hint,
+    )
+
+
+def _runtime_refuses(call: Call, kernel: Sequence[Dim]) -> Iterator[Need]:
+    dilated = any(d != 1 for d in per_axis(call, "dilations", len(kernel), 1))
+    mode = call.attr("auto_pad", "NOTSET")
+    yield Need(
+        not (mode in SAME and dilated),
+        "E110",
+        lambda: Detail(f"{call.name}: onnxruntime refuses auto_pad {mode} with a dilation", "explicit pads", mode),
+    )
+
+
+def _lower(call: Call, outputs: Shapes) -> Lowered | None:
+    attrs = {k: v for k, v in call.attrs.items() if k not in ("channels", "layout") and v is not None}
+    windows = _windows(call)
+    # C++ division gives one place to a kernel up to a stride too large; plain ONNX needs the input padded to fit.
+    short = [max(0, -int(w.numerator(n))) for w, n in zip(windows, call.spatial, strict=True)]
+    if any(short):
+        rank = len(windows)
+        pads = pads_of(call, rank)
+        attrs["pads"] = [begin for begin, _ in pads] + [
+            end + extra for (_, end), extra in zip(pads, short, strict=True)
+        ]
+    return Lowered([call.node.replace(attrs=attrs)])
+
+
+def _macs(call: Call, outputs: Shapes) -> Dim:
+    return window_macs(outputs, dims.product(call.shape(1)[1:]))
+
+
+# -- transposed -------------------------------------------------------------------------------------------------------
+
+
+def _transposed(call: Call) -> list[TransposedWindow]:
+    kernel = _kernel(call)
+    rank = len(kernel)
+    strides = per_axis(call, "strides", rank, 1)
+    dilations = per_axis(call, "dilations", rank, 1)
+    extra = per_axis(call, "output_padding", rank, 0)
+    wanted = call.attr("output_shape")
+    mode = call.attr("auto_pad", "NOTSET")
+    windows = []
+    for i in range(rank):
+        begin, end = pads_of(call, rank)[i]
+        window = TransposedWindow(kernel[i], strides[i], begin, end, dilations[i], extra[i])
+        if wanted:  # ONNX ConvTranspose-22: pads follow from the wanted size
+            total = window.size(call.spatial[i]) + begin + end - tuple(wanted)[-rank:][i]
+            window = TransposedWindow(kernel[i], strides[i], total, 0, dilations[i], extra[i])
+        elif mode in SAME:
+            # The specification chooses pads for size * stride and adds output_padding; the runtime fixes the size.
+            pad = window.extent - strides[i]
+            if call.dialect.runs:
+                pad = pad + extra[i]
+            window = TransposedWindow(kernel[i], strides[i], pad, 0, dilations[i], extra[i])
+        windows.append(window)
+    return windows
+
+
+def _transposed_shapes(call: Call) -> Shapes:
+    return [call.image(call.shape(1)[1] * _groups(call), sizes(_transposed(call), call.spatial))]
+
+
+def _transposed_weights(call: Call) -> dict[int, Shape]:
+    channels = call.attr("channels")
+    return {1: (call.channels, channels // _groups(call), *_kernel(call)), 2: (channels,)}
+
+
+def _transposed_needs(call: Call) -> Iterator[Need]:
+    yield need_rank(call, at_least=3)
+    yield need_rank(call, len(_kernel(call)) + 2)
+    wanted = call.shape(1)[0]
+    yield Need(dims.equal(call.channels, wanted), "E102", lambda: _channels(call, wanted))
+    yield from _need_groups(call, _groups(call), call.shape(1)[1] * _groups(call))
+    yield from need_fit(call, _transposed(call))
+
+
+def _transposed_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    drop = ("channels", "layout")
+    return Lowered([call.node.replace(attrs={k: v for k, v in call.attrs.items() if k not in drop and v is not None})])
+
+
+def _transposed_macs(call: Call, outputs: Shapes) -> Dim:
+    return dims.product(call.shape()) * dims.product(call.shape(1)[1:])
+
+
+register(
+    Operator(
+        "Conv",
+        _shapes,
+        needs=_needs,
+        weights=_weights,
+        windows=_windows,
+        macs=_macs,
+        formula=lambda call, outputs: window_formula(_windows(call), call.spatial),
+        lower=_lower,
+        source="ONNX Conv-22; Caffe conv_layer.cpp; Chainer utils/conv.py get_conv_outsize",
+    ),
+    Operator(
+        "ConvTranspose",
+        _transposed_shapes,
+        needs=_transposed_needs,
+        weights=_transposed_weights,
+        windows=_transposed,
+        macs=_transposed_macs,
+        formula=lambda call, outputs: window_formula(_transposed(call), call.spatial),
+        lower=_transposed_lower,
+        source="ONNX ConvTranspose-22; Caffe deconv_layer.cpp; Chainer get_deconv_outsize",
+    ),
+)

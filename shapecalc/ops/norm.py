@@ -1,0 +1,130 @@
+"""Normalizations: LRN, BatchNormalization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from .. import dims
+from ..dims import Dim, Shape
+from ..graph import Node, Param
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register, same_shape
+
+
+def _lrn_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    attrs = {k: v for k, v in call.attrs.items() if k not in ("region", "layout") and v is not None}
+    size = int(attrs["size"])
+    if call.attr("region", "across") == "within":
+        return _lrn_within(call, size)
+    if size % 2 == 0:  # Chainer sums n//2 to both sides; onnxruntime takes odd sizes only
+        attrs["size"] = size + 1
+        attrs["alpha"] = float(attrs["alpha"]) * (size + 1) / size
+    return Lowered([call.node.replace(attrs=attrs)])
+
+
+def _lrn_within(call: Call, size: int) -> Lowered:
+    """x * (1 + alpha * mean(x^2))^-beta over a square of one channel (Caffe lrn_layer.cpp; k is not used there)."""
+    node = call.node
+    pad = (size - 1) // 2
+    name = node.name
+    constants = {"two": 2.0, "alpha": float(call.attr("alpha")), "one": 1.0, "beta": -float(call.attr("beta"))}
+    params = [Param(f"{name}/{k}", (), "float32", contents=(v,), trained=False) for k, v in constants.items()]
+    pool = {"kernel_shape": [size, size], "pads": [pad] * 4, "count_include_pad": 1}
+    rows: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = [
+        ("Pow", (node.inputs[0], f"{name}/two"), f"{name}/square", {}),
+        ("AveragePool", (f"{name}/square",), f"{name}/mean", pool),
+        ("Mul", (f"{name}/mean", f"{name}/alpha"), f"{name}/weighed", {}),
+        ("Add", (f"{name}/weighed", f"{name}/one"), f"{name}/shifted", {}),
+        ("Pow", (f"{name}/shifted", f"{name}/beta"), f"{name}/factor", {}),
+        ("Mul", (node.inputs[0], f"{name}/factor"), node.outputs[0], {}),
+    ]
+    nodes = [
+        Node(out if out != node.outputs[0] else name, op, ins, (out,), at, origin=node.origin)
+        for op, ins, out, at in rows
+    ]
+    return Lowered(nodes, params)
+
+
+def _lrn_needs(call: Call) -> Iterator[Need]:
+    yield need_rank(call, at_least=2)
+    if call.dialect.runs:
+        size = int(call.attr("size", 1))
+        yield Need(
+            size % 2 == 1,
+            "E110",
+            lambda: Detail(f"{call.name}: onnxruntime refuses an even LRN size", "an odd size", str(size)),
+        )
+
+
+# -- BatchNormalization: x, scale, bias, mean, var [, Caffe's scale factor] --------------------------------------------
+
+
+def _batch_weights(call: Call) -> dict[int, Shape]:
+    count = (call.channels,)
+    return {1: count, 2: count, 3: count, 4: count, 5: (1,)}
+
+
+def _batch_needs(call: Call) -> Iterator[Need]:
+    yield need_rank(call, at_least=2)
+    for index in range(1, 5):
+        if call.has(index):
+            wanted = call.shape(index)[0]
+            yield Need(dims.equal(call.channels, wanted), "E102", partial(_mischannelled, call, wanted))
+            return
+
+
+def _mischannelled(call: Call, wanted: Dim) -> Detail:
+    given = call.channels
+    return Detail(
+        f"{call.name} expects {wanted} channels, {call.giver()} gives {given}",
+        f"{wanted} channels",
+        f"{given} channels",
+    )
+
+
+def _batch_shapes(call: Call) -> Shapes:
+    statistics = (call.channels,)
+    return [call.shape(), *[statistics] * (len(call.node.outputs) - 1)]
+
+
+def _batch_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    node = call.node
+    names = [*node.inputs, *[""] * (6 - len(node.inputs))]
+    attrs = {k: v for k, v in call.attrs.items() if k not in ("phase", "layout") and v is not None}
+    channels = call.channels
+    params: list[Param] = []
+
+    def derived(what: str, recipe: str, *sources: str) -> str:
+        params.append(Param(f"{node.name}/{what}", (channels,), recipe=recipe, sources=sources, trained=False))
+        return f"{node.name}/{what}"
+
+    if not names[1]:
+        names[1] = derived("scale", "ones")
+    if not names[2]:
+        names[2] = derived("bias", "zeros")
+    if names[5]:  # Caffe keeps sums; the mean is the sum over the scale factor (batch_norm_layer.cpp)
+        names[3] = derived("mean", "unscaled", names[3], names[5])
+        names[4] = derived("var", "unscaled", names[4], names[5])
+    return Lowered([node.replace(inputs=names[:5], outputs=node.outputs[:1], attrs=attrs)], params)
+
+
+register(
+    Operator(
+        "LRN",
+        same_shape,
+        needs=_lrn_needs,
+        lower=_lrn_lower,
+        source="ONNX LRN-13; Caffe lrn_layer.cpp; Chainer local_response_normalization.py",
+    ),
+    Operator(
+        "BatchNormalization",
+        _batch_shapes,
+        needs=_batch_needs,
+        weights=_batch_weights,
+        macs=lambda call, outputs: dims.product(call.shape()),
+        lower=_batch_lower,
+        elementwise=True,
+        source="ONNX BatchNormalization-15; Caffe batch_norm_layer.cpp",
+    ),
+)

@@ -1,0 +1,193 @@
+"""Poolings: MaxPool, AveragePool, LpPool and their global forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from .. import dims
+from ..dims import Dim, Shape
+from ..graph import Node, Param
+from ..window import Window
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register
+from .windows import SAME, need_fit, sizes, sliding, window_formula
+
+
+def _is_global(call: Call) -> bool:
+    return bool(call.attr("global_pooling", False))
+
+
+def _kernel(call: Call) -> tuple[Dim, ...]:
+    return tuple(call.spatial) if _is_global(call) else tuple(call.attr("kernel_shape"))
+
+
+def _windows(call: Call) -> list[Window]:
+    kernel = _kernel(call)
+    padded = any(call.attr("pads", ())) or call.attr("auto_pad", "NOTSET") in SAME
+    rounding = call.dialect.pool_rounding(call.node.op, call.attrs.get("ceil_mode"), padded)
+    windows = sliding(call, kernel, rounding)
+    if call.dialect.runs and call.attr("auto_pad", "NOTSET") in SAME:
+        windows = [_runtime_same(w, n) for w, n in zip(windows, call.spatial, strict=True)]
+    return windows
+
+
+def _runtime_same(window: Window, n: Dim) -> Window:
+    """onnxruntime pads SAME poolings by the undilated kernel (pool_attributes.h), the specification by the extent."""
+    if window.dilation == 1 or not isinstance(n, int):
+        return window
+    total = max((-(-n // window.stride) - 1) * window.stride + int(window.kernel) - n, 0)
+    return Window(window.kernel, window.stride, total, 0, window.dilation, window.rounding)
+
+
+def _shapes(call: Call) -> Shapes:
+    shape = call.image(call.channels, sizes(_windows(call), call.spatial))
+    return [shape] * len(call.node.outputs)
+
+
+def _needs(call: Call) -> Iterator[Need]:
+    if _is_global(call):
+        yield need_rank(call, at_least=3)
+        return
+    kernel = _kernel(call)
+    yield need_rank(call, len(kernel) + 2)
+    windows = _windows(call)
+    if call.dialect.runs:
+        yield from _runtime_refuses(call, windows)
+    yield from need_fit(call, windows)
+
+
+def _runtime_refuses(call: Call, windows: Sequence[Window]) -> Iterator[Need]:
+    mode = call.attr("auto_pad", "NOTSET")
+    if mode not in SAME:
+        for w in windows:
+            yield Need(
+                dims.both(dims.at_least(w.kernel - 1, w.pad_begin), dims.at_least(w.kernel - 1, w.pad_end)),
+                "E110",
+                partial(_overpadded, call, w),
+            )
+    if mode in SAME and call.node.op == "MaxPool":
+        short = any(int(w.kernel) < w.stride for w in windows)
+        yield Need(
+            not short,
+            "E110",
+            lambda: Detail(f"{call.name}: onnxruntime refuses auto_pad {mode} with a kernel below the stride"),
+        )
+
+
+def _overpadded(call: Call, window: Window) -> Detail:
+    return Detail(
+        f"{call.name}: onnxruntime refuses padding as large as the kernel",
+        f"padding below {window.kernel}",
+        f"{window.pad_begin} and {window.pad_end}",
+    )
+
+
+def _macs(call: Call, outputs: Shapes) -> Dim:
+    return 0  # additions and comparisons only; multiply-accumulates are what the published tables count
+
+
+def _lower(call: Call, outputs: Shapes) -> Lowered | None:
+    out = outputs[0]
+    if not isinstance(out, tuple):
+        return None
+    if _is_global(call):
+        return Lowered([call.node.replace(op="Global" + call.node.op, attrs={})])
+    plain = _plain_attrs(call)
+    windows = _windows(call)
+    spatial = tuple(out[2:])
+    if any(w.same for w in windows):
+        return Lowered([call.node.replace(attrs=plain)])
+    if all(w.remainder(int(n)) == 0 for w, n in zip(windows, call.spatial, strict=True)) or all(
+        _as(w, "floor").size(n) == o for w, n, o in zip(windows, call.spatial, spatial, strict=True)
+    ):
+        plain["ceil_mode"] = 0
+    elif all(_as(w, "ceil_clip").size(n) == o for w, n, o in zip(windows, call.spatial, spatial, strict=True)):
+        plain["ceil_mode"] = 1
+    else:
+        return _explicit(call, plain, windows, spatial)
+    if any(max(w.pads(0)) >= int(w.kernel) for w in windows):
+        return _explicit(call, plain, windows, spatial)
+    return Lowered([call.node.replace(attrs=plain)])
+
+
+def _plain_attrs(call: Call) -> dict[str, Any]:
+    drop = ("layout", "global_pooling", "ceil_mode", "outside")
+    return {k: v for k, v in call.attrs.items() if k not in drop and v is not None}
+
+
+def _as(window: Window, rounding: str) -> Window:
+    return Window(window.kernel, window.stride, window.pad_begin, window.pad_end, window.dilation, rounding)
+
+
+def _explicit(call: Call, plain: dict[str, Any], windows: Sequence[Window], spatial: Shape) -> Lowered:
+    """Pad to exactly what the windows reach, then pool without padding: for sizes no ``ceil_mode`` gives.
+
+    A maximum pads with ``outside`` (minus infinity unless the framework starts from a finite number), an average
+    with 0, which equals counting the padding.
+    """
+    begins = [int(w.pad_begin) for w in windows]
+    ends = [
+        max((int(o) - 1) * w.stride + int(w.extent) - int(n) - int(w.pad_begin), 0)
+        for w, n, o in zip(windows, call.spatial, spatial, strict=True)
+    ]
+    node = call.node
+    pads_name, value_name, padded = f"{node.name}/pads", f"{node.name}/outside", f"{node.name}/padded"
+    maximum = node.op == "MaxPool"
+    outside = call.attr("outside", float("-inf")) if maximum else 0.0
+    amounts = (0, 0, *begins, 0, 0, *ends)
+    plain.update(pads=[0] * (2 * len(windows)), ceil_mode=0)
+    pad = Node(f"{node.name}/pad", "Pad", (node.inputs[0], pads_name, value_name), (padded,), origin=node.origin)
+    pool = node.replace(inputs=(padded, *node.inputs[1:]), attrs=plain)
+    return Lowered(
+        [pad, pool],
+        [
+            Param(pads_name, (len(amounts),), "int64", contents=amounts, trained=False),
+            Param(value_name, (), "float32", contents=(outside,), trained=False),
+        ],
+    )
+
+
+def _formula(call: Call, outputs: Shapes) -> str:
+    if _is_global(call):
+        return f"global {dims.show(call.spatial)} → {dims.show((1,) * len(call.spatial))}"
+    return window_formula(_windows(call), call.spatial)
+
+
+def _global_windows(call: Call) -> list[Window]:
+    return [Window(n) for n in call.spatial]
+
+
+def _global(name: str) -> Operator:
+    return Operator(
+        name,
+        lambda call: [call.image(call.channels, (1,) * len(call.spatial))],
+        needs=lambda call: iter([need_rank(call, at_least=3)]),
+        windows=_global_windows,
+        formula=lambda call, outputs: f"global {dims.show(call.spatial)} → {dims.show((1,) * len(call.spatial))}",
+        source="ONNX Global*Pool-22",
+    )
+
+
+def _pool(name: str, lower: Callable[[Call, Shapes], Lowered | None]) -> Operator:
+    return Operator(
+        name,
+        _shapes,
+        needs=_needs,
+        windows=_windows,
+        macs=_macs,
+        formula=_formula,
+        lower=lower,
+        dtype=None,
+        source="ONNX Pool-22; Caffe pooling_layer.cpp; Chainer utils/conv.py cover_all",
+    )
+
+
+register(
+    _pool("MaxPool", _lower),
+    _pool("AveragePool", _lower),
+    _pool("LpPool", _lower),
+    _global("GlobalAveragePool"),
+    _global("GlobalMaxPool"),
+    _global("GlobalLpPool"),
+)

@@ -1,0 +1,105 @@
+"""Receptive field, jump and start of every value: how much of the input one element sees, and from where.
+
+Along one axis, a window of extent E, stride S and padding P turns (field r, jump j, start c) into
+
+    r' = r + (E - 1)*j        j' = j*S        c' = c + ((E - 1)/2 - P)*j
+
+in input pixels; ``start`` is the centre of the first element's field (Araujo, Norris, Sim: Computing receptive fields
+of convolutional neural networks, Distill 2019). Where branches meet, the field is the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from .dims import Unknown
+from .graph import Tensor
+from .ops import AnyWindow, Call, MissingInputError, OpenRankError, find
+from .window import TransposedWindow
+
+
+class Field(NamedTuple):
+    """What one element sees along one axis, in input pixels: field ``size``, ``jump`` to the next, ``start`` centre.
+
+    ``aligned``: the branches that met here had the same jump and start.
+    """
+
+    size: int
+    jump: Fraction
+    start: Fraction
+    aligned: bool = True
+
+    def through(self, window: AnyWindow, n: int) -> Field:
+        """The field after a window on an axis of ``n`` elements."""
+        extent = int(window.extent)
+        if isinstance(window, TransposedWindow):
+            seen = -(-extent // window.stride)  # input elements that reach one output element
+            jump = self.jump / window.stride
+            offset = Fraction(extent - 1, 2) - int(window.pad_begin)
+            return Field(self.size + int((seen - 1) * self.jump), jump, self.start - offset * jump, self.aligned)
+        begin, _ = window.pads(n)
+        size = self.size + int((extent - 1) * self.jump)
+        start = self.start + (Fraction(extent - 1, 2) - begin) * self.jump
+        return Field(size, self.jump * window.stride, start, self.aligned)
+
+    def over(self, n: int) -> Field:
+        """The field of something that sees all ``n`` elements of the axis."""
+        return Field(self.size + int((n - 1) * self.jump), self.jump, self.start, self.aligned)
+
+
+Fields = tuple[Field, ...]
+PIXEL = Field(1, Fraction(1), Fraction(0))
+
+
+def join(parts: Iterable[Fields]) -> Fields:
+    """The field where branches meet: the largest; aligned only where jumps and starts agree."""
+    joined = []
+    for axis in zip(*parts, strict=False):
+        widest = max(axis, key=lambda f: f.size)
+        same = all(f.jump == widest.jump and f.start == widest.start and f.aligned for f in axis)
+        joined.append(widest._replace(aligned=same))
+    return tuple(joined)
+
+
+def analyse(calls: Iterable[tuple[Call, Sequence[Tensor]]], inputs: Mapping[str, Tensor]) -> dict[str, Fields]:
+    """Value name -> its field along each spatial axis, for every value that depends on an image.
+
+    ``calls`` are nodes meeting their inputs, in graph order, each with its outputs; ``inputs`` the values fed.
+    """
+    fields: dict[str, Fields] = {
+        name: (PIXEL,) * (len(t.shape) - 2)
+        for name, t in inputs.items()
+        if isinstance(t.shape, tuple) and len(t.shape) > 2
+    }
+    for call, outputs in calls:
+        arriving = [fields[name] for name in call.node.inputs if name in fields]
+        if not arriving:
+            continue
+        field = _through(call, join(arriving), outputs)
+        for name in call.node.outputs:
+            if name and field:
+                fields[name] = field
+    return fields
+
+
+def _through(call: Call, field: Fields, outputs: Sequence[Tensor]) -> Fields:
+    tensor = call.inputs[0] if call.inputs else None
+    shape = tensor.shape if tensor is not None else Unknown("no input")
+    row = find(call.node.op, call.node.domain)
+    if isinstance(shape, Unknown) or row is None:
+        return ()
+    if row.windows is not None:
+        try:
+            windows = row.windows(call)
+        except (MissingInputError, OpenRankError):
+            return ()
+        pairs = list(zip(field, windows, call.spatial, strict=False))
+        if all(isinstance(n, int) for _, _, n in pairs):
+            return tuple(f.through(w, n) for f, w, n in pairs)
+        return ()
+    flattened = outputs and isinstance(outputs[0].shape, tuple) and len(outputs[0].shape) < 3 <= len(shape)
+    if flattened and all(isinstance(n, int) for n in shape[2:]):
+        return tuple(f.over(int(n)) for f, n in zip(field, shape[2:], strict=False))
+    return field
