@@ -167,11 +167,13 @@ class Operator:
     formula     how the output follows from the numbers, as text
     contents    contents of the first output, for small integer tensors
     dtype       element type of the outputs, where it is not that of input 0
+    constants   input positions that no training changes: running statistics, bounds, amounts
     lower       plain ONNX nodes with the same numbers, where the node is not ONNX as it stands
     =========== ==================================================================================================
     """
 
     __slots__ = (
+        "constants",
         "contents",
         "dtype",
         "elementwise",
@@ -199,6 +201,7 @@ class Operator:
         contents: Callable[[Call], tuple[Dim, ...] | None] | None = None,
         dtype: Callable[[Call], str | None] | None = None,
         lower: Callable[[Call, Shapes], Lowered | None] | None = None,
+        constants: tuple[int, ...] = (),
         elementwise: bool = False,
         source: str = "",
     ) -> None:
@@ -212,6 +215,7 @@ class Operator:
         self.contents = contents
         self.dtype = dtype
         self.lower = lower
+        self.constants = constants
         self.elementwise = elementwise  # every output element depends on the same place of the inputs only
         self.source = source  # where the rule comes from
 

@@ -61,10 +61,18 @@ def _drop_extras(call: Call, outputs: Shapes) -> Lowered | None:
 
 
 register(
-    *(Operator(name, same_shape, elementwise=True, lower=_drop_extras, source=f"ONNX {name}") for name in UNARY),
+    *(
+        Operator(name, same_shape, constants=(1, 2), elementwise=True, lower=_drop_extras, source=f"ONNX {name}")
+        for name in UNARY
+    ),
     Operator("Identity", same_shape, contents=lambda call: call.contents(0), elementwise=True, source="ONNX Identity"),
     Operator(
-        "Dropout", same_shape, elementwise=True, lower=_drop_extras, source="ONNX Dropout-13: identity at inference"
+        "Dropout",
+        same_shape,
+        constants=(1, 2),
+        elementwise=True,
+        lower=_drop_extras,
+        source="ONNX Dropout-13: identity at inference",
     ),
     Operator("Softmax", same_shape, lower=_drop_extras, source="ONNX Softmax-13"),
     Operator("LogSoftmax", same_shape, lower=_drop_extras, source="ONNX LogSoftmax-13"),

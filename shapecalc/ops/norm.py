@@ -124,6 +124,7 @@ register(
         weights=_batch_weights,
         macs=lambda call, outputs: dims.product(call.shape()),
         lower=_batch_lower,
+        constants=(3, 4, 5),
         elementwise=True,
         source="ONNX BatchNormalization-15; Caffe batch_norm_layer.cpp",
     ),

@@ -468,7 +468,7 @@ register(
         "Split", _split_shapes, needs=_split_needs, lower=_split_lower, source="ONNX Split-18; Caffe slice_layer.cpp"
     ),
     Operator("Slice", _slice_shapes, contents=_slice_contents, source="ONNX Slice-13"),
-    Operator("Pad", _pad_shapes, source="ONNX Pad-21"),
+    Operator("Pad", _pad_shapes, constants=(1, 2, 3), source="ONNX Pad-21"),
     Operator(
         "Shape",
         lambda call: [(len(call.shape()[_range_of(call)]),)],

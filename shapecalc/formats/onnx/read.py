@@ -1,0 +1,267 @@
+"""An ONNX file as a graph: structure only, tensors stay where they are. Standard library only; nothing is executed.
+
+A weight that a file keeps as `ConstantOfShape` of a stored shape (placeholders, as in onnx's own light models) or as a
+`Constant` that only weight slots read is a parameter of the graph like any initializer, so an edit, a count and a proof
+meet one kind of weight. Every node keeps the index of its place in the file as part of its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ... import dims
+from ...dims import Shape
+from ...errors import ModelError
+from ...graph import Graph, Input, Node, Param, Tensor
+from ...ops import find
+from ...source import Origin, Span
+from .. import Options, Source
+from . import schema
+from .attributes import read_attributes
+from .order import sorted_nodes, unique_names
+from .tensors import as_param, read_sparse, read_tensor
+from .wire import BYTES, File, record
+
+#: Sizes of the last axis that tell an image laid out NHWC.
+COLOURS = (1, 3, 4)
+
+
+def sniff(head: bytes) -> bool:
+    """Whether a file beginning with ``head`` is an ONNX model: known fields of ModelProto up to the graph."""
+    file = File(head, "")
+    seen: set[int] = set()
+    try:
+        for number, wire, *_ in file.fields(0, len(head)):
+            kind = schema.MODEL.get(number)
+            if kind is None or wire not in kind.wires:
+                return False
+            seen.add(number)
+    except ModelError:  # the graph goes on beyond the head
+        return 1 in seen
+    return 1 in seen and 7 in seen
+
+
+def read(source: Source, options: Options) -> Graph:
+    """The graph of an ONNX file; raises ModelError with the byte offset for what cannot be read."""
+    file = File(source.data, source.name)
+    model = _model(file)
+    (span,) = model["graph"]
+    fields = record(file, span, schema.GRAPH)
+    folder = source.path.parent if source.path is not None else None
+    place = str(source.path) if source.path is not None else source.name
+    params = _params(file, fields, folder, place)
+    raw = [record(file, Span(*node), schema.NODE) for node in fields.get("node", [])]
+    parts = _split(file, fields, raw, params, folder)
+    inputs = [_input(file, Span(*item)) for item in fields.get("input", [])]
+    fed = tuple(item for item in inputs if item.name not in parts.params)
+    given = parts.params.keys() | {item.name for item in fed}
+    outputs = [record(file, item, schema.VALUE_INFO).get("name", "") for item in fields.get("output", [])]
+    nodes = sorted_nodes(parts.nodes, given, source.name)
+    _check_outputs(outputs, nodes, given, source.name)
+    opsets = _opsets(file, model)
+    return Graph(
+        fields.get("name", ""),
+        fed,
+        nodes,
+        outputs,
+        _marked(parts.params, nodes),
+        dialect="onnxruntime",
+        format="onnx",
+        opset=opsets.get("", 1),
+        meta=_meta(file, model, fields, opsets),
+        warnings=_warnings(model),
+    )
+
+
+def _model(file: File) -> dict[str, Any]:
+    """ModelProto, with exactly one graph."""
+    try:
+        model = record(file, Span(0, len(file.data)), schema.MODEL)
+    except ModelError as error:
+        raise ModelError(
+            "this is not an ONNX model, or it is damaged",
+            "E202",
+            location=file.name,
+            because=error.message,
+            hint=error.hint,
+        ) from None
+    graphs = model.get("graph", [])
+    if len(graphs) != 1:
+        raise file.broken(0, f"a model has one graph, this file has {len(graphs) or 'none'}")
+    return model
+
+
+def _opsets(file: File, model: Mapping[str, Any]) -> dict[str, int]:
+    rows = [record(file, span, schema.OPSET) for span in model.get("opset_import", [])]
+    return {("" if (name := row.get("domain", "")) == "ai.onnx" else name): row.get("version", 1) for row in rows}
+
+
+def _meta(file: File, model: Mapping[str, Any], graph: Mapping[str, Any], opsets: dict[str, int]) -> dict[str, Any]:
+    pairs = [record(file, span, schema.ENTRY) for span in model.get("metadata_props", [])]
+    return {
+        "opsets": opsets,
+        "ir_version": model.get("ir_version", 0),
+        "producer": model.get("producer_name", ""),
+        "producer_version": model.get("producer_version", ""),
+        "doc_string": model.get("doc_string", "") or graph.get("doc_string", ""),
+        "metadata": {pair.get("key", ""): pair.get("value", "") for pair in pairs},
+        "functions": {_function(file, span): span for span in model.get("functions", [])},
+    }
+
+
+def _function(file: File, span: Span) -> tuple[str, str]:
+    fields = record(file, span, schema.FUNCTION)
+    return fields.get("domain", ""), fields.get("name", "")
+
+
+def _warnings(model: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("the file holds training steps, which are not traced",) if model.get("training_info") else ()
+
+
+def _params(file: File, fields: Mapping[str, Any], folder: Path | None, place: str) -> dict[str, Param]:
+    found = [as_param(file, read_tensor(file, s, folder), s, place) for s in fields.get("initializer", [])]
+    found += [read_sparse(file, span, folder) for span in fields.get("sparse_initializer", [])]
+    for param in found:
+        if not param.name and param.origin is not None and param.origin.span is not None:
+            raise file.broken(param.origin.span.start, "an initializer without a name")
+    return {param.name: param for param in found}
+
+
+# -- nodes, and the weights that are written as nodes -----------------------------------------------------------------
+
+
+class _Parts(NamedTuple):
+    nodes: list[Node]
+    params: dict[str, Param]
+
+
+def _split(
+    file: File,
+    fields: Mapping[str, Any],
+    raw: list[dict[str, Any]],
+    params: Mapping[str, Param],
+    folder: Path | None,
+) -> _Parts:
+    """Nodes, and parameters with those that the file writes as nodes."""
+    names = unique_names([(row.get("name", ""), row.get("op_type", "")) for row in raw])
+    nodes = [
+        _node(file, row, name, Span(*span), folder)
+        for row, name, span in zip(raw, names, fields.get("node", []), strict=True)
+    ]
+    slots = _weight_slots(nodes)
+    shown = {record(file, span, schema.VALUE_INFO).get("name", "") for span in fields.get("output", [])}
+    weights = [
+        _as_weight(node, params, slots) if node.outputs[:1] and node.outputs[0] not in shown else None for node in nodes
+    ]
+    kept = [node for node, weight in zip(nodes, weights, strict=True) if weight is None]
+    added = {weight.name: weight for weight in weights if weight is not None}
+    return _Parts(kept, {**params, **added})
+
+
+def _node(file: File, fields: Mapping[str, Any], name: str, span: Span, folder: Path | None) -> Node:
+    op = fields.get("op_type", "")
+    if not op:
+        raise file.broken(span.start, f"node {name!r} has no operator")
+    return Node(
+        name,
+        op,
+        fields.get("input", ()),
+        fields.get("output", ()),
+        read_attributes(file, op, fields.get("attribute", []), folder),
+        origin=Origin(file.name, None, op, span),
+        domain=fields.get("domain", ""),
+    )
+
+
+def _weight_slots(nodes: Iterable[Node]) -> dict[str, bool]:
+    """Value name -> whether nothing but weight slots (the later inputs of a row that has weights) reads it."""
+    slots: dict[str, bool] = {}
+    for node in nodes:
+        row = find(node.op, node.domain)
+        weighted = row is not None and row.weights is not None
+        for index, name in enumerate(node.inputs):
+            slots[name] = slots.get(name, True) and weighted and index > 0
+    return slots
+
+
+def _as_weight(node: Node, params: Mapping[str, Param], slots: Mapping[str, bool]) -> Param | None:
+    """The parameter that a node without inputs from the graph stands for, None for any other node."""
+    value = node.attrs.get("value")
+    if node.domain or not isinstance(value, Tensor) or value.dtype not in schema.FLOATS or len(node.outputs) != 1:
+        return None
+    name = node.outputs[0]
+    origin = Origin(node.origin.file, None, node.op, node.origin.span)
+    if node.op == "ConstantOfShape":
+        target = params.get(node.inputs[0]) if node.inputs else None
+        if target is None or target.contents is None or any(d < 0 for d in target.contents):
+            return None
+        return Param(name, tuple(target.contents), value.dtype, origin=origin)
+    if node.op == "Constant" and slots.get(name, False) and isinstance(value.shape, tuple):
+        return Param(name, value.shape, value.dtype, contents=value.contents, origin=origin)
+    return None
+
+
+def _marked(params: Mapping[str, Param], nodes: Iterable[Node]) -> dict[str, Param]:
+    """The parameters with those that no training changes marked: single numbers, and inputs a row names constants."""
+    fixed = {name for name, param in params.items() if not param.shape}
+    for node in nodes:
+        row = find(node.op, node.domain)
+        for index in row.constants if row is not None else ():
+            fixed.update(node.inputs[index : index + 1])
+    for name in fixed & params.keys():
+        params[name].trained = False
+    return dict(params)
+
+
+def _check_outputs(outputs: Iterable[str], nodes: Iterable[Node], given: Iterable[str], location: str) -> None:
+    made = {name for node in nodes for name in node.outputs} | set(given)
+    for name in outputs:
+        if name not in made:
+            raise ModelError(f"output {name!r} is given by no node, input or initializer", "E205", location=location)
+
+
+# -- inputs -----------------------------------------------------------------------------------------------------------
+
+
+def _input(file: File, span: Span) -> Input:
+    fields = record(file, span, schema.VALUE_INFO)
+    name = fields.get("name", "")
+    if not name:
+        raise file.broken(span.start, "an input without a name")
+    kind = record(file, fields["type"], schema.TYPE) if "type" in fields else {}
+    tensor = record(file, kind["tensor_type"], schema.TENSOR_TYPE) if "tensor_type" in kind else {}
+    declared = _declared(file, name, tensor["shape"]) if "shape" in tensor else None
+    row = schema.BY_NUMBER.get(tensor.get("elem_type", 1))
+    dtype = row.name if row is not None else "float32"
+    image = dtype in schema.FLOATS and (declared is None or len(declared) >= 3)
+    return Input(
+        name,
+        declared,
+        dtype=dtype,
+        layout=_layout(declared),
+        role="image" if image else "other",
+        origin=Origin(file.name, op="input", span=span),
+    )
+
+
+def _declared(file: File, name: str, span: Span) -> Shape:
+    """Declared sizes; a free one is its name where it has one, else ``input[axis]``."""
+    found: list[Any] = []
+    for axis, item in enumerate(record(file, span, schema.SHAPE).get("dim", [])):
+        fields = record(file, item, schema.DIMENSION)
+        size, word = fields.get("dim_value", 0), fields.get("dim_param", "")
+        if size < 1:  # exporters write 0 or -1 for a free dimension
+            size = dims.symbol(word if word.isidentifier() else f"{name}[{axis}]")
+        found.append(size)
+    if len(found) > 64:
+        raise file.broken(span.start, f"input {name!r} has {len(found)} dimensions")
+    return tuple(found)
+
+
+def _layout(declared: Shape | None) -> str:
+    """NHWC where only the last axis can be colours (TensorFlow's exports)."""
+    if declared is None or len(declared) != 4:
+        return "NCHW"
+    return "NHWC" if declared[3] in COLOURS and not {*declared[1:3]} & {*COLOURS} else "NCHW"

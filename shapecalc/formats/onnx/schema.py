@@ -1,0 +1,177 @@
+"""The messages of ONNX as tables of field numbers, and its element types. Facts of onnx.proto (IR version 13), no code.
+
+A table holds the fields that are read; what it leaves out is skipped by a reader and kept by a patch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .wire import BYTES, FIXED32, VARINT, Kind
+
+
+def _int(name: str) -> Kind:
+    return Kind(name, (VARINT,), "int")
+
+
+def _text(name: str, repeated: bool = False) -> Kind:
+    return Kind(name, (BYTES,), "text", repeated)
+
+
+def _span(name: str, repeated: bool = False) -> Kind:
+    return Kind(name, (BYTES,), "span", repeated)
+
+
+def _ints(name: str) -> Kind:
+    return Kind(name, (VARINT, BYTES), "ints", True)
+
+
+MODEL = {
+    1: _int("ir_version"),
+    2: _text("producer_name"),
+    3: _text("producer_version"),
+    4: _text("domain"),
+    5: _int("model_version"),
+    6: _text("doc_string"),
+    7: _span("graph", True),
+    8: _span("opset_import", True),
+    14: _span("metadata_props", True),
+    20: _span("training_info", True),
+    25: _span("functions", True),
+}
+GRAPH = {
+    1: _span("node", True),
+    2: _text("name"),
+    5: _span("initializer", True),
+    10: _text("doc_string"),
+    11: _span("input", True),
+    12: _span("output", True),
+    13: _span("value_info", True),
+    15: _span("sparse_initializer", True),
+}
+NODE = {
+    1: _text("input", True),
+    2: _text("output", True),
+    3: _text("name"),
+    4: _text("op_type"),
+    5: _span("attribute", True),
+    7: _text("domain"),
+}
+ATTRIBUTE = {
+    1: _text("name"),
+    2: Kind("f", (FIXED32,), "float"),
+    3: _int("i"),
+    4: _span("s"),
+    5: _span("t"),
+    6: _span("g"),
+    7: Kind("floats", (FIXED32, BYTES), "floats", True),
+    8: _ints("ints"),
+    9: _span("strings", True),
+    10: _span("tensors", True),
+    11: _span("graphs", True),
+    14: _span("tp"),
+    15: _span("type_protos", True),
+    20: _int("type"),
+    21: _text("ref_attr_name"),
+    22: _span("sparse_tensor"),
+    23: _span("sparse_tensors", True),
+}
+#: AttributeProto.type -> the field that holds the value.
+ATTRIBUTE_TYPES = {
+    1: "f",
+    2: "i",
+    3: "s",
+    4: "t",
+    5: "g",
+    6: "floats",
+    7: "ints",
+    8: "strings",
+    9: "tensors",
+    10: "graphs",
+    11: "sparse_tensor",
+    12: "sparse_tensors",
+    13: "tp",
+    14: "type_protos",
+}
+TENSOR = {
+    1: _ints("dims"),
+    2: _int("data_type"),
+    4: Kind("float_data", (FIXED32, BYTES), "field", True),
+    5: Kind("int32_data", (VARINT, BYTES), "field", True),
+    7: Kind("int64_data", (VARINT, BYTES), "field", True),
+    8: _text("name"),
+    9: _span("raw_data"),
+    10: Kind("double_data", (1, BYTES), "field", True),
+    11: Kind("uint64_data", (VARINT, BYTES), "field", True),
+    13: _span("external_data", True),
+    14: _int("data_location"),
+}
+SPARSE_TENSOR = {1: _span("values"), 2: _span("indices"), 3: _ints("dims")}
+VALUE_INFO = {1: _text("name"), 2: _span("type")}
+TYPE = {1: _span("tensor_type"), 4: _span("sequence_type"), 5: _span("map_type"), 9: _span("optional_type")}
+TENSOR_TYPE = {1: _int("elem_type"), 2: _span("shape")}
+SHAPE = {1: _span("dim", True)}
+DIMENSION = {1: _int("dim_value"), 2: _text("dim_param")}
+OPSET = {1: _text("domain"), 2: _int("version")}
+ENTRY = {1: _text("key"), 2: _text("value")}
+FUNCTION = {1: _text("name"), 10: _text("domain"), 13: _text("overload")}
+
+EXTERNAL = 1  # TensorProto.DataLocation
+
+
+class ElementType(NamedTuple):
+    """An element type: ONNX's number, its name as numpy spells it, bits an element, and struct's letter if it has one."""
+
+    number: int
+    name: str
+    bits: int
+    letter: str = ""
+
+
+_TYPES = (
+    ElementType(1, "float32", 32, "f"),
+    ElementType(2, "uint8", 8, "B"),
+    ElementType(3, "int8", 8, "b"),
+    ElementType(4, "uint16", 16, "H"),
+    ElementType(5, "int16", 16, "h"),
+    ElementType(6, "int32", 32, "i"),
+    ElementType(7, "int64", 64, "q"),
+    ElementType(8, "string", 0),
+    ElementType(9, "bool", 8, "B"),
+    ElementType(10, "float16", 16, "e"),
+    ElementType(11, "float64", 64, "d"),
+    ElementType(12, "uint32", 32, "I"),
+    ElementType(13, "uint64", 64, "Q"),
+    ElementType(14, "complex64", 64),
+    ElementType(15, "complex128", 128),
+    ElementType(16, "bfloat16", 16),
+    ElementType(17, "float8e4m3fn", 8),
+    ElementType(18, "float8e4m3fnuz", 8),
+    ElementType(19, "float8e5m2", 8),
+    ElementType(20, "float8e5m2fnuz", 8),
+    ElementType(21, "uint4", 4),
+    ElementType(22, "int4", 4),
+    ElementType(23, "float4e2m1", 4),
+    ElementType(24, "float8e8m0", 8),
+    ElementType(25, "uint2", 2),
+    ElementType(26, "int2", 2),
+    ElementType(27, "float6e2m3", 6),
+    ElementType(28, "float6e3m2", 6),
+)
+BY_NUMBER = {row.number: row for row in _TYPES}
+BY_NAME = {row.name: row for row in _TYPES}
+
+FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
+INTEGERS = frozenset(row.name for row in _TYPES if row.letter and row.letter in "BbHhiqIQ")
+
+#: Attributes that hold an element type; a graph keeps them by name ("float32").
+TYPE_ATTRIBUTES = frozenset(
+    {("Cast", "to"), ("EyeLike", "dtype"), ("Multinomial", "dtype"), ("SequenceEmpty", "dtype")}
+)
+
+#: What a definition leaves out and the specification fills in, where a rule would ask the dialect instead.
+DEFAULTS = {
+    "MaxPool": {"ceil_mode": 0},
+    "AveragePool": {"ceil_mode": 0},
+    "LpPool": {"ceil_mode": 0},
+}
