@@ -248,6 +248,7 @@ class Trace:
         self.tensors: dict[str, Tensor] = {}
         self.layers: list[Layer] = []
         self.problems: list[Problem] = []
+        self.fits: Any = True  # traced over arrays of sizes: which of them meet every requirement
 
     @property
     def ok(self) -> bool:
@@ -425,6 +426,8 @@ class _Walk:
         try:
             blocked = False
             for need in self.needs(row, call):
+                if need.verdict is not None and not isinstance(need.verdict, bool):
+                    self.result.fits = self.result.fits & need.verdict
                 if dims.failed(need.verdict):
                     problems.append(self.problem(call, need))
                     if need.blocks:

@@ -1,0 +1,112 @@
+"""From a definition to plain ONNX: every layer as the ONNX nodes that give the same numbers.
+
+The rows know how (`Operator.lower`); this module strings their answers together. The result is a graph again, so the
+shapes of every tensor onnxruntime will make can be predicted by tracing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .dims import all_numbers, show
+from .errors import RefusedError
+from .graph import Graph, Input, Node, Param
+from .ops import Lowered, find
+from .ops.training import TRAINING
+from .trace import Layer, Trace
+
+#: The opset written: the first whose own shape inference clips ceil-mode pooling as onnxruntime does.
+OPSET = 22
+
+
+def scores(graph: Graph) -> tuple[str, ...]:
+    """The values a person wants from a net: what goes into its losses, or its outputs where it has none.
+
+    A definition for training ends in losses; what is deployed is what they are computed from.
+    """
+    by_loss = {name for node in graph.nodes if node.op in TRAINING for name in node.outputs}
+    plain = [name for name in graph.outputs if name not in by_loss]
+    marked = [name for name in graph.meta.get("scores", ()) if name not in plain]
+    produced = {name for node in graph.nodes if node.op not in TRAINING for name in node.outputs}
+    return tuple(name for name in dict.fromkeys([*marked, *plain]) if name in produced)
+
+
+def lower(graph: Graph, trace: Trace) -> Graph:
+    """Plain ONNX nodes for a traced definition, at the shapes of the trace.
+
+    Losses, labels and accuracies are left out. Raises RefusedError where a shape is not known or a layer has no ONNX
+    form.
+    """
+    if graph.format == "onnx":
+        return graph
+    outputs = scores(graph)
+    if not outputs:
+        raise RefusedError(f"{graph.name} has no output but losses", "E303", hint="give a definition for inference")
+    needed = {node.name for node in graph.ancestors(outputs)}
+    nodes: list[Node] = []
+    params: dict[str, Param] = {}
+    for layer in trace.layers:
+        if layer.op == "Input" or layer.name not in needed:
+            continue
+        lowered = _lowered(layer)
+        nodes += lowered.nodes
+        params.update((param.name, param) for param in lowered.params)
+    for name in _read(nodes, params.values()):
+        if name in graph.params:
+            params[name] = sized(graph.params[name], trace)
+    return graph.replace(
+        nodes=tuple(nodes),
+        params=params,
+        inputs=tuple(_fed(given, trace) for given in graph.inputs if given.name in _read(nodes, ())),
+        outputs=outputs,
+        dialect="onnxruntime",
+        format="onnx",
+        opset=OPSET,
+        meta={"definition": graph.format},
+    )
+
+
+def _lowered(layer: Layer) -> Lowered:
+    row = find(layer.op, layer.node.domain)
+    shapes = [tensor.shape for tensor in layer.tensors]
+    unknown = next((value for value in layer.outputs if not all_numbers(value.tensor.shape)), None)
+    if unknown is not None:
+        raise RefusedError(
+            f"{layer.name}: its output {show(unknown.tensor.shape)} is not known, so it cannot be written",
+            "E303",
+            location=layer.location,
+            because=unknown.unknown,
+        )
+    lowered = Lowered([layer.node]) if row is None or row.lower is None else row.lower(layer.call, shapes)
+    if lowered is None:
+        raise RefusedError(f"{layer.name}: {layer.source_op} has no ONNX form", "E303", location=layer.location)
+    return lowered
+
+
+def _read(nodes: Iterable[Node], derived: Iterable[Param]) -> set[str]:
+    names = {name for node in nodes for name in node.inputs if name}
+    return names | {name for param in derived for name in param.sources}
+
+
+def sized(param: Param, trace: Trace) -> Param:
+    """The parameter with the shape the trace gave it."""
+    tensor = trace.tensors.get(param.name)
+    shape = tensor.shape if tensor is not None else None
+    if not isinstance(shape, tuple) or not all_numbers(shape):
+        raise RefusedError(f"the shape of {param.name} is not known", "E303", hint="give the input it was trained at")
+    if param.shape == shape:
+        return param
+    return Param(
+        param.name,
+        shape,
+        param.dtype,
+        contents=param.contents,
+        where=param.where,
+        trained=param.trained,
+        origin=param.origin,
+    )
+
+
+def _fed(given: Input, trace: Trace) -> Input:
+    shape = trace.feeds[given.name].shape
+    return Input(given.name, shape if isinstance(shape, tuple) else None, dtype=given.dtype, role=given.role)

@@ -1,0 +1,247 @@
+"""Edits: values that say what is changed, and carry it out on a graph.
+
+An edit is listed before it is done, applied to get a new graph that shares every untouched node with the old one, and
+written to JSON as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from ..dims import Shape, show
+from ..graph import Graph, Input, Node, Param
+from ..source import Origin
+
+
+class Edit(Protocol):
+    """What every edit offers."""
+
+    @property
+    def layer(self) -> str:
+        """The layer it is about."""
+
+    def apply(self, graph: Graph) -> Graph:
+        """The changed graph."""
+
+    def describe(self) -> str:
+        """One line for people."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+
+
+def _with(graph: Graph, old: Node, *new: Node) -> tuple[Node, ...]:
+    return tuple(made for node in graph.nodes for made in (new if node is old else (node,)))
+
+
+class SetInput(NamedTuple):
+    """Another declared shape of an input."""
+
+    name: str
+    before: Shape | None
+    after: Shape
+
+    @property
+    def layer(self) -> str:
+        """The input's name."""
+        return self.name
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with this input declared (and native) at the new shape."""
+        return graph.replace(inputs=tuple(self._changed(given) for given in graph.inputs))
+
+    def _changed(self, given: Input) -> Input:
+        if given.name != self.name:
+            return given
+        return Input(
+            given.name,
+            self.after,
+            dtype=given.dtype,
+            layout=given.layout,
+            role=given.role,
+            origin=given.origin,
+        )
+
+    def describe(self) -> str:
+        """One line for people."""
+        before = f"{show(self.before)} → " if self.before is not None else ""
+        return f"input {self.name}: {before}{show(self.after)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        return {"edit": "set-input", "layer": self.name, "before": _plain(self.before), "after": _plain(self.after)}
+
+
+class ReplaceHead(NamedTuple):
+    """Another number of classes: the last layer with weights, named anew and with new weights.
+
+    The new name keeps old weights from being loaded into it by accident, as Caffe's fine-tuning guide advises.
+    """
+
+    layer: str
+    name: str
+    before: int
+    after: int
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with the head renamed, its parameters renamed and sized anew, and constants of the old count."""
+        old = graph.node(self.layer)
+        renamed = {name: self._param_name(name) for name in old.inputs if self._sized_by_classes(graph, name)}
+        outputs = {name: self.name for name in old.outputs if name == old.name and graph.format != "onnx"}
+        attrs = {**old.attrs, "channels": self.after} if "channels" in old.attrs else old.attrs
+        new = old.replace(
+            name=self.name,
+            inputs=tuple(renamed.get(name, name) for name in old.inputs),
+            outputs=tuple(outputs.get(name, name) for name in old.outputs),
+            attrs=attrs,
+        )
+        nodes = [_renamed(node, outputs) if node is not new else new for node in _with(graph, old, new)]
+        params = dict(graph.params)
+        for name, fresh in renamed.items():
+            params[fresh] = self._param(params.pop(name), fresh)
+        result = graph.replace(
+            nodes=tuple(nodes),
+            params=params,
+            outputs=tuple(outputs.get(name, name) for name in graph.outputs),
+            meta={**graph.meta, "scores": tuple(outputs.get(n, n) for n in graph.meta.get("scores", ()))},
+        )
+        return self._recount(result, new)
+
+    @staticmethod
+    def _sized_by_classes(graph: Graph, name: str) -> bool:
+        return name in graph.params and graph.params[name].trained
+
+    def _param_name(self, name: str) -> str:
+        if name.startswith(self.layer):
+            return self.name + name[len(self.layer) :]
+        return f"{name}_{self.after}"
+
+    def _param(self, old: Param, name: str) -> Param:
+        shape = None
+        if old.shape is not None:
+            shape = tuple(self.after if d == self.before else d for d in old.shape)
+            if len(shape) > 1 and old.shape[0] == self.before:  # a square weight: only its outputs change
+                shape = (self.after, *old.shape[1:])
+        return Param(name, shape, old.dtype, trained=True)
+
+    def _recount(self, graph: Graph, head: Node) -> Graph:
+        """Reshape targets after the head that repeat the number of classes say the new one."""
+        reached = set(head.outputs)
+        nodes: list[Node] = []
+        params = dict(graph.params)
+        for node in graph.nodes:
+            if reached.intersection(node.inputs):
+                reached.update(node.outputs)
+                node = self._retargeted(node, params)
+            nodes.append(node)
+        return graph.replace(nodes=tuple(nodes), params=params)
+
+    def _retargeted(self, node: Node, params: dict[str, Param]) -> Node:
+        if node.op != "Reshape":
+            return node
+        target = node.attrs.get("shape")
+        if target is not None and self.before in target:
+            return node.replace(attrs={**node.attrs, "shape": self._counted(target)})
+        constant = params.get(node.inputs[1]) if len(node.inputs) > 1 else None
+        if constant is not None and constant.contents and self.before in constant.contents:
+            name = f"{constant.name}_{self.after}"
+            params[name] = Param(
+                name, constant.shape, constant.dtype, contents=self._counted(constant.contents), trained=False
+            )
+            return node.replace(inputs=(node.inputs[0], name))
+        return node
+
+    def _counted(self, target: Any) -> tuple[Any, ...]:
+        return tuple(self.after if isinstance(d, int) and d == self.before else d for d in target)
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"head {self.layer} → {self.name}: {self.before} → {self.after} classes, new weights"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        return {
+            "edit": "replace-head",
+            "layer": self.layer,
+            "name": self.name,
+            "before": self.before,
+            "after": self.after,
+        }
+
+
+def _renamed(node: Node, values: Mapping[str, str]) -> Node:
+    if not any(name in values for name in node.inputs):
+        return node
+    return node.replace(inputs=tuple(values.get(name, name) for name in node.inputs))
+
+
+class InsertPool(NamedTuple):
+    """A pooling without weights between a layer and its users."""
+
+    layer: str
+    value: str
+    name: str
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    sizes: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with the pooling behind ``value``; everything that read the value reads the pooled one."""
+        pooled = self.name
+        attrs = {
+            "kernel_shape": self.kernel,
+            "strides": self.stride,
+            "pads": (0,) * (2 * len(self.kernel)),
+            "ceil_mode": 0,
+            "count_include_pad": 1,
+        }
+        pool = Node(pooled, "AveragePool", (self.value,), (pooled,), attrs, origin=Origin(op="inserted"))
+        nodes: list[Node] = []
+        for node in graph.nodes:
+            nodes.append(_renamed(node, {self.value: pooled}))
+            if self.value in node.outputs:
+                nodes.append(pool)
+        return graph.replace(nodes=tuple(nodes))
+
+    def describe(self) -> str:
+        """One line for people."""
+        before, after = (show(size) for size in self.sizes)
+        window = f"{show(self.kernel)}, stride {'×'.join(map(str, dict.fromkeys(self.stride)))}"
+        return f"insert average pooling {self.name} ({window}) after {self.layer}: {before} → {after}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        return {
+            "edit": "insert-pool",
+            "layer": self.layer,
+            "name": self.name,
+            "kernel": list(self.kernel),
+            "stride": list(self.stride),
+        }
+
+
+class ChangePool(NamedTuple):
+    """Another window, padding or rounding of a pooling that is there."""
+
+    layer: str
+    attrs: dict[str, Any]
+    what: str
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with the pooling's attributes replaced."""
+        old = graph.node(self.layer)
+        return graph.replace(nodes=_with(graph, old, old.replace(attrs={**old.attrs, **self.attrs})))
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"change {self.layer}: {self.what}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        attrs = {key: list(value) if isinstance(value, tuple) else value for key, value in self.attrs.items()}
+        return {"edit": "change-pool", "layer": self.layer, "attrs": attrs, "what": self.what}
+
+
+def _plain(shape: Shape | None) -> list[Any] | None:
+    return None if shape is None else [d if isinstance(d, int) else str(d) for d in shape]

@@ -1,0 +1,88 @@
+"""The head: the last layer with weights before the scores, whose outputs are the classes."""
+
+from __future__ import annotations
+
+from ..dims import is_number
+from ..errors import RefusedError
+from ..graph import Graph, Node
+from ..lower import scores
+from ..trace import Trace
+from .edits import ReplaceHead
+
+#: Layers with weights whose outputs can be classes, and the input that holds the weight.
+CLASSIFIERS = {"Gemm": 1, "Conv": 1}
+
+#: Layers that may stand between the head and the scores: they keep the number of classes.
+BEHIND = frozenset(
+    [
+        "Softmax",
+        "LogSoftmax",
+        "Sigmoid",
+        "Relu",
+        "Dropout",
+        "Identity",
+        "Flatten",
+        "Reshape",
+        "Squeeze",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "AveragePool",
+        "MaxPool",
+        "ReduceMean",
+        "Cast",
+    ]
+)
+
+
+def heads(graph: Graph) -> list[Node]:
+    """The classifiers of a graph, one for each of its scores; empty where the last layers are something else."""
+    producers = graph.producers()
+    found: list[Node] = []
+    for value in scores(graph):
+        node = producers.get(value)
+        while node is not None and node.op in BEHIND:
+            node = producers.get(node.inputs[0])
+        if node is not None and node.op in CLASSIFIERS and node not in found:
+            found.append(node)
+    return found
+
+
+def classes_of(node: Node, trace: Trace) -> int | None:
+    """How many classes a head has, None where its size is not known."""
+    outputs = trace.layer(node.name).outputs
+    shape = outputs[0].shape
+    return shape[1] if shape is not None and len(shape) > 1 and is_number(shape[1]) else None
+
+
+def fresh_name(name: str, classes: int, taken: set[str]) -> str:
+    """The head's new name, ``fc8_13``: one no layer has, so that old weights find nothing to be loaded into."""
+    candidate = f"{name}_{classes}"
+    number = 2
+    while candidate in taken:
+        candidate, number = f"{name}_{classes}_{number}", number + 1
+    return candidate
+
+
+def replace_heads(graph: Graph, trace: Trace, classes: int) -> list[ReplaceHead]:
+    """The edits that give every head ``classes`` outputs.
+
+    Raises RefusedError where there is no head, or a head whose number of classes is not known.
+    """
+    found = heads(graph)
+    if not found:
+        last = graph.nodes[-1] if graph.nodes else None
+        raise RefusedError(
+            f"{graph.name} ends in no classifier",
+            "E301",
+            because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
+            hint="a head is a fully connected layer or a convolution before the scores",
+        )
+    taken = {node.name for node in graph.nodes} | set(graph.params)
+    edits = []
+    for node in found:
+        before = classes_of(node, trace)
+        if before is None:
+            raise RefusedError(f"{node.name}: its number of classes is not known", "E301")
+        if before != classes:
+            edits.append(ReplaceHead(node.name, fresh_name(node.name, classes, taken), before, classes))
+    return edits

@@ -1,0 +1,192 @@
+"""Repairs: weightless edits that make a misfitting size fit, each tried by tracing before it is offered.
+
+Ranked by how many layers keep their numbers (an edit late in the net leaves the features before it alone), then by
+whether every division stays whole, then by how little is changed. Layers with trained weights are never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ..dims import Shape, all_numbers, show
+from ..graph import Graph
+from ..ops import find
+from ..sizes import Bound, bounds_of_values
+from ..trace import Layer, Trace
+from ..window import Window
+from .edits import ChangePool, Edit, InsertPool
+
+POOLINGS = ("MaxPool", "AveragePool")
+
+#: Traces a graph at the wanted input, with the weights' trained sizes.
+Tracer = Callable[[Graph], Trace]
+
+
+class Repair(NamedTuple):
+    """One way to make a size fit: its edits, the trace it gives, and what it is ranked by."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    trace: Trace
+    changed_layers: int  # layers before the misfit whose numbers are no longer the original's
+    whole: bool  # whether the new window divides evenly
+
+    def describe(self) -> str:
+        """One line for people."""
+        return "; ".join(edit.describe() for edit in self.edits)
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """Smaller is better."""
+        return (self.changed_layers, not self.whole, len(self.edits), ORDER.index(self.name))
+
+
+ORDER = ("insert-pool", "rounding", "window")
+
+
+def propose(misfit: Trace, fitting: Trace, retrace: Tracer) -> list[Repair]:
+    """The repairs that were found and tried, best first.
+
+    ``misfit`` is the trace that has problems, ``fitting`` one of the same net without; ``retrace`` traces an edited
+    graph as ``misfit`` was traced.
+    """
+    allowed = [bounds_of_values(fitting, axis) for axis in (0, 1)]
+    order = {layer.name: i for i, layer in enumerate(misfit.layers)}
+    broken = min((order[p.layer] for p in misfit.problems if p.layer in order), default=None)
+    if broken is None:
+        return []
+    found: list[Repair] = []
+    for name, edit, whole in _candidates(misfit, broken, allowed):
+        graph = edit.apply(misfit.graph)
+        attempt = retrace(graph)
+        if attempt.ok:
+            changed = broken - order[edit.layer] - (name == "insert-pool")  # what is pooled keeps its numbers
+            found.append(Repair(name, (edit,), attempt, changed, whole))
+    return sorted(found, key=lambda repair: repair.rank)
+
+
+def _candidates(misfit: Trace, broken: int, allowed: list[dict[str, Bound]]) -> Iterator[tuple[str, Edit, bool]]:
+    feeding = {node.name for node in misfit.graph.ancestors(misfit.layers[broken].node.inputs)}
+    chain = [layer for layer in misfit.layers[:broken] if layer.name in feeding]
+    yield from _insertions(misfit, chain, allowed)
+    for layer in reversed(chain):
+        if layer.op in POOLINGS and not layer.call.attr("global_pooling"):
+            yield from _roundings(layer)
+            yield from _windows(layer, allowed)
+
+
+def _map(layer: Layer) -> Shape | None:
+    """The first output of a layer if it is a map of known size."""
+    shape = layer.tensors[0].shape if layer.tensors else None
+    return shape if isinstance(shape, tuple) and len(shape) == 4 and all_numbers(shape) else None
+
+
+def _insertions(misfit: Trace, chain: list[Layer], allowed: list[dict[str, Bound]]) -> Iterator[tuple[str, Edit, bool]]:
+    """A pooling behind the last map before the misfit, if that map is too large."""
+    last = next((layer for layer in reversed(chain) if _map(layer) is not None), None)
+    if last is None:
+        return
+    shape = _map(last) or ()
+    value = last.node.outputs[0]
+    sizes = shape[2:]
+    nearest = [_wanted(bounds.get(value), size) for bounds, size in zip(allowed, sizes, strict=True)]
+    wanted = tuple(size for size in nearest if size is not None)
+    windows = [_shrink(n, out) for n, out in zip(sizes, wanted, strict=False)]
+    fitted = [window for window in windows if window is not None]
+    if len(fitted) < len(sizes) or wanted == sizes:
+        return
+    kernel, stride = tuple(w.kernel for w in fitted), tuple(w.stride for w in fitted)
+    name = _free_name(misfit.graph, f"{last.name}_fit")
+    yield "insert-pool", InsertPool(last.name, value, name, kernel, stride, (sizes, wanted)), True
+
+
+def _wanted(bound: Bound | None, size: int) -> int | None:
+    """The nearest allowed size, None where there is none."""
+    if bound is None or bound.sizes.empty:
+        return None
+    low, high = bound.sizes
+    return max(low, size if high is None else min(size, high))
+
+
+def _shrink(n: int, out: int) -> Window | None:
+    """The window without padding that takes n to exactly out: stride n // out, as adaptive pooling does."""
+    if out > n or out < 1:
+        return None
+    stride = n // out
+    return Window(n - (out - 1) * stride, stride)
+
+
+def _free_name(graph: Graph, name: str) -> str:
+    taken = {value for node in graph.nodes for value in (node.name, *node.outputs)}
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    return candidate
+
+
+def _roundings(layer: Layer) -> Iterator[tuple[str, Edit, bool]]:
+    """The pooling's other rounding, where it makes a difference."""
+    row = find(layer.op)
+    if row is None or row.windows is None:
+        return
+    windows = [w for w in row.windows(layer.call) if isinstance(w, Window)]
+    sizes = layer.call.spatial
+    rounds_up = any(w.rounding in ("ceil", "ceil_clip") for w in windows)
+    if any(w.same or not isinstance(n, int) for w, n in zip(windows, sizes, strict=True)):
+        return
+    if all(w.remainder(n) == 0 for w, n in zip(windows, sizes, strict=True)):
+        return
+    what = "round down instead of up" if rounds_up else "round up instead of down"
+    yield "rounding", ChangePool(layer.name, {"ceil_mode": 0 if rounds_up else 1}, what), False
+
+
+def _windows(layer: Layer, allowed: list[dict[str, Bound]]) -> Iterator[tuple[str, Edit, bool]]:
+    """The smallest change of kernel, then of padding, then of stride, that gives an allowed size on both axes."""
+    row = find(layer.op)
+    if row is None or row.windows is None:
+        return
+    old = [w for w in row.windows(layer.call) if isinstance(w, Window)]
+    chosen = []
+    for axis, (window, n) in enumerate(zip(old, layer.call.spatial, strict=True)):
+        bound = allowed[axis].get(layer.node.outputs[0])
+        fitted = _refit(window, n, bound) if isinstance(n, int) and bound is not None else None
+        if fitted is None:
+            return
+        chosen.append(fitted)
+    attrs: Mapping[str, Any] = {
+        "kernel_shape": tuple(w.kernel for w in chosen),
+        "strides": tuple(w.stride for w in chosen),
+        "pads": (*(w.pad_begin for w in chosen), *(w.pad_end for w in chosen)),
+    }
+    whole = all(w.remainder(n) == 0 for w, n in zip(chosen, layer.call.spatial, strict=True))
+    yield "window", ChangePool(layer.name, dict(attrs), f"{_text(old)} → {_text(chosen)}"), whole
+
+
+def _text(windows: list[Window]) -> str:
+    kernel = show(tuple(w.kernel for w in windows))
+    stride = "×".join(str(s) for s in dict.fromkeys(w.stride for w in windows))
+    pads = dict.fromkeys(w.pad_begin for w in windows)
+    pad = f", padding {'×'.join(map(str, pads))}" if any(pads) else ""
+    return f"{kernel}, stride {stride}{pad}"
+
+
+def _refit(old: Window, n: int, bound: Bound) -> Window | None:
+    """The window nearest to ``old`` whose size at ``n`` is allowed; None where it fits already or nothing fits."""
+    if old.same:
+        return None
+    if old.size(n) in bound.sizes:
+        return old
+    kernels = sorted(range(1, n + 1), key=lambda k: abs(k - old.kernel))
+    for stride in sorted(range(1, 2 * old.stride + 1), key=lambda s: abs(s - old.stride)):
+        for pad in sorted(range(old.pad_begin + 2), key=lambda p: abs(p - old.pad_begin)):
+            fits = [
+                window
+                for kernel in kernels[:12]
+                if kernel > pad
+                for window in [Window(kernel, stride, pad, pad, old.dilation, old.rounding)]
+                if window.size(n) in bound.sizes and window.extent >= window.stride
+            ]
+            if fits:
+                return min(fits, key=lambda w: (w.remainder(n) != 0, abs(w.kernel - old.kernel)))
+    return None

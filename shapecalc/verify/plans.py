@@ -1,0 +1,108 @@
+"""Proving and writing a plan: it runs, what comes before the edit computes the same, then the file appears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import files
+from ..errors import UsageError
+from ..formats.onnx.write import PLACEHOLDER, to_proto
+from ..graph import Graph, Node
+from ..lower import lower
+from ..surgery.plan import Surgery, retrace
+from ..trace import Trace, trace
+from ..weights import Numbers, initial
+from .proof import RTOL, Report, compare_with_original, prove
+from .run import runnable
+
+
+class Plan(Surgery):
+    """What will be changed, the trace of the result, and its proof; nothing is written until `save`.
+
+    ``edits`` in order, ``graph`` the edited net, ``trace`` its trace at the wanted input, ``repairs`` every repair that
+    was found, best first, ``report`` the proof once it was made.
+    """
+
+    report: Report | None = None
+
+    def verify(self, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
+        """Runs the result in onnxruntime and compares it with the trace and with the original.
+
+        Raises RefusedError where the proof fails and DeviceError where ``device`` cannot run.
+        """
+        self.report = prove_plan(self, device=device, seed=seed, rtol=rtol)
+        return self.report
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        overwrite: bool = False,
+        init: bool = False,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> Path:
+        """Writes the result, verified first if it was not; the file appears whole or not at all.
+
+        Weights the definition does not have are placeholders, or initialised ones with ``init``. Raises RefusedError
+        where the proof fails, UsageError where the file exists and ``overwrite`` is not set.
+        """
+        return save_plan(self, Path(path), overwrite=overwrite, init=init, seed=seed, device=device)
+
+
+def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
+    """The proof of a plan: every tensor's shape, and the numbers of everything before the first edit.
+
+    Raises RefusedError naming the first thing that does not hold, DeviceError where ``device`` cannot run.
+    """
+    limit = RTOL if rtol is None else rtol
+    report = prove(runnable(plan.graph, plan.trace, seed), device=device, seed=seed, rtol=limit)
+    report.placeholder = True
+    untouched = before_edits(plan.model.graph, plan.graph)
+    if untouched.nodes:
+        feeds = {name: tensor.shape for name, tensor in plan.trace.feeds.items()}
+        original = retrace(plan.model, untouched, feeds)  # type: ignore[arg-type]
+        compare_with_original(report, runnable(untouched, original, seed), rtol=limit)
+    report.raise_for_failure()
+    return report
+
+
+def before_edits(original: Graph, edited: Graph) -> Graph:
+    """The part of the original that no edit can have changed: nodes both graphs share, and all they depend on."""
+    same = {id(node) for node in edited.nodes}
+    reached = {given.name for given in original.inputs} | set(original.params) | {""}
+    nodes: list[Node] = []
+    for node in original.nodes:
+        if id(node) in same and reached.issuperset(node.inputs):
+            nodes.append(node)
+            reached.update(node.outputs)
+    outputs = tuple(name for node in nodes for name in node.outputs if name)
+    return original.replace(nodes=tuple(nodes), outputs=outputs, meta={})
+
+
+def save_plan(plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int, device: str) -> Path:
+    """Writes a plan's result, proving it first where that was not done. See `Plan.save`."""
+    if path.suffix.lower() != ".onnx":
+        raise UsageError(
+            f"{path.name}: results are written as ONNX", "E002", hint=f"-o {path.with_suffix('.onnx').name}"
+        )
+    files.check_writable(path, overwrite=overwrite)
+    if plan.report is None:
+        plan.verify(device=device, seed=seed)
+    data = as_onnx(plan.graph, plan.trace, init=init, seed=seed)
+    files.write_whole(path, lambda file: file.write(data), overwrite=overwrite)
+    return path
+
+
+def as_onnx(graph: Graph, traced: Trace, *, init: bool, seed: int) -> bytes:
+    """The bytes of an ONNX file for a definition without weights: placeholders, or initialised numbers."""
+    lowered = lower(graph, traced)
+    predicted = trace(lowered, {i.name: i.declared for i in lowered.inputs if i.declared is not None})
+    metadata = {"shapecalc.source": f"{graph.format} definition {graph.name}"}
+    numbers = Numbers(lowered, make=initial, seed=seed)
+    if init:
+        metadata["shapecalc.weights"] = f"initialised, not trained (seed {seed})"
+        proto = to_proto(lowered, predicted, numbers=numbers.array, metadata=metadata)
+        return bytes(proto.SerializeToString())
+    metadata[PLACEHOLDER] = "every weight is a constant placeholder: load trained ones before use"
+    return bytes(to_proto(lowered, predicted, fill=numbers.filler, metadata=metadata).SerializeToString())

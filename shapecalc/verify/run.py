@@ -1,0 +1,88 @@
+"""A graph as something that runs: the model with every tensor as an output, its numbers, and one timed run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..dims import all_numbers
+from ..errors import RefusedError
+from ..formats.onnx.write import to_proto
+from ..graph import Graph, Input
+from ..lower import lower
+from ..trace import Trace, trace
+from ..weights import Array, Numbers, proving
+from .device import device_name, make_session, refused
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class Runnable(NamedTuple):
+    """A model onnxruntime can run: the proto, the numbers it declares, and the shapes predicted for its tensors."""
+
+    proto: onnx.ModelProto
+    arrays: dict[str, Array]
+    inputs: dict[str, Array]
+    predicted: dict[str, tuple[Any, ...] | None]
+
+
+class Run(NamedTuple):
+    """What one run gave: every tensor, where it ran and how long (seconds, after one warm-up)."""
+
+    tensors: dict[str, Array]
+    device: str
+    device_name: str
+    load_seconds: float
+    run_seconds: float
+
+
+def runnable(graph: Graph, traced: Trace, seed: int, given: Mapping[str, Array] | None = None) -> Runnable:
+    """The definition at the shapes of a trace, with seeded weights where it has none of its own."""
+    lowered = lower(graph, traced)
+    shapes = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
+    wanted = {i.name: shapes[i.name] for i in lowered.inputs}
+    predicted = trace(lowered, wanted, dialect="onnxruntime")
+    if predicted.problems:
+        raise RefusedError(
+            "the lowered model does not fit onnxruntime's own rules", "E401", because=predicted.problems[0].headline
+        )
+    numbers = Numbers(lowered, given, make=proving, seed=seed)
+    proto = to_proto(lowered, predicted, external=True, every_output=True)
+    read = {name for node in lowered.nodes for name in node.inputs}
+    arrays = {p.name: numbers.array(p.name) for p in lowered.params.values() if p.contents is None and p.name in read}
+    names = [name for node in lowered.nodes for name in node.outputs if name]
+    return Runnable(proto, arrays, _images(lowered.inputs, wanted, seed), {n: predicted.values[n] for n in names})
+
+
+def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], seed: int) -> dict[str, Array]:
+    """Seeded noise for every input, on the scale of a normalised image."""
+    import numpy
+
+    images = {}
+    for index, given in enumerate(inputs):
+        shape = shapes[given.name]
+        if not all_numbers(shape):
+            raise RefusedError(f"input {given.name} has a free dimension", "E207", hint="give it: --input 1x3x224x224")
+        noise = numpy.random.default_rng([seed, index]).standard_normal(shape, dtype=numpy.float32)
+        images[given.name] = noise.astype(numpy.dtype(given.dtype))
+    return images
+
+
+def execute(what: Runnable, device: str, *, repeat: int = 1) -> Run:
+    """Loads and runs on exactly ``device`` ("cpu" or "cuda"). Raises DeviceError, or RefusedError with the reason."""
+    started = time.perf_counter()
+    session = make_session(what.proto.SerializeToString(), device, what.arrays)
+    loaded = time.perf_counter() - started
+    names = [output.name for output in session.get_outputs()]
+    seconds = []
+    values: list[Any] = []
+    for _ in range(1 + repeat):
+        started = time.perf_counter()
+        try:
+            values = session.run(names, what.inputs)
+        except Exception as error:  # noqa: BLE001  onnxruntime raises a class of its own for every status
+            raise refused(error) from None
+        seconds.append(time.perf_counter() - started)
+    return Run(dict(zip(names, values, strict=True)), device, device_name(device), loaded, min(seconds[1:]))

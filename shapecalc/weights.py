@@ -1,0 +1,143 @@
+"""Numbers for parameters that have none: seeded, and the derived ones that are computed from others.
+
+Random numbers depend on the seed and the parameter's name alone, so the same layer gets the same weights in the
+original and in the edited graph: what an edit leaves alone must then compute the same numbers.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy
+import numpy.typing
+
+from .dims import product
+from .graph import Graph, Param
+
+Array = numpy.typing.NDArray[Any]
+
+
+class Slot(NamedTuple):
+    """What a parameter is for: which operator reads it, as which input."""
+
+    op: str
+    position: int
+
+
+#: (operator, input) -> how its numbers start: (kind, what for training from scratch).
+ROLES: dict[tuple[str, int], str] = {
+    **dict.fromkeys([("Conv", 1), ("ConvTranspose", 1), ("Gemm", 1), ("MatMul", 1)], "weight"),
+    **dict.fromkeys([("Scale", 1), ("BatchNormalization", 1)], "gain"),
+    ("BatchNormalization", 4): "variance",
+    ("BatchNormalization", 5): "scale_factor",
+    ("PRelu", 1): "slope",
+}
+
+
+def slots(graph: Graph) -> dict[str, Slot]:
+    """Parameter name -> its first use."""
+    found: dict[str, Slot] = {}
+    for node in graph.nodes:
+        for index, name in enumerate(node.inputs):
+            if name:
+                found.setdefault(name, Slot(node.op, index))
+    for param in graph.params.values():  # a derived parameter's sources are used where it is
+        for index, source in enumerate(param.sources):
+            if param.name in found:
+                slot = Slot("BatchNormalization", 5) if param.recipe == "unscaled" and index == 1 else found[param.name]
+                found.setdefault(source, slot)
+    return found
+
+
+def role(name: str, uses: Mapping[str, Slot]) -> str:
+    """ "weight", "gain", "variance", "slope", "scale_factor", or "shift" for everything that is added."""
+    return ROLES.get(uses.get(name, Slot("", 0)), "shift")
+
+
+def _generator(seed: int, name: str) -> numpy.random.Generator:
+    return numpy.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+def fan_in(shape: tuple[int, ...]) -> int:
+    """Inputs that one output sums over: all axes but the first of a weight."""
+    return max(1, int(product(shape[1:])))
+
+
+def initial(param: Param, kind: str, seed: int) -> Array:
+    """Weights to train from: He's normal, std = sqrt(2 / fan-in) (He et al. 2015); gains 1, shifts 0."""
+    shape = param.shape or ()
+    if kind == "weight":
+        noise = _generator(seed, param.name).standard_normal(shape, dtype=numpy.float32)
+        return noise * numpy.float32(numpy.sqrt(2.0 / fan_in(shape)))
+    fill = {"gain": 1.0, "variance": 1.0, "scale_factor": 1.0, "slope": 0.25}.get(kind, 0.0)
+    return numpy.full(shape, fill, numpy.float32)
+
+
+def proving(param: Param, kind: str, seed: int) -> Array:
+    """Weights for a proof: as `initial`, but no gain is exactly 1 and no shift exactly 0, so none can be left out."""
+    shape = param.shape or ()
+    if kind in ("weight", "scale_factor"):
+        return initial(param, kind, seed)
+    noise = _generator(seed, param.name).random(shape, dtype=numpy.float32)
+    low, high = {"gain": (0.5, 1.5), "variance": (0.5, 1.5), "slope": (0.1, 0.4)}.get(kind, (-0.1, 0.1))
+    return (noise * numpy.float32(high - low) + numpy.float32(low)).astype(numpy.float32)
+
+
+def _unscaled(value: Array, factor: Array) -> Array:
+    """Caffe keeps running sums; a factor of 0 means nothing was summed (batch_norm_layer.cpp)."""
+    scale = float(factor.reshape(-1)[0])
+    return value * numpy.float32(0.0 if scale == 0 else 1.0 / scale)
+
+
+def _depthwise(weight: Array) -> Array:
+    """Chainer's (multiplier, channels, kh, kw) as ONNX's (channels*multiplier, 1, kh, kw)."""
+    multiplier, channels, *kernel = weight.shape
+    return weight.transpose(1, 0, 2, 3).reshape(channels * multiplier, 1, *kernel)
+
+
+#: How a derived parameter is computed from its sources.
+RECIPES: dict[str, Callable[..., Array]] = {"unscaled": _unscaled, "depthwise": _depthwise}
+CONSTANTS = {"ones": 1.0, "zeros": 0.0}
+
+
+class Numbers:
+    """Arrays for the parameters of a graph: those given, the derived ones, and seeded ones for the rest."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        given: Mapping[str, Array] | None = None,
+        *,
+        make: Callable[[Param, str, int], Array] = proving,
+        seed: int = 0,
+    ) -> None:
+        self.graph = graph
+        self.given = dict(given or {})
+        self.make = make
+        self.seed = seed
+        self.uses = slots(graph)
+
+    def array(self, name: str) -> Array:
+        """The numbers of one parameter, made when first asked for."""
+        if name not in self.given:
+            self.given[name] = self._make(self.graph.params[name])
+        return self.given[name]
+
+    def filler(self, name: str) -> float:
+        """The one number a placeholder holds: 1 where dividing or multiplying by it must do no harm, else 0."""
+        param = self.graph.params[name]
+        if param.recipe in CONSTANTS:
+            return CONSTANTS[param.recipe]
+        return 1.0 if role(name, self.uses) in ("gain", "variance", "scale_factor") else 0.0
+
+    def _make(self, param: Param) -> Array:
+        shape = param.shape or ()
+        if param.contents is not None:
+            return numpy.array(param.contents, numpy.dtype(param.dtype)).reshape(shape)
+        if param.recipe in CONSTANTS:
+            return numpy.full(shape, CONSTANTS[param.recipe], numpy.float32)
+        if param.recipe is not None:
+            return RECIPES[param.recipe](*(self.array(source) for source in param.sources))
+        return self.make(param, role(param.name, self.uses), self.seed)
