@@ -130,7 +130,7 @@ def _transposed(call: Call) -> list[TransposedWindow]:
             # The specification chooses pads for size * stride and adds output_padding; the runtime fixes the size.
             pad = window.extent - strides[i]
             if call.dialect.runs:
-                pad = pad + extra[i]
+                pad = dims.maximum(pad + extra[i], 0)
             window = TransposedWindow(kernel[i], strides[i], pad, 0, dilations[i], extra[i])
         windows.append(window)
     return windows
@@ -151,7 +151,24 @@ def _transposed_needs(call: Call) -> Iterator[Need]:
     wanted = call.shape(1)[0]
     yield Need(dims.equal(call.channels, wanted), "E102", lambda: _channels(call, wanted))
     yield from _need_groups(call, _groups(call), call.shape(1)[1] * _groups(call))
+    if call.dialect.runs:
+        yield from _transposed_refusals(call)
     yield from need_fit(call, _transposed(call))
+
+
+def _transposed_refusals(call: Call) -> Iterator[Need]:
+    """What onnxruntime adds at the end (output_padding, or what output_shape asks beyond) must be below the stride."""
+    for window in _transposed(call):
+        added = dims.maximum(window.output_padding, -window.pad_begin if call.attr("output_shape") else 0)
+        yield Need(dims.at_least(window.stride - 1, added), "E110", partial(_overstretched, call, window, added))
+
+
+def _overstretched(call: Call, window: TransposedWindow, added: Dim) -> Detail:
+    return Detail(
+        f"{call.name}: onnxruntime refuses to add {added} elements at the end with stride {window.stride}",
+        f"fewer than {window.stride}",
+        str(added),
+    )
 
 
 def _transposed_lower(call: Call, outputs: Shapes) -> Lowered | None:

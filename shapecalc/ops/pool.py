@@ -34,10 +34,14 @@ def _windows(call: Call) -> list[Window]:
 
 def _runtime_same(window: Window, n: Dim) -> Window:
     """onnxruntime pads SAME poolings by the undilated kernel (pool_attributes.h), the specification by the extent."""
-    if window.dilation == 1 or not isinstance(n, int):
+    if window.dilation == 1:
         return window
-    total = max((-(-n // window.stride) - 1) * window.stride + int(window.kernel) - n, 0)
-    return Window(window.kernel, window.stride, total, 0, window.dilation, window.rounding)
+    return Window(window.kernel, window.stride, _same_padding(window, n), 0, window.dilation, window.rounding)
+
+
+def _same_padding(window: Window, n: Dim) -> Dim:
+    """Elements a SAME pooling adds in onnxruntime; below 0 where the kernel is smaller than the stride."""
+    return (dims.ceil_divide(n, window.stride) - 1) * window.stride + window.kernel - n
 
 
 def _shapes(call: Call) -> Shapes:
@@ -54,7 +58,8 @@ def _needs(call: Call) -> Iterator[Need]:
     windows = _windows(call)
     if call.dialect.runs:
         yield from _runtime_refuses(call, windows)
-    yield from need_fit(call, windows)
+    # onnxruntime lets a pooling give an empty map; the layer that reads it fails (pool_attributes.h SetOutputSize)
+    yield from need_fit(call, windows, least=0 if call.dialect.runs else 1)
 
 
 def _runtime_refuses(call: Call, windows: Sequence[Window]) -> Iterator[Need]:
@@ -67,12 +72,18 @@ def _runtime_refuses(call: Call, windows: Sequence[Window]) -> Iterator[Need]:
                 partial(_overpadded, call, w),
             )
     if mode in SAME and call.node.op == "MaxPool":
-        short = any(int(w.kernel) < w.stride for w in windows)
-        yield Need(
-            not short,
-            "E110",
-            lambda: Detail(f"{call.name}: onnxruntime refuses auto_pad {mode} with a kernel below the stride"),
-        )
+        for w, n in zip(windows, call.spatial, strict=True):
+            if w.dilation == 1:  # its dilated kernel is another one, without the check
+                yield Need(dims.at_least(_same_padding(w, n), 0), "E110", partial(_cropped, call, mode, w, n))
+
+
+def _cropped(call: Call, mode: str, window: Window, n: Dim) -> Detail:
+    return Detail(
+        f"{call.name}: onnxruntime refuses auto_pad {mode} where kernel {window.kernel} below stride {window.stride} "
+        f"would crop its input of {n}",
+        "padding of at least 0",
+        str(_same_padding(window, n)),
+    )
 
 
 def _overpadded(call: Call, window: Window) -> Detail:

@@ -48,11 +48,21 @@ def sizes(windows: Sequence[AnyWindow], spatial: Shape) -> list[Dim]:
 AXES = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
-def need_fit(call: Call, windows: Sequence[AnyWindow]) -> Iterator[Need]:
-    """Every window must have at least one place on its axis."""
+def need_fit(call: Call, windows: Sequence[AnyWindow], least: int = 1) -> Iterator[Need]:
+    """The input must not be empty, and every window must have at least ``least`` places on its axis."""
     names = AXES.get(len(windows), tuple(f"axis {i + 2}" for i in range(len(windows))))
     for name, window, n in zip(names, windows, call.spatial, strict=True):
-        yield Need(dims.at_least(window.size(n), 1), "E103", partial(_too_large, call, name, window, n))
+        yield Need(dims.at_least(n, 1), "E103", partial(_empty, call))
+        yield Need(dims.at_least(window.size(n), least), "E103", partial(_too_large, call, name, window, n))
+
+
+def _empty(call: Call) -> Detail:
+    return Detail(
+        f"{call.name}: {call.giver()} gives an empty map of {dims.show(call.shape())}",
+        "at least 1 on every axis",
+        dims.show(call.spatial),
+        "a larger input, or a cut before this layer",
+    )
 
 
 def _too_large(call: Call, axis: str, window: AnyWindow, n: Dim) -> Detail:

@@ -22,7 +22,7 @@ from . import schema
 from .attributes import read_attributes
 from .order import sorted_nodes, unique_names
 from .tensors import as_param, read_sparse, read_tensor
-from .wire import BYTES, File, record
+from .wire import File, record
 
 #: Sizes of the last axis that tell an image laid out NHWC.
 COLOURS = (1, 3, 4)

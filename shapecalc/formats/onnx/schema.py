@@ -120,7 +120,7 @@ EXTERNAL = 1  # TensorProto.DataLocation
 
 
 class ElementType(NamedTuple):
-    """An element type: ONNX's number, its name as numpy spells it, bits an element, and struct's letter if it has one."""
+    """An element type: ONNX's number, its name as numpy spells it, bits an element, struct's letter if it has one."""
 
     number: int
     name: str

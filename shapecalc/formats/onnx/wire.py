@@ -9,7 +9,7 @@ Source: the encoding chapter of the Protocol Buffers documentation.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from ...errors import ModelError
@@ -150,7 +150,7 @@ def record(file: File, span: Span, table: Mapping[int, Kind]) -> dict[str, Any]:
     return found
 
 
-READ = {
+READ: dict[str, Callable[[File, Field], Any]] = {
     "int": lambda file, field: signed(field[2]),
     "ints": File.integers,
     "float": lambda file, field: file.reals(field)[0],
