@@ -24,6 +24,11 @@ class Definition:
         self.zoo_name = zoo_name
         self._sized: tuple[dict[str, Shape], dict[str, str]] | None = None
 
+    @property
+    def argument(self) -> str:
+        """What a person types to open it again."""
+        return self.zoo_name or (str(self.path) if self.path is not None else self.name)
+
     def feeds(self, input: literal.Spec = None) -> dict[str, Shape]:  # noqa: A002  the contract's word
         """Input name -> shape for a shape in any of the accepted forms; None is the declared input."""
         shapes = literal.feeds(self.graph, input, first_input(self.graph))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import literal, zoo
 from .definition import Definition
@@ -13,11 +13,28 @@ from .errors import ModelError
 from .formats import Options, Source, read
 
 if TYPE_CHECKING:
+    from .intervals import Interval
     from .sizes import Sizes
+    from .surgery.repairs import Repair
+    from .trace import Trace
     from .verify.plans import Plan
+    from .verify.proof import Report
 
 #: Smaller files are read, larger ones mapped: their weights stay on disk.
 MAPPED_FROM = 1 << 20
+
+
+class Advice(NamedTuple):
+    """The way out of a misfit: square sizes that fit as they are, and weightless repairs, best first."""
+
+    sizes: Interval | None
+    repairs: list[Repair]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The advice as JSON prints it."""
+        sizes = None if self.sizes is None or self.sizes.empty else [self.sizes.low, self.sizes.high]
+        repairs = [{"name": r.name, "edits": [edit.to_dict() for edit in r.edits]} for r in self.repairs]
+        return {"sizes": sizes, "repairs": repairs}
 
 
 class Model(Definition):
@@ -31,6 +48,53 @@ class Model(Definition):
         from .sizes import valid_sizes
 
         return valid_sizes(self, limit=limit, dialect=dialect)
+
+    def advice(self, misfit: Trace) -> Advice:
+        """What would make a trace with problems fit: the sizes that do, and repairs that were each traced."""
+        from .sizes import reference, square_bounds
+        from .surgery.plan import retrace
+        from .surgery.repairs import propose
+
+        fitting = None if misfit.ok else reference(self, misfit.dialect)
+        if fitting is None:
+            return Advice(None, [])
+        feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
+        repairs = propose(misfit, fitting, lambda graph: retrace(self, graph, feeds, misfit.dialect))
+        bound = square_bounds(self, misfit.dialect)
+        return Advice(None if bound is None else bound.sizes, repairs)
+
+    def verify(
+        self,
+        input: literal.Spec = None,  # noqa: A002  the contract's word
+        *,
+        device: str = "auto",
+        seed: int = 0,
+        rtol: float | None = None,
+    ) -> Report:
+        """Runs the model in onnxruntime and compares every tensor's shape with the trace.
+
+        Raises RefusedError where onnxruntime refuses it, DeviceError where ``device`` (auto, cpu or cuda) cannot run.
+        """
+        from .verify.plans import prove_model
+
+        return prove_model(self, self.trace(input), device=device, seed=seed, rtol=rtol)
+
+    def convert(
+        self,
+        path: str | Path,
+        *,
+        input: literal.Spec = None,  # noqa: A002
+        overwrite: bool = False,
+        init: bool = False,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> Report:
+        """Writes the definition as ONNX at ``input``, after running it; see `verify` for what is raised."""
+        from .verify.plans import convert_model
+
+        return convert_model(
+            self, self.trace(input), Path(path), overwrite=overwrite, init=init, seed=seed, device=device
+        )
 
     def retarget(
         self,

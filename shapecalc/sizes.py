@@ -8,7 +8,7 @@ walk. Joins can forbid sizes inside the interval, so `valid_sizes` asks the forw
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .definition import Definition
 from .dims import Dim
@@ -129,6 +129,16 @@ class Sizes:
     def intersect(self, other: Sizes) -> Sizes:
         """The sizes both nets accept."""
         return Sizes(self.found.intersect(other.found), min(self.limit, other.limit), self.lower, self.upper)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sizes as JSON prints them."""
+        return {
+            "schema": "shapecalc.sizes/1",
+            "limit": self.limit,
+            "intervals": [list(interval) for interval in self.intervals],
+            "forbids_smaller": self.lower,
+            "forbids_larger": self.upper,
+        }
 
     def __contains__(self, size: object) -> bool:
         return size in self.found

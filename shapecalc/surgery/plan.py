@@ -100,10 +100,10 @@ class Surgery:
         return f"{type(self).__name__}({self.name!r}, {[edit.describe() for edit in self.edits]})"
 
 
-def retrace(model: Definition, graph: Graph, feeds: Mapping[str, Shape]) -> Trace:
+def retrace(model: Definition, graph: Graph, feeds: Mapping[str, Shape], dialect: str | None = None) -> Trace:
     """An edited graph at ``feeds``, its untouched weights as trained at the original's native input."""
     sized, wanted = model.sized()
-    return trace(graph, feeds, sized=sized, wanted=wanted)
+    return trace(graph, feeds, dialect=dialect, sized=sized, wanted=wanted)
 
 
 def _with_head(model: Definition, graph: Graph, classes: int, edits: list[Edit]) -> Graph:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import files
-from ..errors import UsageError
+from ..definition import Definition
+from ..errors import RefusedError, UsageError
 from ..formats.onnx.write import PLACEHOLDER, to_proto
 from ..graph import Graph, Node
 from ..lower import lower
@@ -67,6 +68,43 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
     return report
 
 
+def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rtol: float | None) -> Report:
+    """The proof of a definition at the input of a trace. Raises RefusedError where the trace has problems."""
+    if not traced.ok:
+        first = traced.problems[0]
+        raise RefusedError(
+            f"it does not fit, so there is nothing to run: {first.message}",
+            first.code,
+            location=first.location,
+            expected=first.expected,
+            actual=first.actual,
+            hint=first.hint or f"shapecalc trace {model.argument} shows what would",
+        )
+    report = prove(runnable(model.graph, traced, seed), device=device, seed=seed, rtol=RTOL if rtol is None else rtol)
+    report.placeholder = True
+    return report
+
+
+def convert_model(
+    model: Definition, traced: Trace, path: Path, *, overwrite: bool, init: bool, seed: int, device: str
+) -> Report:
+    """Writes a definition as ONNX once it ran and every tensor had the predicted shape."""
+    _check_target(path, overwrite)
+    report = prove_model(model, traced, device=device, seed=seed, rtol=None)
+    report.raise_for_failure()
+    data = as_onnx(model.graph, traced, init=init, seed=seed)
+    files.write_whole(path, lambda file: file.write(data), overwrite=overwrite)
+    return report
+
+
+def _check_target(path: Path, overwrite: bool) -> None:
+    if path.suffix.lower() != ".onnx":
+        raise UsageError(
+            f"{path.name}: results are written as ONNX", "E002", hint=f"-o {path.with_suffix('.onnx').name}"
+        )
+    files.check_writable(path, overwrite=overwrite)
+
+
 def before_edits(original: Graph, edited: Graph) -> Graph:
     """The part of the original that no edit can have changed: nodes both graphs share, and all they depend on."""
     same = {id(node) for node in edited.nodes}
@@ -82,11 +120,7 @@ def before_edits(original: Graph, edited: Graph) -> Graph:
 
 def save_plan(plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int, device: str) -> Path:
     """Writes a plan's result, proving it first where that was not done. See `Plan.save`."""
-    if path.suffix.lower() != ".onnx":
-        raise UsageError(
-            f"{path.name}: results are written as ONNX", "E002", hint=f"-o {path.with_suffix('.onnx').name}"
-        )
-    files.check_writable(path, overwrite=overwrite)
+    _check_target(path, overwrite)
     if plan.report is None:
         plan.verify(device=device, seed=seed)
     data = as_onnx(plan.graph, plan.trace, init=init, seed=seed)

@@ -1,0 +1,89 @@
+"""The typer application, its errors and its exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import ShapecalcError
+from . import commands
+
+app = typer.Typer(
+    name="shapecalc",
+    help="Open any network definition, see every shape and why, change it, and prove the change by running it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        print(f"shapecalc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("-V", "--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more: warnings, tracebacks of errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but the answer.")] = False,
+) -> None:
+    """Open any network definition, see every shape and why, change it, and prove the change by running it."""
+    commands.SETTINGS.verbose = verbose
+    commands.SETTINGS.quiet = quiet
+
+
+app.command("trace")(commands.trace)
+app.command("sizes")(commands.sizes)
+app.command("retarget")(commands.retarget)
+app.command("convert")(commands.convert)
+app.command("verify")(commands.verify)
+app.command("zoo")(commands.zoo)
+
+INTERRUPTED = 130
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and gives the exit status; every expected error is one message on stderr."""
+    commands.SETTINGS.reset()
+    try:
+        result: Any = app(list(arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except ShapecalcError as error:
+        _show(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # the reader (head, less) has seen enough; nothing more can be flushed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        show, status = getattr(error, "show", None), getattr(error, "exit_code", None)
+        if show is None or status is None:
+            raise  # a defect of shapecalc: the traceback is what a report needs
+        show()
+        return int(status)
+
+
+def _show(error: ShapecalcError) -> None:
+    if commands.SETTINGS.verbose:
+        import traceback
+
+        traceback.print_exc()
+    from ..report.console import make_console
+    from ..report.words import print_error
+
+    print_error(make_console(sys.stderr), error)

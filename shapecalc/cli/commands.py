@@ -1,0 +1,295 @@
+"""The commands: parse, ask the model, hand the answer to the report. Heavy modules are imported inside."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..graph import Graph
+    from ..model import Model
+
+
+class Settings:
+    """The switches that stand before the command."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """As at the start of a process."""
+        self.verbose = False
+        self.quiet = False
+
+
+SETTINGS = Settings()
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A file, or a name that `shapecalc zoo` lists.")]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="SHAPE",
+        help="256, 224x320 (height x width), 3x224x224, 1x3x224x224 or name:1x3x224x224; N or ? is a free dimension.",
+    ),
+]
+InputAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        "--input-shapes",
+        "--inputs",
+        "--shapes",
+        "--overwrite-input-shape",
+        "--override-input-shapes",
+        "--input_shape",
+        hidden=True,
+    ),
+]
+PhaseOption = Annotated[str, typer.Option("--phase", metavar="PHASE", help="Caffe: TEST or TRAIN.")]
+StageOption = Annotated[list[str] | None, typer.Option("--stage", metavar="STAGE", help="Caffe: a stage to be in.")]
+ClassOption = Annotated[str | None, typer.Option("--class-name", metavar="CLASS", help="Chainer: which class.")]
+ArgOption = Annotated[
+    list[str] | None, typer.Option("--arg", metavar="NAME=VALUE", help="Chainer: an argument of its constructor.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
+OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of made-up weights and images.")]
+InitOption = Annotated[bool, typer.Option("--init", help="Write initialised weights, not placeholders.")]
+
+
+def _open(name: str, phase: str, stages: list[str] | None, class_name: str | None, args: list[str] | None) -> Model:
+    from ..errors import UsageError
+    from ..model import load
+
+    if phase.upper() not in ("TEST", "TRAIN"):
+        raise UsageError(f"no phase {phase!r}", "E002", hint="TEST or TRAIN")
+    model = load(name, phase=phase, stages=tuple(stages or ()), class_name=class_name, arguments=_arguments(args or []))
+    _warn(model.graph)
+    return model
+
+
+def _arguments(pairs: list[str]) -> dict[str, Any]:
+    """NAME=VALUE pairs; a value is a Python literal where it reads as one, else text."""
+    import ast
+
+    from ..errors import UsageError
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"{pair!r} is no argument", "E002", hint="write --arg n_class=13")
+        try:
+            found[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            found[name] = text
+    return found
+
+
+def _warn(graph: Graph) -> None:
+    if SETTINGS.quiet or not graph.warnings:
+        return
+    shown = graph.warnings if SETTINGS.verbose else graph.warnings[:3]
+    for text in shown:
+        print(f"warning: {text}", file=sys.stderr)
+    if len(shown) < len(graph.warnings):
+        print(f"warning: {len(graph.warnings) - len(shown)} more; shapecalc -v shows them", file=sys.stderr)
+
+
+def _spec(first: list[str] | None, alias: list[str] | None) -> Any:
+    given = [*(first or []), *(alias or [])]
+    return given if len(given) > 1 else given[0] if given else None
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def trace(
+    model: ModelArgument,
+    input: InputOption = None,  # noqa: A002  the contract's word
+    alias: InputAlias = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Weights not sized yet: fan-ins follow the input.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if something does not fit.")] = False,
+    dialect: Annotated[
+        str | None, typer.Option("--dialect", metavar="NAME", help="Another framework's rounding.")
+    ] = None,
+    phase: PhaseOption = "TEST",
+    stage: StageOption = None,
+    class_name: ClassOption = None,
+    arg: ArgOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Every layer's shape with its formula and cost; then what does not fit, why, and what would."""
+    net = _open(model, phase, stage, class_name, arg)
+    found = net.trace(_spec(input, alias), fresh=fresh, dialect=dialect)
+    advice = net.advice(found) if found.problems else None
+    if json:
+        _print_json(found.to_dict() | {"advice": advice.to_dict() if advice is not None else None})
+    else:
+        from ..report.console import make_console
+        from ..report.words import print_trace
+
+        print_trace(make_console(), net, found, advice)
+    return 1 if strict and not found.ok else 0
+
+
+def sizes(
+    model: ModelArgument,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="Largest size asked.")] = 4096,
+    near: Annotated[int | None, typer.Option("--near", metavar="SIZE", min=1, help="Also the nearest size.")] = None,
+    dialect: Annotated[
+        str | None, typer.Option("--dialect", metavar="NAME", help="Another framework's rounding.")
+    ] = None,
+    phase: PhaseOption = "TEST",
+    stage: StageOption = None,
+    class_name: ClassOption = None,
+    arg: ArgOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Every square input size that fits, and which layer forbids the rest."""
+    net = _open(model, phase, stage, class_name, arg)
+    found = net.sizes(limit=limit, dialect=dialect)
+    nearest = found.nearest(near) if near is not None else None
+    if json:
+        _print_json(found.to_dict() | {"model": net.name, "near": near, "nearest": nearest})
+    else:
+        from ..report.console import make_console
+        from ..report.words import print_sizes
+
+        print_sizes(make_console(), net, found, near)
+    return 0
+
+
+def retarget(
+    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
+    classes: Annotated[
+        int | None, typer.Option("--classes", metavar="N", help="Another number of classes: a new head.")
+    ] = None,
+    num_classes: Annotated[int | None, typer.Option("--num-classes", "--num_classes", hidden=True)] = None,
+    input: InputOption = None,  # noqa: A002  the contract's word
+    alias: InputAlias = None,
+    repair: Annotated[
+        str | None,
+        typer.Option("--repair", metavar="NAME", help="insert-pool, rounding, window or none; the best if not given."),
+    ] = None,
+    plan: Annotated[int, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
+    output: OutputOption = None,
+    overwrite: OverwriteOption = False,
+    init: InitOption = False,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    phase: PhaseOption = "TEST",
+    stage: StageOption = None,
+    class_name: ClassOption = None,
+    arg: ArgOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
+    json: JsonOption = False,
+) -> int:
+    """Another number of classes or another input size: edited, run in onnxruntime, compared, then written."""
+    net = _open(model, phase, stage, class_name, arg)
+    count = classes if classes is not None else num_classes
+    made = net.retarget(classes=count, input=_spec(input, alias), repair=repair, plan=plan)
+    target = output if output is not None else Path(f"{made.name}.onnx")
+    from .. import files
+
+    if not dry_run:
+        files.check_writable(target, overwrite=overwrite)
+        made.verify(device=device, seed=seed)
+        made.save(target, overwrite=overwrite, init=init, seed=seed)
+    if json:
+        proof = made.report.to_dict() if made.report is not None else None
+        _print_json(made.to_dict() | {"proof": proof, "path": None if dry_run else str(target)})
+        return 0
+    from ..report.console import make_console
+    from ..report.words import print_plan, print_proof, print_written
+
+    console = make_console()
+    print_plan(console, made)
+    if made.report is not None:
+        print_proof(console, made.report)
+        print_written(console, target, init)
+    return 0
+
+
+def convert(
+    model: ModelArgument,
+    input: InputOption = None,  # noqa: A002  the contract's word
+    alias: InputAlias = None,
+    output: OutputOption = None,
+    overwrite: OverwriteOption = False,
+    init: InitOption = False,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    phase: PhaseOption = "TEST",
+    stage: StageOption = None,
+    class_name: ClassOption = None,
+    arg: ArgOption = None,
+    json: JsonOption = False,
+) -> int:
+    """The definition as runnable ONNX, run once to prove it."""
+    net = _open(model, phase, stage, class_name, arg)
+    target = output if output is not None else Path(f"{net.name}.onnx")
+    report = net.convert(target, input=_spec(input, alias), overwrite=overwrite, init=init, seed=seed, device=device)
+    if json:
+        _print_json({"proof": report.to_dict(), "path": str(target)})
+        return 0
+    from ..report.console import make_console
+    from ..report.words import print_proof, print_written
+
+    console = make_console()
+    print_proof(console, report)
+    print_written(console, target, init)
+    return 0
+
+
+def verify(
+    model: ModelArgument,
+    input: InputOption = None,  # noqa: A002  the contract's word
+    alias: InputAlias = None,
+    device: DeviceOption = "auto",
+    rtol: Annotated[
+        float, typer.Option("--rtol", metavar="X", min=0.0, help="Allowed difference of the scale.")
+    ] = 1e-4,
+    seed: SeedOption = 0,
+    phase: PhaseOption = "TEST",
+    stage: StageOption = None,
+    class_name: ClassOption = None,
+    arg: ArgOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Predicted against executed, tensor by tensor; on CUDA the numbers against the CPU's."""
+    net = _open(model, phase, stage, class_name, arg)
+    report = net.verify(_spec(input, alias), device=device, seed=seed, rtol=rtol)
+    if json:
+        _print_json(report.to_dict())
+    else:
+        from ..report.console import make_console
+        from ..report.words import print_proof
+
+        print_proof(make_console(), report)
+    return 0 if report.ok else 1
+
+
+def zoo(json: JsonOption = False) -> int:
+    """The definitions that ship."""
+    from .. import zoo as catalogue
+
+    rows = {name: entry.row for name, entry in catalogue.entries().items()}
+    if json:
+        _print_json({"schema": "shapecalc.zoo/1", "models": rows})
+    else:
+        from ..report.console import make_console
+        from ..report.words import print_zoo
+
+        print_zoo(make_console(), rows)
+    return 0

@@ -1,0 +1,3 @@
+"""What people see: tables and sentences. The only room that knows rich."""
+
+from __future__ import annotations

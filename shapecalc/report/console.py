@@ -1,0 +1,69 @@
+"""The console: colours for people, plain text for pipes, a width that is never guessed too small."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Any, TextIO
+
+from rich.console import Console
+
+#: Without a terminal nothing wraps: a table is as wide as it needs to be, up to this.
+PIPE_WIDTH = 160
+
+#: For terminals that cannot show them.
+PLAIN = str.maketrans(
+    {
+        "×": "x",
+        "·": "*",
+        "−": "-",
+        "→": ">",
+        "⌊": "[",
+        "⌋": "]",
+        "⌈": "[",
+        "⌉": "]",
+        "≠": "!",
+        "…": "~",
+        "✓": "v",
+        "✗": "x",
+        "≤": "<",
+        "─": "-",
+    }
+)
+
+
+class Tidy:
+    """A text stream without blanks at line ends, in the nearest signs its encoding has."""
+
+    def __init__(self, stream: TextIO, plain: bool) -> None:
+        self._stream = stream
+        self._plain = plain
+
+    def write(self, text: str) -> int:
+        """Writes whole lines, tidied."""
+        text = re.sub(r" +(?=\n|$)", "", text)
+        if self._plain:
+            encoding = self._stream.encoding or "ascii"
+            text = text.translate(PLAIN).encode(encoding, errors="replace").decode(encoding)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _speaks_unicode(stream: TextIO) -> bool:
+    try:
+        "×⌈→✓─".encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def make_console(stream: TextIO | None = None) -> Console:
+    """A console on ``stream`` (stdout): honours NO_COLOR, COLUMNS and pipes."""
+    out = stream if stream is not None else sys.stdout
+    width = None if out.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    plain = not _speaks_unicode(out)
+    file: Any = out if out.isatty() and not plain else Tidy(out, plain)
+    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False)

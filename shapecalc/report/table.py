@@ -1,0 +1,129 @@
+"""The trace as a table that reads well at 80 columns and says more at 140."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .. import dims
+from ..trace import Layer, Trace
+
+#: Layers that only feed weights or shapes to others: left out of the table, kept in JSON.
+PLUMBING = frozenset({"Constant", "ConstantOfShape", "Shape"})
+
+
+def grouped(value: Any) -> str:
+    """``62,378,344``; empty for none of it, ``?`` where it is not known."""
+    if value is None:
+        return "?"
+    if isinstance(value, int):
+        return f"{value:,}" if value else ""
+    return str(value)
+
+
+def short(value: Any) -> str:
+    """``134.0 M``: three digits or four, for narrow tables."""
+    if not isinstance(value, int) or value < 100_000:
+        return grouped(value)
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if value >= size:
+            return f"{value / size:.1f}{unit}"
+    return str(value)
+
+
+def tight(formula: str) -> str:
+    """A formula without its spaces, and without padding that is zero."""
+    return re.sub(r" \+ 2·0(?= −)", "", formula).replace(" ", "")
+
+
+def shape_text(layer: Layer, batch: bool) -> str:
+    """The output shape; the batch of 1 is left out."""
+    texts = []
+    for value in layer.outputs[:1]:
+        shape = value.tensor.shape
+        if isinstance(shape, tuple) and not batch and len(shape) > 1:
+            shape = shape[1:]
+        texts.append(dims.show(shape))
+    return " ".join(texts)
+
+
+def kernel_text(layer: Layer) -> str:
+    """Kernel and stride, ``11×11/4``."""
+    kernel = layer.call.attrs.get("kernel_shape")
+    if not kernel:
+        return ""
+    strides = layer.call.attrs.get("strides") or (1,) * len(kernel)
+    stride = dims.show(tuple(dict.fromkeys(strides)))
+    return f"{dims.show(tuple(kernel))}/{stride}"
+
+
+def field_text(value: Any) -> str:
+    """A receptive field or jump; ``11×15`` where the axes differ."""
+    if value is None:
+        return ""
+    return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+class Column(NamedTuple):
+    """A column: heading, cell text, alignment, and whether only wide tables have it."""
+
+    heading: str
+    cell: Callable[[Layer], str]
+    right: bool = False
+    wide: bool = False
+
+
+def _columns(batch: bool, wide: bool, compact: bool) -> list[Column]:
+    count = grouped if wide else short
+    formula = (lambda layer: tight(layer.formula)) if compact else (lambda layer: layer.formula)
+    columns = [
+        Column("Layer", lambda layer: layer.name),
+        Column("Type", lambda layer: layer.source_op, wide=True),
+        Column("Kernel", kernel_text, wide=True),
+        Column("Formula", formula),
+        Column("Output", lambda layer: shape_text(layer, batch)),
+        Column("Params", lambda layer: count(layer.params), right=True),
+        Column("MACs", lambda layer: count(layer.macs), right=True),
+        Column("RF", lambda layer: field_text(layer.receptive_field), right=True),
+        Column("Jump", lambda layer: field_text(layer.jump), right=True),
+    ]
+    return [column for column in columns if wide or not column.wide]
+
+
+def trace_table(trace: Trace, console: Console) -> Table:
+    """The table for this console: wide with exact counts where it fits, else tighter step by step."""
+    layers = [layer for layer in trace.layers if layer.op not in PLUMBING]
+    batch = any(v.shape and v.shape[0] != 1 for v in trace.inputs)
+    for wide, compact in ((True, False), (False, False), (False, True)):
+        columns = _columns(batch, wide, compact)
+        cells = [[column.cell(layer) for column in columns] for layer in layers]
+        if _width(columns, cells) <= console.width:
+            break
+    return _filled(columns, layers, cells, compact)
+
+
+def _width(columns: list[Column], cells: list[list[str]]) -> int:
+    widths = [max([len(c.heading), *(len(row[i]) for row in cells)]) for i, c in enumerate(columns)]
+    return sum(widths) + 2 * (len(columns) - 1)
+
+
+def _filled(columns: list[Column], layers: list[Layer], cells: list[list[str]], compact: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2 if not compact else 1, 0, 0))
+    for column in columns:
+        table.add_column(
+            column.heading,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            no_wrap=column.right,
+            header_style="bold",
+        )
+    for layer, row in zip(layers, cells, strict=True):
+        style = "red" if layer.problems else "" if layer.formula or layer.params else "dim"
+        table.add_row(*(Text(cell) for cell in row), style=style)
+    return table

@@ -1,0 +1,178 @@
+"""Everything printed around the table: totals, notes, problems with their way out, plans, proofs, the zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from .. import dims
+from ..errors import ShapecalcError
+from ..explain import last_map, notes
+from ..trace import Problem, Trace
+from .table import field_text, grouped, trace_table
+
+if TYPE_CHECKING:
+    from ..model import Advice, Model
+    from ..sizes import Sizes
+    from ..verify.plans import Plan
+    from ..verify.proof import NumberCheck, Report
+
+#: Repairs shown under a problem.
+SHOWN = 3
+
+
+def print_trace(console: Console, model: Model, trace: Trace, advice: Advice | None) -> None:
+    """The whole answer of ``shapecalc trace``."""
+    inputs = ", ".join(f"{v.name} {dims.show(v.tensor.shape)}" for v in trace.inputs)
+    console.print(Text.assemble((model.name, "bold"), f"  input {inputs}  {trace.dialect} rules"))
+    console.print()
+    console.print(trace_table(trace, console))
+    console.print()
+    print_totals(console, trace)
+    _print_notes(console, trace)
+    for problem in trace.problems:
+        console.print()
+        _print_problem(console, problem)
+    if advice is not None and trace.problems:
+        _print_advice(console, model, trace, advice)
+
+
+def print_totals(console: Console, trace: Trace) -> None:
+    """Parameters, MACs, receptive field and jump of the whole net."""
+    parts = [f"{grouped(trace.params) or 0} parameters, {grouped(trace.macs) or 0} MACs"]
+    last = last_map(trace)
+    if last is not None:
+        field, jump = field_text(last.receptive_field), field_text(last.jump)
+        parts.append(f"receptive field {field}, jump {jump} at {last.name}")
+    joined = "; ".join(parts)
+    console.print(Text(joined if len(joined) <= console.width else "\n".join(parts), style="bold"))
+
+
+def _print_notes(console: Console, trace: Trace) -> None:
+    for note in notes(trace):
+        console.print(_hanging(Text.assemble((f"{note.layer}: ", "yellow"), note.text)))
+
+
+def _hanging(text: Text, indent: int = 0) -> Padding:
+    return Padding(text, (0, 0, 0, indent), expand=False)
+
+
+def _print_problem(console: Console, problem: Problem) -> None:
+    console.print(Text(problem.headline, style="bold red"))
+    rows = Table.grid(padding=(0, 1))
+    for label, text in (("expected", problem.expected), ("actual", problem.actual), ("try", problem.hint)):
+        if text:
+            rows.add_row(f"  {label:<8}", Text(text))
+    console.print(rows)
+
+
+def _print_advice(console: Console, model: Model, trace: Trace, advice: Advice) -> None:
+    rows = Table.grid(padding=(0, 1))
+    label = "  try     "
+    if advice.sizes is not None and not advice.sizes.empty:
+        rows.add_row(label, Text(f"{advice.sizes} fit as they are (square inputs)"))
+        label = ""
+    for number, repair in enumerate(advice.repairs[:SHOWN], 1):
+        rows.add_row(label, Text(f"{number}. {repair.describe()}"))
+        label = ""
+    if advice.repairs:
+        size = _size_of(trace)
+        rows.add_row("", Text(f"shapecalc retarget {model.argument} --input {size} carries out 1; --plan 2 the next"))
+    console.print(rows)
+
+
+def _size_of(trace: Trace) -> str:
+    shape = trace.inputs[0].shape if trace.inputs else ()
+    spatial = tuple(shape or ())[2:]
+    return str(spatial[0]) if len(set(spatial)) == 1 else "x".join(map(str, spatial))
+
+
+def print_plan(console: Console, plan: Plan) -> None:
+    """What a plan changes, and what it costs before and after."""
+    console.print(Text("Changed" if plan.edits else "Nothing to change", style="bold"))
+    for edit in plan.edits:
+        console.print(_hanging(Text(edit.describe()), 2))
+    others = [r for r in plan.repairs if tuple(r.edits) != tuple(plan.edits[-len(r.edits) :])]
+    for number, repair in enumerate(others[:SHOWN], 2):
+        console.print(_hanging(Text(f"instead, with --plan {number}: {repair.describe()}", style="dim"), 2))
+    print_totals(console, plan.trace)
+
+
+def print_proof(console: Console, report: Report) -> None:
+    """What was proved, on which device, how fast."""
+    run = report.run
+    shapes = ", ".join(f"{name} {dims.show(shape)}" for name, shape in report.inputs.items())
+    title, style = ("Proved by running", "bold green") if report.ok else ("Not proved", "bold red")
+    console.print(Text(title, style=style))
+    right = sum(check.ok for check in report.shapes)
+    lines = [
+        f"onnxruntime on {run.device_name}: {shapes}, loaded in {run.load_seconds * 1e3:.0f} ms, "
+        f"run in {run.run_seconds * 1e3:.1f} ms",
+        f"{right} of {len(report.shapes)} tensors have the predicted shape",
+    ]
+    if report.before_edit is not None:
+        lines.append(f"before the first edit, {_numbers(report.before_edit)} as in the original")
+    if report.cpu is not None and report.cpu_run is not None:
+        lines.append(f"on CUDA, {_numbers(report.cpu)} as on the CPU ({report.cpu_run.run_seconds * 1e3:.1f} ms)")
+    if report.placeholder:
+        lines.append(f"weights and images were seeded noise (seed {report.seed}): the definition has none")
+    for line in lines:
+        console.print(_hanging(Text(line), 2))
+    for failure in report.failures[:SHOWN]:
+        console.print(_hanging(Text(str(failure), style="red"), 2))
+
+
+def _numbers(checks: list[NumberCheck]) -> str:
+    worst = max((c.difference / c.scale if c.scale else c.difference for c in checks), default=0.0)
+    right = sum(check.ok for check in checks)
+    within = "the same numbers" if worst == 0 else f"numbers within {worst:.1e} of their scale"
+    return f"{right} of {len(checks)} tensors hold {within}"
+
+
+def print_error(console: Console, error: ShapecalcError) -> None:
+    """An error as it reads everywhere: the headline, then what belongs to it."""
+    first, *rest = str(error).splitlines()
+    console.print(Text(first, style="bold red"))
+    for line in rest:
+        label, _, text = line.strip().partition(" ")
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(f"  {label:<8}", Text(text.strip()))
+        console.print(grid)
+
+
+def print_sizes(console: Console, model: Model, found: Sizes, near: int | None) -> None:
+    """Which square sizes fit, and which layers end the range."""
+    top = "and up" if found.intervals and found.intervals[-1].high == found.limit else ""
+    console.print(Text.assemble((model.name, "bold"), f"  square inputs up to {found.limit}"))
+    console.print(_hanging(Text(f"{found} {top}".rstrip() + (" fit" if found else ": no size fits")), 2))
+    for layer, side in ((found.lower, "smaller"), (found.upper, "larger")):
+        if layer:
+            console.print(_hanging(Text(f"{layer} forbids {side} ones", style="dim"), 2))
+    if near is not None:
+        nearest = found.nearest(near)
+        console.print(_hanging(Text(f"nearest to {near}: {'none' if nearest is None else nearest}"), 2))
+
+
+def print_written(console: Console, path: Path, init: bool) -> None:
+    """Where the result lies and what its weights are."""
+    size = path.stat().st_size
+    kind = "initialised, not trained" if init else "placeholders: load trained ones (or --init)"
+    console.print(Text.assemble("Wrote ", (str(path), "bold"), f" ({size:,} bytes); weights are {kind}"))
+
+
+def print_zoo(console: Console, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """The definitions that ship, one a row."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Name", "Format", "Input", "Parameters", "Architecture"):
+        table.add_column(heading, justify="right" if heading == "Parameters" else "left", overflow="fold")
+    for name, row in rows.items():
+        table.add_row(
+            name, row["format"], "×".join(map(str, row["input"])), grouped(row["params"]), Text(str(row["title"]))
+        )
+    console.print(table)
