@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import conv, dense, elementwise, norm, pool, shaping, training
+from . import conv, dense, elementwise, norm, pool, shaping, training, vision
 from .base import OPERATORS, AnyWindow, Call, Detail, Lowered, MissingInputError, Need, OpenRankError, Operator, find
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "pool",
     "shaping",
     "training",
+    "vision",
 ]

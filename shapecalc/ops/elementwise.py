@@ -208,7 +208,9 @@ register(
 
 def _scale_axes(call: Call) -> tuple[int, int]:
     axis = call.axis(int(call.attr("axis", 1)))
-    count = call.attr("num_axes", 1)
+    count = call.attrs.get("num_axes", 1)
+    if count is None:  # the scale is a value of its own: as many axes as that has
+        count = len(call.shape(1))
     return axis, len(call.shape()) - axis if count == -1 else int(count)
 
 
