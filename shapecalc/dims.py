@@ -190,6 +190,12 @@ def _floor_divide(top: Expr, bottom: Expr | int) -> Any:
             return -top
         whole = {m: c // bottom for m, c in top.terms.items() if c % bottom == 0}
         rest = Expr({m: c for m, c in top.terms.items() if c % bottom}).reduced()
+        offset = top.constant % bottom
+        if offset and () not in whole and bottom > 0:
+            # the constant inside is kept in (-bottom, 0], so that equal divisions look equal
+            shift = top.constant // bottom + 1
+            if shift:
+                return (top - shift * bottom) // bottom + shift
         if whole:
             return Expr(whole).reduced() + rest // bottom
         if bottom > 0:
@@ -243,7 +249,7 @@ def _lower_bound(value: Expr | int) -> int | None:
         return value
     total = 0
     for monomial, coefficient in value.terms.items():
-        if coefficient < 0:
+        if coefficient < 0 and monomial:
             return None
         factor = 1
         for atom in monomial:
