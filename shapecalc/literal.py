@@ -92,6 +92,8 @@ def complete(given: Input, shape: Sequence[Dim]) -> Shape:
     declared = given.native if given.native is not None else given.declared
     rank = len(declared) if declared is not None else 4
     shape = tuple(shape)
+    if declared is None and given.role == "other":  # no image, and of a rank nobody declared: as it is given
+        return named_free(shape, None, ())
     if len(shape) == rank:
         return named_free(shape, given.declared, layout if rank == 4 else ())
     if rank != 4:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import conv, dense, elementwise, norm, pool, shaping, training, vision
+from . import caffe, conv, dense, elementwise, norm, pool, shaping, training, vision
 from .base import OPERATORS, AnyWindow, Call, Detail, Lowered, MissingInputError, Need, OpenRankError, Operator, find
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Need",
     "OpenRankError",
     "Operator",
+    "caffe",
     "conv",
     "dense",
     "elementwise",

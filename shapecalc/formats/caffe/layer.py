@@ -14,7 +14,7 @@ class Layer:
     """A layer as the tables of `kinds` see it.
 
     ``spatial`` is the number of spatial axes of the net's images, ``phase`` "TRAIN" or "TEST", ``index`` its place.
-    ``bottoms`` and ``tops`` are blobs as the file names them, ``inputs`` and ``outputs`` the values they became (`wiring`).
+    ``bottoms`` and ``tops`` are blobs as the file names them, ``inputs`` and ``outputs`` their values (`wiring`).
     """
 
     def __init__(self, field: Field, view: View, index: int, phase: str = "TEST") -> None:

@@ -6,152 +6,13 @@ of caffe.proto; what Caffe's LayerSetUp refuses is refused here in its words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 from ... import dims
+from .forks import FORK_LAYERS
 from .layer import Layer
-from .view import View
-
-
-class Weight(NamedTuple):
-    """A parameter, named ``<layer>/<name>``; ``trained`` is False for statistics that are not learned."""
-
-    name: str
-    trained: bool = True
-    contents: tuple[Any, ...] | None = None
-
-
-class Made(NamedTuple):
-    """A node to be: its inputs are the bottoms, then ``weights`` in Caffe's order (None: an input left out).
-
-    ``domain`` "caffe" marks operators ONNX does not have (`shapecalc.ops.vision`). A parameter with ``contents`` is a
-    constant of one element.
-    """
-
-    op: str
-    attrs: Mapping[str, Any] = {}
-    weights: tuple[Weight | None, ...] = ()
-    domain: str = ""
-
-
-Row: TypeAlias = Callable[[Layer], Made]
-
-#: What MAX pooling starts from (pooling_layer.cpp, -FLT_MAX).
-LOWEST = -3.4028234663852886e38
-POOLS = {"MAX": 0, "AVE": 1, "STOCHASTIC": 2}
-ROUNDS = {"CEIL": 0, "FLOOR": 1}
-BIAS = Weight("bias")
-
-
-# -- windows ----------------------------------------------------------------------------------------------------------
-
-
-def _sizes(layer: Layer, view: View, name: str, default: int, *, low: int, paired: bool) -> tuple[int, ...]:
-    """One number a spatial axis: ``name`` once or for each, or its ``_h`` and ``_w`` spelling.
-
-    ``paired``: _h and _w must come together and exclude ``name`` (pooling); a convolution takes either alone.
-    """
-    stem = name.removesuffix("_size")
-    high, wide = f"{stem}_h", f"{stem}_w"
-    given = view.counts(name)
-    if view.has(high, wide):
-        if given or (paired and not (view.has(high) and view.has(wide))):
-            raise layer.refuse(f"give {name}, or {high} and {wide}", hint="keep one of the two spellings")
-        if layer.spatial != 2:
-            raise layer.refuse(f"{high} and {wide} are for images of 2 axes, this net has {layer.spatial}")
-        sizes = (view.count(high, default), view.count(wide, default))
-    elif len(given) in (0, 1):
-        sizes = tuple(given or [default]) * (2 if paired else layer.spatial)
-    elif not paired and len(given) == layer.spatial:
-        sizes = tuple(given)
-    else:
-        raise layer.refuse(f"{len(given)} times {name} for {layer.spatial} spatial axes")
-    if min(sizes, default=low) < low:
-        raise layer.refuse(f"{name} must be at least {low}, found {min(sizes)}")
-    return sizes
-
-
-def _outputs(layer: Layer, view: View) -> int:
-    count = view.count("num_output", 0)
-    if count < 1:
-        raise layer.refuse("num_output must be at least 1", hint="write num_output: 64")
-    return count
-
-
-def _filters(layer: Layer) -> tuple[dict[str, Any], tuple[Weight | None, ...]]:
-    """What convolution and deconvolution share (base_conv_layer.cpp, LayerSetUp)."""
-    view = layer.param("convolution_param")
-    if len(layer.bottoms) != 1:
-        raise layer.refuse(
-            f"{len(layer.bottoms)} bottoms", "E204", "one layer for each, sharing its parameters by name"
-        )
-    if view.integer("axis", 1) != 1:
-        raise layer.refuse("its channels are not axis 1", "E204")
-    pad = _sizes(layer, view, "pad", 0, low=0, paired=False)
-    attrs: dict[str, Any] = {
-        "kernel_shape": _sizes(layer, view, "kernel_size", 0, low=1, paired=False),
-        "strides": _sizes(layer, view, "stride", 1, low=1, paired=False),
-        "pads": pad + pad,
-        "dilations": tuple(view.counts("dilation") or [1]) * (layer.spatial if len(view.all("dilation")) < 2 else 1),
-        "group": view.count("group", 1),
-        "channels": _outputs(layer, view),
-    }
-    if len(attrs["dilations"]) != layer.spatial or min(attrs["dilations"]) < 1 or attrs["group"] < 1:
-        raise layer.refuse("dilation and group must be at least 1, one dilation for each spatial axis")
-    return attrs, (Weight("weight"), BIAS) if view.flag("bias_term", True) else (Weight("weight"),)
-
-
-def _convolution(layer: Layer) -> Made:
-    return Made("Conv", *_filters(layer))
-
-
-def _depthwise(layer: Layer) -> Made:
-    """A filter for each channel; the forks' layers take as many groups as outputs."""
-    attrs, weights = _filters(layer)
-    return Made("Conv", {**attrs, "group": attrs["channels"]}, weights)
-
-
-def _deconvolution(layer: Layer) -> Made:
-    return Made("ConvTranspose", *_filters(layer))
-
-
-def _ceil_mode(view: View) -> int | None:
-    """What the file says of rounding: None for nothing, so that the dialect decides."""
-    if view.has("ceil_mode"):
-        return int(view.flag("ceil_mode", True))
-    return {"CEIL": 1, "FLOOR": 0}[view.choice("round_mode", ROUNDS, "CEIL")] if view.has("round_mode") else None
-
-
-def _pooling(layer: Layer) -> Made:
-    """pooling_layer.cpp, LayerSetUp."""
-    view = layer.param("pooling_param")
-    method = view.choice("pool", POOLS, "MAX")
-    if method == "STOCHASTIC":
-        raise layer.refuse("stochastic pooling is not read", "E204", "pool: MAX or pool: AVE")
-    attrs: dict[str, Any] = {"outside": LOWEST} if method == "MAX" else {"count_include_pad": 1}
-    pad = _sizes(layer, view, "pad", 0, low=0, paired=True)
-    strides = _sizes(layer, view, "stride", 1, low=1, paired=True)
-    if view.flag("global_pooling", False):
-        if view.has("kernel_size", "kernel_h", "kernel_w") or max(pad) > 0 or max(strides) > 1:
-            raise layer.refuse("global_pooling takes no kernel, pad or stride")
-        attrs["global_pooling"] = 1
-    else:
-        kernel = _sizes(layer, view, "kernel_size", 0, low=1, paired=True)
-        if any(p >= k for p, k in zip(pad, kernel, strict=True)):
-            raise layer.refuse(f"pad {max(pad)} must be smaller than kernel {min(kernel)}")
-        attrs |= {"kernel_shape": kernel, "strides": strides, "pads": pad + pad, "ceil_mode": _ceil_mode(view)}
-    return Made("MaxPool" if method == "MAX" else "AveragePool", attrs)
-
-
-def _pyramid(layer: Layer) -> Made:
-    view = layer.param("spp_param")
-    height = view.count("pyramid_height", 0)
-    method = view.choice("pool", POOLS, "MAX")
-    if not 1 <= height <= 30 or method == "STOCHASTIC":
-        raise layer.refuse("pyramid_height must be from 1 to 30, and pool MAX or AVE")
-    return Made("SPP", {"height": height, "pool": method}, domain="caffe")
-
+from .made import BIAS, Made, Row, Weight, outputs, plain, reals
+from .sliding import convolution, deconvolution, pooling, pyramid
 
 # -- with parameters --------------------------------------------------------------------------------------------------
 
@@ -161,14 +22,14 @@ def _inner_product(layer: Layer) -> Made:
     attrs = {
         "axis": view.integer("axis", 1),
         "transB": int(not view.flag("transpose", False)),
-        "channels": _outputs(layer, view),
+        "channels": outputs(layer, view),
     }
     return Made("Gemm", attrs, (Weight("weight"), BIAS) if view.flag("bias_term", True) else (Weight("weight"),))
 
 
 def _embed(layer: Layer) -> Made:
     view = layer.param("embed_param")
-    attrs = {"channels": _outputs(layer, view), "input_dim": view.count("input_dim", 0)}
+    attrs = {"channels": outputs(layer, view), "input_dim": view.count("input_dim", 0)}
     if attrs["input_dim"] < 1:
         raise layer.refuse("input_dim must be at least 1")
     weights = (Weight("weight"), BIAS) if view.flag("bias_term", True) else (Weight("weight"),)
@@ -180,13 +41,6 @@ def _batch_norm(layer: Layer) -> Made:
     epsilon = layer.param("batch_norm_param").real("eps", 1e-5)
     statistics = (Weight("mean", False), Weight("variance", False), Weight("scale_factor", False))
     return Made("BatchNormalization", {"epsilon": epsilon, "phase": layer.phase}, (None, None, *statistics))
-
-
-def _bn(layer: Layer) -> Made:
-    """The BN of PSPNet: slope, bias, mean and variance in one layer."""
-    epsilon = layer.param("bn_param").real("eps", 1e-5)
-    weights = (Weight("slope"), BIAS, Weight("mean", False), Weight("variance", False))
-    return Made("BatchNormalization", {"epsilon": epsilon, "phase": layer.phase}, weights)
 
 
 def _scale(layer: Layer) -> Made:
@@ -213,16 +67,6 @@ def _prelu(layer: Layer) -> Made:
 def _parameter(layer: Layer) -> Made:
     shape = layer.param("parameter_param").view("shape").counts("dim")
     return Made("Parameter", {"shape": tuple(shape)}, (Weight("weight"),), "caffe")
-
-
-def _normalize(layer: Layer) -> Made:
-    view = layer.param("norm_param")
-    attrs = {
-        "across_spatial": int(view.flag("across_spatial", True)),
-        "shared": int(view.flag("channel_shared", True)),
-        "epsilon": view.real("eps", 1e-10),
-    }
-    return Made("Normalize", attrs, (Weight("weight"),), "caffe")
 
 
 # -- element by element -----------------------------------------------------------------------------------------------
@@ -255,21 +99,6 @@ def _lrn(layer: Layer) -> Made:
         "region": "within" if within == "WITHIN_CHANNEL" else "across",
     }
     return Made("LRN", attrs)
-
-
-def _reals(op: str, message: str, domain: str = "", /, **defaults: float) -> Row:
-    """An operator whose attributes are numbers of the same name."""
-
-    def make(layer: Layer) -> Made:
-        view = layer.param(message)
-        return Made(op, {name: view.real(name, default) for name, default in defaults.items()}, domain=domain)
-
-    return make
-
-
-def _plain(op: str, domain: str = "") -> Row:
-    """An operator without settings."""
-    return lambda layer: Made(op, domain=domain)
 
 
 def _dropout(layer: Layer) -> Made:
@@ -376,45 +205,6 @@ def _tile(layer: Layer) -> Made:
     return Made("Tile", {"axis": view.integer("axis", 1), "tiles": view.count("tiles", 1)}, domain="caffe")
 
 
-# -- detection and segmentation forks ---------------------------------------------------------------------------------
-
-
-def _permute(layer: Layer) -> Made:
-    return Made("Permute", {"order": tuple(layer.param("permute_param").counts("order"))}, domain="caffe")
-
-
-def _prior_box(layer: Layer) -> Made:
-    """Boxes a place: each minimum size with every aspect ratio, and one more for each maximum size."""
-    view = layer.param("prior_box_param")
-    ratios = {1.0}
-    for ratio in view.reals("aspect_ratio"):
-        ratios |= {ratio, 1.0 / ratio} if view.flag("flip", True) and ratio else {ratio}
-    distinct = {round(ratio, 6) for ratio in ratios}
-    boxes = len(distinct) * len(view.all("min_size")) + len(view.all("max_size"))
-    return Made("PriorBox", {"boxes": boxes}, domain="caffe")
-
-
-def _roi_pooling(layer: Layer) -> Made:
-    view = layer.param("roi_pooling_param")
-    return Made("ROIPooling", {"pooled": (view.count("pooled_h", 0), view.count("pooled_w", 0))}, domain="caffe")
-
-
-def _psroi_pooling(layer: Layer) -> Made:
-    view = layer.param("psroi_pooling_param")
-    size = view.count("group_size", 0)
-    return Made("ROIPooling", {"pooled": (size, size), "channels": view.count("output_dim", 0)}, domain="caffe")
-
-
-def _counts(op: str, message: str, *names: str) -> Row:
-    """A fork's operator whose attributes are whole numbers of the same name, None where absent."""
-
-    def make(layer: Layer) -> Made:
-        view = layer.param(message)
-        return Made(op, {n: view.integer(n, 0) if view.has(n) else None for n in names}, domain="caffe")
-
-    return make
-
-
 def _unknown(reason: str) -> Row:
     """A layer whose output nobody can know before it runs."""
     return lambda layer: Made("Computed", {"reason": reason}, domain="caffe")
@@ -422,74 +212,50 @@ def _unknown(reason: str) -> Row:
 
 #: Layer type -> its row. Data layers are in `inputs`.
 LAYERS: dict[str, Row] = {
-    "AbsVal": _plain("Abs"),
-    "Accuracy": _plain("Accuracy"),
+    "AbsVal": plain("Abs"),
+    "Accuracy": plain("Accuracy"),
     "ArgMax": _argmax,
-    "Axpy": _plain("Axpy", "caffe"),
-    "BN": _bn,
-    "BNLL": _plain("Softplus"),
+    "BNLL": plain("Softplus"),
     "BatchNorm": _batch_norm,
-    "BatchReindex": _plain("BatchReindex", "caffe"),
+    "BatchReindex": plain("BatchReindex", "caffe"),
     "Bias": _bias,
     "Clip": _clip,
     "Concat": _concat,
-    "Convolution": _convolution,
-    "ConvolutionDepthwise": _depthwise,
+    "Convolution": convolution,
     "Crop": _crop,
-    "Deconvolution": _deconvolution,
-    "DepthwiseConvolution": _depthwise,
-    "DetectionOutput": _plain("DetectionOutput", "caffe"),
+    "Deconvolution": deconvolution,
     "Dropout": _dropout,
-    "ELU": _reals("Elu", "elu_param", alpha=1.0),
+    "ELU": reals("Elu", "elu_param", alpha=1.0),
     "Eltwise": _eltwise,
     "Embed": _embed,
-    "Exp": _reals("Exp", "exp_param", "caffe", base=-1.0, scale=1.0, shift=0.0),
+    "Exp": reals("Exp", "exp_param", "caffe", base=-1.0, scale=1.0, shift=0.0),
     "Filter": _unknown("which items pass a Filter is known when it runs"),
     "Flatten": _flatten,
-    "HDF5Output": _plain("Silence"),
+    "HDF5Output": plain("Silence"),
     "InnerProduct": _inner_product,
-    "Interp": _counts(
-        "Interp", "interp_param", "height", "width", "shrink_factor", "zoom_factor", "pad_beg", "pad_end"
-    ),
     "LRN": _lrn,
-    "Log": _reals("Log", "log_param", "caffe", base=-1.0, scale=1.0, shift=0.0),
+    "Log": reals("Log", "log_param", "caffe", base=-1.0, scale=1.0, shift=0.0),
     "MVN": _mvn,
-    "Normalize": _normalize,
     "PReLU": _prelu,
-    "PSROIPooling": _psroi_pooling,
     "Parameter": _parameter,
-    "Permute": _permute,
-    "Pooling": _pooling,
-    "Power": _reals("Power", "power_param", power=1.0, scale=1.0, shift=0.0),
-    "PriorBox": _prior_box,
+    "Pooling": pooling,
+    "Power": reals("Power", "power_param", power=1.0, scale=1.0, shift=0.0),
     "Python": _unknown("a Python layer decides its shape in code that is not run"),
-    "ROIPooling": _roi_pooling,
     "ReLU": _relu,
     "Reduction": _reduction,
     "Reshape": _reshape,
-    "SPP": _pyramid,
+    "SPP": pyramid,
     "Scale": _scale,
-    "ShuffleChannel": _plain("ShuffleChannel", "caffe"),
-    "Sigmoid": _plain("Sigmoid"),
-    "Silence": _plain("Silence"),
+    "Sigmoid": plain("Sigmoid"),
+    "Silence": plain("Silence"),
     "Slice": _slice,
     "Softmax": _softmax,
-    "Split": _plain("Copies", "caffe"),
-    "Swish": _reals("Swish", "swish_param", "caffe", beta=1.0),
-    "TanH": _plain("Tanh"),
-    "Threshold": _reals("Threshold", "threshold_param", "caffe", threshold=0.0),
+    "Split": plain("Copies", "caffe"),
+    "Swish": reals("Swish", "swish_param", "caffe", beta=1.0),
+    "TanH": plain("Tanh"),
+    "Threshold": reals("Threshold", "threshold_param", "caffe", threshold=0.0),
     "Tile": _tile,
-    "Upsample": _counts(
-        "Upsample",
-        "upsample_param",
-        "scale",
-        "scale_h",
-        "scale_w",
-        "pad_out_h",
-        "pad_out_w",
-        "upsample_h",
-        "upsample_w",
-    ),
+    **FORK_LAYERS,
 }
 
 #: Losses: the first bottom are the scores, and the top is made up where the file names none (AutoTopBlobs).
@@ -504,4 +270,4 @@ LOSSES = {
     "SmoothL1Loss": "Loss",
     "SoftmaxWithLoss": "SoftmaxCrossEntropyLoss",
 }
-LAYERS.update({name: _plain(op) for name, op in LOSSES.items()})
+LAYERS.update({name: plain(op) for name, op in LOSSES.items()})

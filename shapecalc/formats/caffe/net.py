@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from difflib import get_close_matches
 
 from ...errors import ModelError
@@ -10,7 +9,8 @@ from ...graph import Graph, Input, Node, Param
 from .. import Options
 from .inputs import INPUTS, is_input, shapes_of
 from .layer import Layer
-from .layers import LAYERS, LOSSES, Made, Weight
+from .layers import LAYERS, LOSSES
+from .made import Made, Weight
 from .schema import unknown_fields
 from .states import state_of
 from .text import Document, Message
@@ -159,26 +159,18 @@ class _Builder:
             self.warnings.append(f"{layer.location}: {name} has {count} parameters, {len(specs)} param are given")
         names: list[str] = []
         for weight in made.weights:
-            if weight is None:
-                names.append("")
-                continue
-            spec = specs.pop(0) if specs else None
-            shared = spec.text("name") if spec is not None else ""
-            names.append(
-                self.shared(layer, weight, shared) if shared else self.own(layer, weight, f"{name}/{weight.name}")
-            )
+            spec = specs.pop(0) if weight is not None and specs else None
+            names.append("" if weight is None else self.name(layer, weight, f"{name}/{weight.name}", spec))
         return names
 
-    def shared(self, layer: Layer, weight: Weight, name: str) -> str:
-        """A parameter that several layers name."""
-        key = name if name not in self.values else f"{name}@param"
+    def name(self, layer: Layer, weight: Weight, own: str, spec: View | None) -> str:
+        """The name of a parameter: the one it shares, or its own."""
+        shared = spec.text("name") if spec is not None else ""
+        if not shared:
+            key = unique(own, self.values.union(self.params))
+        else:
+            key = shared if shared not in self.values else f"{shared}@param"
         self.params.setdefault(key, _param(key, layer, weight))
-        return key
-
-    def own(self, layer: Layer, weight: Weight, name: str) -> str:
-        """A parameter of one layer."""
-        key = unique(name, self.values.union(self.params))
-        self.params[key] = _param(key, layer, weight)
         return key
 
 

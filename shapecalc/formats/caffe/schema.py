@@ -69,8 +69,8 @@ KNOWN = {
     "memory_data_param": "batch_size channels height width",
     "mvn_param": "normalize_variance across_channels eps",
     "parameter_param": "shape",
-    "pooling_param": """pool pad pad_h pad_w kernel_size kernel_h kernel_w stride stride_h stride_w engine global_pooling
-        round_mode""",
+    "pooling_param": """pool pad pad_h pad_w kernel_size kernel_h kernel_w stride stride_h stride_w engine
+        global_pooling round_mode""",
     "power_param": "power scale shift",
     "prelu_param": "filler channel_shared",
     "python_param": "module layer param_str share_in_parallel",

@@ -1,4 +1,4 @@
-"""Which layers a net has in a phase: ``include`` and ``exclude`` rules (Caffe net.cpp, FilterNet and StateMeetsRule)."""
+"""Which layers a net has in a phase: ``include`` and ``exclude`` rules (Caffe net.cpp, FilterNet, StateMeetsRule)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ class State(NamedTuple):
                 location=f"{layer.file}:{layer.all('include')[0].line}",
                 hint="keep either; Caffe takes one kind",
             )
-        if includes:
-            return any([self.meets(rule) for rule in includes])
-        return not any([self.meets(rule) for rule in excludes])
+        met = [self.meets(rule) for rule in includes or excludes]
+        return any(met) if includes else not any(met)
 
 
 def state_of(net: View, phase: str, stages: tuple[str, ...]) -> State:

@@ -1,8 +1,8 @@
 """Protobuf's text format, the grammar of a prototxt, apart from what its fields mean.
 
 A document is a tree of messages and fields. Every field remembers its line and two spans of the source, its own and its
-value's, so that an edit replaces characters and leaves the rest of the file alone. As real files use it: ``#`` comments,
-both quotes, adjacent strings, escapes, ``name { }`` and ``name: { }`` and ``name < >``, ``;`` and ``,`` between fields,
+value's, so that an edit replaces characters and leaves the rest of the file alone. As real files use it: comments, both
+quotes, adjacent strings, escapes, ``name { }`` and ``name: { }`` and ``name < >``, ``;`` and ``,`` between fields,
 ``[a, b]`` for repeated ones, hexadecimal and octal numbers, floats with a trailing ``f``.
 
 Source of the grammar: https://protobuf.dev/reference/protobuf/textformat-spec/ and google/protobuf/text_format.cc.

@@ -157,12 +157,7 @@ def _params(body: View) -> list[Field]:
     count = max((len(fields) for _, fields in rows), default=0)
     made: list[Field] = []
     for i in range(count):
-        inside = [
-            _with(fields[i], renamed, fields[i].value, fields[i].kind) for renamed, fields in rows if i < len(fields)
-        ]
-        made += _group("param", inside) or [
-            _made("param", Message((), 1, Span(0, 0)), "message", body.message.fields[0])
-        ]
+        made += _group("param", (fields[i]._replace(name=renamed) for renamed, fields in rows if i < len(fields)))
     return made
 
 
@@ -211,7 +206,7 @@ def _v0_layer(field: Field, body: View, inner: View, paddings: dict[str, View]) 
             shape[""].append(_with(item, "type", kind, "string"))
         elif item.name in _KEPT:
             shape[""].append(item)
-        elif item.name in _TRANSFORM and item.name not in _PER_PARAM:
+        elif item.name in _TRANSFORM:
             shape["transform_param"].append(item._replace(name=_TRANSFORM[item.name]))
         elif item.name not in _PER_PARAM:
             shape[own].append(item._replace(name=_RENAMED.get(item.name, item.name)))
@@ -225,13 +220,13 @@ def _unpadded(body: View, word: str, paddings: dict[str, View]) -> tuple[list[Fi
     pads: list[Field] = []
     for field in body:
         padding = paddings.get(str(field.value)) if field.name == "bottom" else None
-        if padding is not None:
-            if word not in ("conv", "pool"):
-                raise body.error(field, f"a padding layer feeds a {word} layer; Caffe pads conv and pool only")
+        if padding is None:
+            blobs += [field] if field.name in ("bottom", "top") else []
+        elif word in ("conv", "pool"):
             pads += padding.view("layer").all("pad")
-            field = next(iter(padding.all("bottom")), field)  # noqa: PLW2901  the blob before the padding
-        if field.name in ("bottom", "top"):
-            blobs.append(field)
+            blobs += padding.all("bottom")
+        else:
+            raise body.error(field, f"a padding layer feeds a {word} layer; Caffe pads conv and pool only")
     return blobs, pads
 
 

@@ -58,14 +58,13 @@ def _latest(written: dict[str, list[_Version]], layer: Layer, index: int, blob: 
         return written[blob][-1]
     field = layer.view.all("bottom")[index]
     near = get_close_matches(blob, list(written), n=3, cutoff=0.6)
+    last = f"the blobs before it end in {', '.join(list(written)[-5:])}" if written else "no layer before it has a top"
     raise ModelError(
         f"{layer.name} reads {blob!r}, which no layer before it writes (its bottom {index})",
         "E205",
         location=f"{layer.view.file}:{field.line}",
         because=f"layers are built in the order of the file for phase {layer.phase}",
-        hint=f"did you mean {' or '.join(near)}?"
-        if near
-        else f"one of {', '.join(list(written)[-5:]) or 'no blobs yet'}",
+        hint=f"did you mean {' or '.join(near)}?" if near else last,
     )
 
 
