@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 from ... import dims
 from ...dims import Shape
 from ...errors import ModelError
-from ...graph import Graph, Input, Node, Param, Tensor
+from ...graph import Graph, Input, Location, Node, Param, Tensor
 from ...ops import find
 from ...source import Origin, Span
 from .. import Options, Source
 from . import schema
 from .attributes import read_attributes
 from .order import sorted_nodes, unique_names
-from .tensors import as_param, read_sparse, read_tensor
+from .tensors import MOST_AXES, as_param, read_sparse, read_tensor
 from .wire import File, record
 
 #: Sizes of the last axis that tell an image laid out NHWC.
@@ -50,10 +50,10 @@ def read(source: Source, options: Options) -> Graph:
     (span,) = model["graph"]
     fields = record(file, span, schema.GRAPH)
     folder = source.path.parent if source.path is not None else None
-    place = str(source.path) if source.path is not None else source.name
+    place = place_of(source)
     params = _params(file, fields, folder, place)
     raw = [record(file, Span(*node), schema.NODE) for node in fields.get("node", [])]
-    parts = _split(file, fields, raw, params, folder)
+    parts = _split(file, fields, raw, params, source)
     inputs = [_input(file, Span(*item)) for item in fields.get("input", [])]
     fed = tuple(item for item in inputs if item.name not in parts.params)
     given = parts.params.keys() | {item.name for item in fed}
@@ -70,9 +70,14 @@ def read(source: Source, options: Options) -> Graph:
         dialect="onnxruntime",
         format="onnx",
         opset=opsets.get("", 1),
-        meta=_meta(file, model, fields, opsets),
+        meta={"path": place, **_meta(file, model, fields, opsets)},
         warnings=_warnings(model),
     )
+
+
+def place_of(source: Source) -> str:
+    """The path that locations of its own tensors name."""
+    return str(source.path) if source.path is not None else source.name
 
 
 def _model(file: File) -> dict[str, Any]:
@@ -142,19 +147,17 @@ def _split(
     fields: Mapping[str, Any],
     raw: list[dict[str, Any]],
     params: Mapping[str, Param],
-    folder: Path | None,
+    source: Source,
 ) -> _Parts:
     """Nodes, and parameters with those that the file writes as nodes."""
+    folder = source.path.parent if source.path is not None else None
     names = unique_names([(row.get("name", ""), row.get("op_type", "")) for row in raw])
     nodes = [
         _node(file, row, name, Span(*span), folder)
         for row, name, span in zip(raw, names, fields.get("node", []), strict=True)
     ]
     slots = _weight_slots(nodes)
-    shown = {record(file, span, schema.VALUE_INFO).get("name", "") for span in fields.get("output", [])}
-    weights = [
-        _as_weight(node, params, slots) if node.outputs[:1] and node.outputs[0] not in shown else None for node in nodes
-    ]
+    weights = [_as_weight(file, node, params, slots, source) for node in nodes]
     kept = [node for node, weight in zip(nodes, weights, strict=True) if weight is None]
     added = {weight.name: weight for weight in weights if weight is not None}
     return _Parts(kept, {**params, **added})
@@ -186,7 +189,9 @@ def _weight_slots(nodes: Iterable[Node]) -> dict[str, bool]:
     return slots
 
 
-def _as_weight(node: Node, params: Mapping[str, Param], slots: Mapping[str, bool]) -> Param | None:
+def _as_weight(
+    file: File, node: Node, params: Mapping[str, Param], slots: Mapping[str, bool], source: Source
+) -> Param | None:
     """The parameter that a node without inputs from the graph stands for, None for any other node."""
     value = node.attrs.get("value")
     if node.domain or not isinstance(value, Tensor) or value.dtype not in schema.FLOATS or len(node.outputs) != 1:
@@ -199,7 +204,19 @@ def _as_weight(node: Node, params: Mapping[str, Param], slots: Mapping[str, bool
             return None
         return Param(name, tuple(target.contents), value.dtype, origin=origin)
     if node.op == "Constant" and slots.get(name, False) and isinstance(value.shape, tuple):
-        return Param(name, value.shape, value.dtype, contents=value.contents, origin=origin)
+        where = _inside(file, node, source)
+        return Param(name, value.shape, value.dtype, contents=value.contents, where=where, origin=origin)
+    return None
+
+
+def _inside(file: File, node: Node, source: Source) -> Location | None:
+    """Where the numbers of a Constant lie."""
+    if node.origin.span is None:
+        return None
+    for span in record(file, node.origin.span, schema.NODE).get("attribute", []):
+        tensor = record(file, span, schema.ATTRIBUTE).get("t")
+        if tensor is not None:
+            return as_param(file, read_tensor(file, tensor, None), tensor, place_of(source)).where
     return None
 
 
@@ -230,11 +247,9 @@ def _input(file: File, span: Span) -> Input:
     name = fields.get("name", "")
     if not name:
         raise file.broken(span.start, "an input without a name")
-    kind = record(file, fields["type"], schema.TYPE) if "type" in fields else {}
-    tensor = record(file, kind["tensor_type"], schema.TENSOR_TYPE) if "tensor_type" in kind else {}
-    declared = _declared(file, name, tensor["shape"]) if "shape" in tensor else None
-    row = schema.BY_NUMBER.get(tensor.get("elem_type", 1))
-    dtype = row.name if row is not None else "float32"
+    tensor = declared_tensor(file, name, span)
+    declared = tensor.shape if isinstance(tensor.shape, tuple) else None
+    dtype = tensor.dtype or "float32"
     image = dtype in schema.FLOATS and (declared is None or len(declared) >= 3)
     return Input(
         name,
@@ -246,6 +261,16 @@ def _input(file: File, span: Span) -> Input:
     )
 
 
+def declared_tensor(file: File, name: str, span: Span) -> Tensor:
+    """Element type and shape that the ValueInfoProto in ``span`` declares for ``name``; raises ModelError."""
+    fields = record(file, span, schema.VALUE_INFO)
+    kind = record(file, fields["type"], schema.TYPE) if "type" in fields else {}
+    tensor = record(file, kind["tensor_type"], schema.TENSOR_TYPE) if "tensor_type" in kind else {}
+    row = schema.BY_NUMBER.get(tensor.get("elem_type", 0))
+    shape = _declared(file, name, tensor["shape"]) if "shape" in tensor else dims.Unknown(f"{name} declares no shape")
+    return Tensor(shape, row.name if row is not None else None)
+
+
 def _declared(file: File, name: str, span: Span) -> Shape:
     """Declared sizes; a free one is its name where it has one, else ``input[axis]``."""
     found: list[Any] = []
@@ -255,8 +280,8 @@ def _declared(file: File, name: str, span: Span) -> Shape:
         if size < 1:  # exporters write 0 or -1 for a free dimension
             size = dims.symbol(word if word.isidentifier() else f"{name}[{axis}]")
         found.append(size)
-    if len(found) > 64:
-        raise file.broken(span.start, f"input {name!r} has {len(found)} dimensions")
+    if len(found) > MOST_AXES:
+        raise file.broken(span.start, f"{name!r} has {len(found)} dimensions")
     return tuple(found)
 
 

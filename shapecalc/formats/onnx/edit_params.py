@@ -1,0 +1,107 @@
+"""The parameters of a patched file: kept ones as spans, new ones with their numbers, or as placeholder nodes."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from ...dims import product
+from ...errors import RefusedError
+from ...graph import Location, Param
+from ...source import Span
+from . import encode
+from .edit import INITIALIZER, NODE, SPARSE, Edit, Row
+from .pieces import Pieces, field
+
+#: Tensors from this many bytes on are left in the original file by a skeleton.
+SKELETON_FROM = 1024
+#: ConstantOfShape came with this opset.
+PLACEHOLDERS_FROM = 9
+
+
+def weights(edit: Edit) -> tuple[Pieces, Pieces]:
+    """(initializers: kept ones in file order, then new ones; the nodes of new placeholders)."""
+    pieces: Pieces = []
+    fillers: Pieces = []
+    for row in edit.rows.get(INITIALIZER, []):
+        param = edit.kept.get(row.payload)
+        if param is not None and param.name not in edit.orphans:
+            pieces += _kept(edit, param, row)
+    for param in edit.new.params.values():
+        if edit.renewed(param):
+            initializer, filler = _made(edit, param)
+            pieces += field(INITIALIZER, initializer)
+            fillers += field(NODE, filler) if filler else []
+    return pieces, fillers
+
+
+def sparse(edit: Edit) -> Pieces:
+    """The sparse initializers that stay; they have no other form."""
+    return [row.whole for row in edit.rows.get(SPARSE, []) if row.payload in edit.kept]
+
+
+def is_filler(edit: Edit, param: Param) -> bool:
+    """Whether a parameter is written as a node in the new file."""
+    if edit.renewed(param):
+        return numbers(edit, param) is None and param.where is None
+    return param.origin is not None and param.origin.op in ("ConstantOfShape", "Constant")
+
+
+def numbers(edit: Edit, param: Param) -> Span | bytes | None:
+    """The bytes of a parameter: given, its contents, or a span of the old file; None for none of them."""
+    if param.name in edit.tensors:
+        raw = edit.tensors[param.name]
+        wanted = (int(product(param.shape or ())) * encode.element_type(param.dtype).bits + 7) // 8
+        if len(raw) != wanted:
+            raise RefusedError(f"{param.name} needs {wanted} bytes, {len(raw)} were given", "E303")
+        return bytes(raw)
+    if param.contents is not None:
+        return encode.packed(param.dtype, param.contents)
+    if param.where is not None and not _outside(edit, param.where):
+        return Span(param.where.offset, param.where.offset + param.where.length)
+    return None
+
+
+def _outside(edit: Edit, where: Location) -> bool:
+    return where.path != edit.old.meta.get("path")
+
+
+def _kept(edit: Edit, param: Param, row: Row) -> Pieces:
+    """An initializer as it was; in a skeleton, declared where it lies."""
+    where = param.where
+    if edit.skeleton_of is None or where is None or where.length < SKELETON_FROM or _outside(edit, where):
+        return [row.whole]
+    place = where._replace(path=edit.skeleton_of)
+    return field(INITIALIZER, encode.external(param.name, param.shape or (), param.dtype, place))
+
+
+def _made(edit: Edit, param: Param) -> tuple[Pieces, Pieces]:
+    """(TensorProto, filler node or nothing) of a parameter that is not in the old file as it is now."""
+    shape = param.shape
+    if shape is None:
+        raise RefusedError(f"the shape of {param.name} is not known, so it cannot be written", "E303")
+    raw = numbers(edit, param)
+    if raw is not None:
+        return encode.tensor(param.name, shape, param.dtype, raw), []
+    if param.where is not None:
+        return encode.external(param.name, shape, param.dtype, _relative(edit, param.where)), []
+    _check_placeholder(edit, param)
+    return encode.filled(param.name, shape, param.dtype)
+
+
+def _relative(edit: Edit, where: Location) -> Location:
+    folder = PurePath(str(edit.old.meta.get("path", ""))).parent
+    path = PurePath(where.path)
+    return where._replace(path=(path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix())
+
+
+def _check_placeholder(edit: Edit, param: Param) -> None:
+    before = edit.old.params.get(param.name)
+    stored = before is not None and before.origin is not None and before.origin.op != "ConstantOfShape"
+    if stored and before is not None and before.shape == param.shape:
+        raise RefusedError(f"the numbers of {param.name} are stored in a form that cannot be moved", "E303")
+    if edit.old.opset < PLACEHOLDERS_FROM:
+        raise RefusedError(
+            f"{param.name} has no numbers, and opset {edit.old.opset} has no placeholder for them",
+            "E303",
+            hint="give weights, or a model of opset 9 or later",
+        )
