@@ -7,6 +7,7 @@ from pathlib import Path
 from . import dims, literal
 from .dims import Shape
 from .errors import UsageError
+from .formats import Source
 from .graph import Graph
 from .trace import Trace, first_input, open_params, trace
 
@@ -17,10 +18,19 @@ class Definition:
     ``name`` is what people call it, ``graph`` its nodes and parameters.
     """
 
-    def __init__(self, graph: Graph, name: str, *, path: Path | None = None, zoo_name: str | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        name: str,
+        *,
+        path: Path | None = None,
+        zoo_name: str | None = None,
+        source: Source | None = None,
+    ) -> None:
         self.graph = graph
         self.name = name
         self.path = path
+        self.source = source  # what was read, for formats that are patched
         self.zoo_name = zoo_name
         self._sized: tuple[dict[str, Shape], dict[str, str]] | None = None
 

@@ -129,12 +129,13 @@ def load(
     """
     options = Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}))
     if hasattr(model, "SerializeToString"):
-        data = model.SerializeToString()
-        graph = read(Source("model", None, data), options, "onnx")
-        return Model(graph, graph.name or "model")
+        source = Source("model", None, model.SerializeToString())
+        graph = read(source, options, "onnx")
+        return Model(graph, graph.name or "model", source=source)
     if isinstance(model, (bytes, bytearray, memoryview)):
-        graph = read(Source("<bytes>", None, bytes(model)), options, format)
-        return Model(graph, graph.name or "model")
+        source = Source("<bytes>", None, bytes(model))
+        graph = read(source, options, format)
+        return Model(graph, graph.name or "model", source=source)
     name = str(model)
     path = Path(name)
     entry = None
@@ -144,8 +145,15 @@ def load(
             raise _no_such(path, name)
         path = entry.path
     shown = f"zoo/{path.name}" if entry is not None else name
-    graph = read(Source(shown, path, _contents(path, shown)), options, format)
-    return Model(graph, entry.name if entry else path.stem, path=path, zoo_name=entry.name if entry else None)
+    source = Source(shown, path, _contents(path, shown))
+    graph = read(source, options, format)
+    return Model(
+        graph,
+        entry.name if entry else path.stem,
+        path=path,
+        zoo_name=entry.name if entry else None,
+        source=source,
+    )
 
 
 def loads(text: str | bytes, *, format: str, name: str | None = None, **options: Any) -> Model:  # noqa: A002
@@ -159,8 +167,9 @@ def loads(text: str | bytes, *, format: str, name: str | None = None, **options:
     )
     if options:
         raise TypeError(f"loads() got an unexpected argument {next(iter(options))!r}")
-    graph = read(Source(name or f"<{format}>", None, data), chosen, format)
-    return Model(graph, name or graph.name or format)
+    source = Source(name or f"<{format}>", None, data)
+    graph = read(source, chosen, format)
+    return Model(graph, name or graph.name or format, source=source)
 
 
 def _no_such(path: Path, name: str) -> ModelError:

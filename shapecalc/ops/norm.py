@@ -96,8 +96,8 @@ def _batch_lower(call: Call, outputs: Shapes) -> Lowered | None:
     params: list[Param] = []
 
     def derived(what: str, recipe: str, *sources: str) -> str:
-        params.append(Param(f"{node.name}/{what}", (channels,), recipe=recipe, sources=sources, trained=False))
-        return f"{node.name}/{what}"
+        params.append(Param(f"{node.name}/folded_{what}", (channels,), recipe=recipe, sources=sources, trained=False))
+        return f"{node.name}/folded_{what}"
 
     if not names[1]:
         names[1] = derived("scale", "ones")

@@ -86,8 +86,11 @@ def _loading_error() -> str:
     return "onnxruntime did not make a CUDA session"
 
 
-def make_session(model: bytes, device: str, arrays: dict[str, Any]) -> onnxruntime.InferenceSession:
-    """A session on exactly ``device``; ``arrays`` are the numbers of initializers the model only declares.
+def make_session(
+    model: bytes, device: str, arrays: dict[str, Any], folder: str | None = None
+) -> onnxruntime.InferenceSession:
+    """A session on exactly ``device``; ``arrays`` are the numbers of initializers the model only declares,
+    ``folder`` is where the files lie that it names as external data.
 
     Optimisations are off, so every tensor of the file exists. Raises DeviceError if onnxruntime put the session
     elsewhere, RefusedError with onnxruntime's own words if it refuses the model.
@@ -98,6 +101,8 @@ def make_session(model: bytes, device: str, arrays: dict[str, Any]) -> onnxrunti
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if folder is not None:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     if arrays:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
         options.add_external_initializers(list(arrays), values)

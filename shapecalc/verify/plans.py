@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from .. import files
 from ..definition import Definition
 from ..errors import RefusedError, UsageError
+from ..formats.onnx.patch import segments
+from ..formats.onnx.pieces import copy_to
 from ..formats.onnx.write import PLACEHOLDER, to_proto
 from ..graph import Graph, Node
 from ..lower import lower
 from ..surgery.plan import Surgery, retrace
 from ..trace import Trace, trace
 from ..weights import Numbers, initial
+from .onnx_file import new_weights, sized_graph
 from .proof import RTOL, Report, compare_with_original, prove
 from .run import runnable
 
@@ -57,13 +61,12 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
     Raises RefusedError naming the first thing that does not hold, DeviceError where ``device`` cannot run.
     """
     limit = RTOL if rtol is None else rtol
-    report = prove(runnable(plan.graph, plan.trace, seed), device=device, seed=seed, rtol=limit)
-    report.placeholder = True
+    report = prove(runnable(plan.model, plan.graph, plan.trace, seed), device=device, seed=seed, rtol=limit)
     untouched = before_edits(plan.model.graph, plan.graph)
     if untouched.nodes:
         feeds = {name: tensor.shape for name, tensor in plan.trace.feeds.items()}
         original = retrace(plan.model, untouched, feeds)  # type: ignore[arg-type]
-        compare_with_original(report, runnable(untouched, original, seed), rtol=limit)
+        compare_with_original(report, runnable(plan.model, untouched, original, seed), rtol=limit)
     report.raise_for_failure()
     return report
 
@@ -80,8 +83,9 @@ def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rto
             actual=first.actual,
             hint=first.hint or f"shapecalc trace {model.argument} shows what would",
         )
-    report = prove(runnable(model.graph, traced, seed), device=device, seed=seed, rtol=RTOL if rtol is None else rtol)
-    report.placeholder = True
+    report = prove(
+        runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=RTOL if rtol is None else rtol
+    )
     return report
 
 
@@ -123,9 +127,20 @@ def save_plan(plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int,
     _check_target(path, overwrite)
     if plan.report is None:
         plan.verify(device=device, seed=seed)
-    data = as_onnx(plan.graph, plan.trace, init=init, seed=seed)
-    files.write_whole(path, lambda file: file.write(data), overwrite=overwrite)
+    files.write_whole(path, lambda file: _write(plan, file, init, seed), overwrite=overwrite)
     return path
+
+
+def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:
+    """An ONNX file is patched: everything but the edit is copied as it lies. A definition is written anew."""
+    source = plan.model.source
+    if plan.graph.format == "onnx" and source is not None:
+        edited = sized_graph(plan.graph, plan.trace)
+        tensors = new_weights(plan.model.graph, edited, plan.trace, seed)
+        pieces = segments(source.data, plan.model.graph, edited, tensors, plan.trace.tensors)
+        copy_to(file, source, pieces)
+    else:
+        file.write(as_onnx(plan.graph, plan.trace, init=init, seed=seed))
 
 
 def as_onnx(graph: Graph, traced: Trace, *, init: bool, seed: int) -> bytes:

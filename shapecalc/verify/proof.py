@@ -145,6 +145,7 @@ def prove(what: Runnable, *, device: str = "auto", seed: int = 0, rtol: float = 
     run = execute(what, place, repeat=repeat)
     shapes = [ShapeCheck(n, what.predicted.get(n), tuple(v.shape)) for n, v in run.tensors.items()]
     report = Report(run, shapes, {n: tuple(v.shape) for n, v in what.inputs.items()}, seed)
+    report.placeholder = bool(what.arrays)
     if place == "cuda":
         report.cpu_run = execute(what, "cpu", repeat=1)
         report.cpu = compare(run.tensors, report.cpu_run.tensors, rtol)

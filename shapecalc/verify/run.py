@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..definition import Definition
 from ..dims import all_numbers
 from ..errors import RefusedError
 from ..formats.onnx.write import to_proto
@@ -13,6 +14,7 @@ from ..graph import Graph, Input
 from ..lower import lower
 from ..trace import Trace, trace
 from ..weights import Array, Numbers, proving
+from . import onnx_file
 from .device import device_name, make_session, refused
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Runnable(NamedTuple):
     arrays: dict[str, Array]
     inputs: dict[str, Array]
     predicted: dict[str, tuple[Any, ...] | None]
+    folder: str | None = None  # where weights that stay in their own file lie
 
 
 class Run(NamedTuple):
@@ -38,8 +41,19 @@ class Run(NamedTuple):
     run_seconds: float
 
 
-def runnable(graph: Graph, traced: Trace, seed: int, given: Mapping[str, Array] | None = None) -> Runnable:
-    """The definition at the shapes of a trace, with seeded weights where it has none of its own."""
+def runnable(
+    model: Definition, graph: Graph, traced: Trace, seed: int, given: Mapping[str, Array] | None = None
+) -> Runnable:
+    """``graph``, the model's own or an edited one, at the shapes of its trace, seeded where it has no weights."""
+    if graph.format == "onnx":
+        shapes = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
+        loaded = onnx_file.load_edited(model, graph, traced, seed)
+        predicted = dict(onnx_file.predictions(graph, traced))
+        return Runnable(loaded.proto, loaded.arrays, _images(graph.inputs, shapes, seed), predicted, loaded.folder)
+    return _from_definition(graph, traced, seed, given)
+
+
+def _from_definition(graph: Graph, traced: Trace, seed: int, given: Mapping[str, Array] | None) -> Runnable:
     lowered = lower(graph, traced)
     shapes = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
     wanted = {i.name: shapes[i.name] for i in lowered.inputs}
@@ -73,7 +87,7 @@ def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], se
 def execute(what: Runnable, device: str, *, repeat: int = 1) -> Run:
     """Loads and runs on exactly ``device`` ("cpu" or "cuda"). Raises DeviceError, or RefusedError with the reason."""
     started = time.perf_counter()
-    session = make_session(what.proto.SerializeToString(), device, what.arrays)
+    session = make_session(what.proto.SerializeToString(), device, what.arrays, what.folder)
     loaded = time.perf_counter() - started
     names = [output.name for output in session.get_outputs()]
     seconds = []

@@ -1,0 +1,119 @@
+"""An ONNX file, edited or not, as something that runs: its own weights, left where they are, and every tensor shown.
+
+onnxruntime gets the structure only; weights of a kilobyte and more stay in the original file, which the structure names
+as external data. Weights that are placeholder nodes are replaced by seeded numbers, so that the proof proves something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..definition import Definition
+from ..formats.onnx.patch import segments, skeleton
+from ..formats.onnx.pieces import assemble
+from ..graph import Graph, Param
+from ..trace import Trace
+from ..weights import Array, Numbers, initial, proving
+
+if TYPE_CHECKING:
+    import onnx
+
+#: Roles of new weights that a head starts with: Caffe's fine-tuning guide draws them anew.
+PLACEHOLDERS = ("ConstantOfShape", "Constant")
+
+
+class Loaded(NamedTuple):
+    """The model's structure, the numbers it declares without having them, and the folder its weights lie in."""
+
+    proto: onnx.ModelProto
+    arrays: dict[str, Array]
+    folder: str | None
+
+
+def is_placeholder(param: Param) -> bool:
+    """Whether the file writes this weight as a node of one number."""
+    return param.origin is not None and param.origin.op in PLACEHOLDERS
+
+
+def new_weights(old: Graph, new: Graph, traced: Trace, seed: int) -> dict[str, bytes]:
+    """Raw numbers for parameters an edit made, by name; those that replace placeholders stay placeholders."""
+    if all(is_placeholder(param) for param in old.params.values() if param.trained):
+        return {}
+    sized = sized_graph(new, traced)
+    numbers = Numbers(sized, make=initial, seed=seed)
+    made = [p for name, p in sized.params.items() if name not in old.params and p.contents is None]
+    return {param.name: numbers.array(param.name).tobytes() for param in made}
+
+
+def sized_graph(graph: Graph, traced: Trace) -> Graph:
+    """The graph with every parameter at the shape the trace gave it."""
+    from ..lower import sized
+
+    return graph.replace(params={name: sized(p, traced) if p.shape is None else p for name, p in graph.params.items()})
+
+
+def load_edited(model: Definition, graph: Graph, traced: Trace, seed: int) -> Loaded:
+    """The file of ``graph`` (the model's own, an edited one, or the first part of it) for onnxruntime."""
+    import onnx
+
+    source = model.source
+    assert source is not None
+    edited = sized_graph(graph, traced)
+    tensors = new_weights(model.graph, edited, traced, seed)
+    if source.path is not None:
+        pieces = skeleton(source.data, model.graph, edited, source.path.name, tensors, traced.tensors)
+    else:
+        pieces = segments(source.data, model.graph, edited, tensors, traced.tensors)
+    proto = onnx.ModelProto.FromString(assemble(source.data, pieces))
+    arrays = _seed_placeholders(proto, edited, seed)
+    _show_everything(proto, edited, traced)
+    return Loaded(proto, arrays, str(source.path.parent) if source.path is not None else None)
+
+
+def _seed_placeholders(proto: onnx.ModelProto, graph: Graph, seed: int) -> dict[str, Array]:
+    """Takes placeholder nodes out of the model and declares their weights; gives the numbers."""
+    import onnx
+
+    made = {output: node for node in proto.graph.node for output in node.output}
+    numbers = Numbers(graph, make=proving, seed=seed)
+    arrays: dict[str, Array] = {}
+    for param in graph.params.values():
+        node = made.get(param.name)
+        if node is None:
+            continue
+        proto.graph.node.remove(node)
+        array = numbers.array(param.name)
+        declared = onnx.TensorProto(name=param.name, data_type=onnx.TensorProto.FLOAT, dims=array.shape)
+        declared.data_location = onnx.TensorProto.EXTERNAL
+        declared.external_data.add(key="location", value=param.name)
+        proto.graph.initializer.append(declared)
+        arrays[param.name] = array
+    return arrays
+
+
+def _show_everything(proto: onnx.ModelProto, graph: Graph, traced: Trace) -> None:
+    """Keeps the graph's nodes only, fixes the inputs at the traced shapes and makes every tensor an output."""
+    import onnx
+
+    wanted = {name for node in graph.nodes for name in node.outputs if name}
+    kept = [node for node in proto.graph.node if wanted.intersection(node.output)]
+    del proto.graph.node[:], proto.graph.output[:], proto.graph.value_info[:]
+    proto.graph.node.extend(kept)
+    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for node in kept for n in node.output if n)
+    for given in proto.graph.input:
+        tensor = traced.feeds.get(given.name)
+        if tensor is not None:
+            _fix_shape(given, tensor.shape)
+
+
+def _fix_shape(given: onnx.ValueInfoProto, shape: Any) -> None:
+    declared = given.type.tensor_type.shape
+    del declared.dim[:]
+    for size in shape:
+        declared.dim.add(dim_value=size)
+
+
+def predictions(graph: Graph, traced: Trace) -> Mapping[str, tuple[Any, ...] | None]:
+    """Value name -> predicted shape, for every tensor a node writes."""
+    return {name: traced.values.get(name) for node in graph.nodes for name in node.outputs if name}
