@@ -425,6 +425,12 @@ def _reduce_shapes(call: Call) -> Shapes:
     return [tuple(d for i, d in enumerate(shape) if i not in chosen)]
 
 
+def _arg_shapes(call: Call) -> Shapes:
+    shape = call.shape()
+    axis = call.axis(int(call.attr("axis", 0)))
+    return [(*shape[:axis], *((1,) if call.attr("keepdims", 1) else ()), *shape[axis + 1 :])]
+
+
 def _reduce_lower(call: Call, outputs: Shapes) -> Lowered | None:
     """Axes as an input (opset 18) where the definition gives them as an attribute."""
     axes = call.attrs.get("axes")
@@ -501,6 +507,10 @@ register(
     ),
     Operator("Expand", _expand_shapes, source="ONNX Expand-13"),
     Operator("Tile", _tile_shapes, lower=_tile_lower, source="ONNX Tile-13"),
+    *(
+        Operator(name, _arg_shapes, dtype=lambda call: "int64", source=f"ONNX {name}-13")
+        for name in ["ArgMax", "ArgMin"]
+    ),
     *(
         Operator(name, _reduce_shapes, lower=_reduce_lower, source=f"ONNX {name}-18")
         for name in [
