@@ -20,7 +20,7 @@ from .ops import Call, Detail, MissingInputError, Need, OpenRankError, Operator,
 PublicShape = tuple[Any, ...] | None
 
 #: What a rule raises when attributes contradict each other; recorded as a problem of that layer.
-MALFORMED = (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError)
+MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 
 
 class Problem:

@@ -97,9 +97,21 @@ def _joined(sizes: Sequence[Dim]) -> Dim:
     return known[0] if known else others[0]
 
 
+def _lined_up(call: Call) -> list[tuple[int, Shape]]:
+    """(input, shape) of every operand; before opset 7 ``broadcast`` and ``axis`` say where the second one starts."""
+    shapes = [(i, call.shape(i)) for i in range(len(call.inputs)) if call.has(i)]
+    if call.attr("broadcast", 0) and call.attrs.get("axis") is not None and len(shapes) == 2:
+        index, shape = shapes[1]
+        tail = len(call.shape()) - call.axis(int(call.attr("axis"))) - len(shape)
+        if not 0 <= tail < len(call.shape()):
+            raise ValueError(f"axis {call.attr('axis')}")
+        shapes[1] = index, (*shape, *(1,) * tail)
+    return shapes
+
+
 def _join_needs(call: Call) -> Iterator[Need]:
     """Shapes must join: by broadcasting, or (``strict``, as Caffe's Eltwise) be equal."""
-    shapes = [(i, call.shape(i)) for i in range(len(call.inputs)) if call.has(i)]
+    shapes = _lined_up(call)
     first_index, first = shapes[0]
     strict = bool(call.attr("strict", False))
     for index, shape in shapes[1:]:
@@ -122,7 +134,7 @@ def _cannot_join(call: Call, i: int, first: Shape, j: int, second: Shape) -> Det
 
 
 def _join_shapes(call: Call) -> Shapes:
-    return [broadcast([call.shape(i) for i in range(len(call.inputs)) if call.has(i)])]
+    return [broadcast([shape for _, shape in _lined_up(call)])]
 
 
 _ARITHMETIC = {
