@@ -24,7 +24,10 @@ def elements(shapes: Iterable[Shape | None]) -> Dim:
 
 
 def macs(call: Call, outputs: Sequence[Tensor]) -> Dim:
-    """Multiply-accumulates of one call for its whole batch; 0 for what multiplies nothing with a weight."""
+    """Multiply-accumulates of one call for its whole batch.
+
+    Convolutions and fully connected layers only, as in published tables: a normalization folds into the layer before.
+    """
     row = find(call.node.op, call.node.domain)
     if row is None or row.macs is None:
         return 0

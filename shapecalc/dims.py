@@ -181,38 +181,38 @@ def symbol(name: str) -> Expr:
 
 
 def _floor_divide(top: Expr, bottom: Expr | int) -> Any:
-    if isinstance(bottom, int):
-        if bottom == 0:
-            raise ZeroDivisionError("a dimension divided by 0")
-        if bottom == 1:
-            return top.reduced()
-        if bottom == -1:
-            return -top
-        whole = {m: c // bottom for m, c in top.terms.items() if c % bottom == 0}
-        rest = Expr({m: c for m, c in top.terms.items() if c % bottom}).reduced()
-        offset = top.constant % bottom
-        if offset and () not in whole and bottom > 0:
-            # the constant inside is kept in (-bottom, 0], so that equal divisions look equal
-            shift = top.constant // bottom + 1
-            if shift:
-                return (top - shift * bottom) // bottom + shift
-        if whole:
-            return Expr(whole).reduced() + rest // bottom
-        if bottom > 0:
-            nested = _nested_division(top)
-            if nested is not None:  # (a//b + c)//d == (a + b*c)//(b*d) for b, d > 0
-                inner, divisor, offset = nested
-                return (inner + divisor * offset) // (divisor * bottom)
-    elif top == bottom:
-        return 1
-    elif isinstance(top.reduced(), int) and top.constant == 0:
-        return 0
-    else:
-        quotient = _exact_quotient(top, bottom)
-        if quotient is not None:
-            return quotient
+    simpler = _divide_by_number(top, bottom) if isinstance(bottom, int) else _divide_by_expression(top, bottom)
+    if simpler is not None:
+        return simpler
     text = f"{_grouped(top)}//{_grouped(bottom)}"
     return Expr({(Atom("//", (top, bottom), f"({text})"),): 1})
+
+
+def _divide_by_number(top: Expr, bottom: int) -> Any:
+    """The quotient in a simpler form, None where it is simple already."""
+    if bottom == 0:
+        raise ZeroDivisionError("a dimension divided by 0")
+    if bottom in (1, -1):
+        return bottom * top
+    if bottom > 0 and top.constant % bottom and top.constant // bottom != -1:
+        # the constant inside is kept in (-bottom, 0], so that equal divisions look equal
+        shift = top.constant // bottom + 1
+        return (top - shift * bottom) // bottom + shift
+    whole = {m: c // bottom for m, c in top.terms.items() if c % bottom == 0}
+    if whole:
+        rest = Expr({m: c for m, c in top.terms.items() if c % bottom}).reduced()
+        return Expr(whole).reduced() + rest // bottom
+    nested = _nested_division(top) if bottom > 0 else None
+    if nested is None:
+        return None
+    inner, divisor, offset = nested  # (a//b + c)//d == (a + b*c)//(b*d) for b, d > 0
+    return (inner + divisor * offset) // (divisor * bottom)
+
+
+def _divide_by_expression(top: Expr, bottom: Expr) -> Any:
+    if top == bottom:
+        return 1
+    return 0 if not top.terms else _exact_quotient(top, bottom)
 
 
 def _nested_division(top: Expr) -> tuple[Any, int, int] | None:

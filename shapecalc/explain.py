@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .ops import MissingInputError, OpenRankError, find
 from .trace import MALFORMED, Layer, Trace
-from .window import Window
+from .window import Window, gaps
 
 #: (what is lost, where) along height and width.
 SIDES = (("row", "at the bottom"), ("column", "on the right"))
@@ -71,6 +71,8 @@ def _division(window: object, n: object) -> str:
 def _lost(window: object, n: object) -> int:
     """Pixels (not padding) at the far end that no window reaches."""
     if not isinstance(window, Window) or window.same or not isinstance(n, int) or not isinstance(window.kernel, int):
+        return 0
+    if gaps(window):  # a strided 1x1 steps over pixels everywhere, by design
         return 0
     return max(0, window.unused(n) - int(window.pad_end)) if window.size(n) >= 1 else 0
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapecalc import dims
-from shapecalc.dims import Expr, Unknown, symbol, substitute
+from shapecalc.dims import Expr, Unknown, substitute, symbol
 
 H, W = symbol("H"), symbol("W")
 

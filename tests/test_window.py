@@ -1,4 +1,4 @@
-"""The window rule: recorded cases of every rounding, its inverse against brute force, one rule for int, array, symbol."""
+"""The window rule: recorded cases of every rounding, its inverse against brute force, one rule for all kinds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecalc.dims import symbol, substitute
+from shapecalc.dims import substitute, symbol
 from shapecalc.intervals import Interval
 from shapecalc.window import PADDING_MODES, ROUNDINGS, TransposedWindow, Window, compose, exact_windows
 

@@ -217,7 +217,7 @@ def retarget(
     print_plan(console, made)
     if made.report is not None:
         print_proof(console, made.report)
-        print_written(console, target, init)
+        print_written(console, target, net.graph, init)
     return 0
 
 
@@ -248,7 +248,7 @@ def convert(
 
     console = make_console()
     print_proof(console, report)
-    print_written(console, target, init)
+    print_written(console, target, net.graph, init)
     return 0
 
 

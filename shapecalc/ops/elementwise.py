@@ -310,7 +310,6 @@ register(
         same_shape,
         needs=_scale_needs,
         weights=_scale_weights,
-        macs=lambda call, outputs: dims.product(call.shape()),
         lower=_scale_lower,
         elementwise=True,
         source="Caffe scale_layer.cpp, bias_layer.cpp",

@@ -18,6 +18,7 @@ from ..trace import Problem, Trace
 from .table import field_text, grouped, trace_table
 
 if TYPE_CHECKING:
+    from ..graph import Graph
     from ..model import Advice, Model
     from ..sizes import Sizes
     from ..verify.plans import Plan
@@ -159,11 +160,15 @@ def print_sizes(console: Console, model: Model, found: Sizes, near: int | None) 
         console.print(_hanging(Text(f"nearest to {near}: {'none' if nearest is None else nearest}"), 2))
 
 
-def print_written(console: Console, path: Path, init: bool) -> None:
+def print_written(console: Console, path: Path, graph: Graph, init: bool) -> None:
     """Where the result lies and what its weights are."""
-    size = path.stat().st_size
-    kind = "initialised, not trained" if init else "placeholders: load trained ones (or --init)"
-    console.print(Text.assemble("Wrote ", (str(path), "bold"), f" ({size:,} bytes); weights are {kind}"))
+    if graph.format == "onnx":
+        kind = "everything but the edit is copied byte for byte"
+    elif init:
+        kind = "weights are initialised, not trained"
+    else:
+        kind = "weights are placeholders: load trained ones, or --init"
+    console.print(Text.assemble("Wrote ", (str(path), "bold"), f" ({path.stat().st_size:,} bytes); {kind}"))
 
 
 def print_zoo(console: Console, rows: Mapping[str, Mapping[str, Any]]) -> None:

@@ -83,16 +83,16 @@ def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rto
             actual=first.actual,
             hint=first.hint or f"shapecalc trace {model.argument} shows what would",
         )
-    report = prove(
-        runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=RTOL if rtol is None else rtol
-    )
-    return report
+    limit = RTOL if rtol is None else rtol
+    return prove(runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=limit)
 
 
 def convert_model(
     model: Definition, traced: Trace, path: Path, *, overwrite: bool, init: bool, seed: int, device: str
 ) -> Report:
     """Writes a definition as ONNX once it ran and every tensor had the predicted shape."""
+    if model.graph.format == "onnx":
+        raise UsageError(f"{model.argument} is ONNX already", "E002", hint="shapecalc retarget changes it")
     _check_target(path, overwrite)
     report = prove_model(model, traced, device=device, seed=seed, rtol=None)
     report.raise_for_failure()
