@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...dims import Expr, Shape
 from ...graph import Graph, Node, Param, Tensor
 from ...trace import Trace
+from . import schema
 
 if TYPE_CHECKING:
     import onnx
@@ -40,14 +41,16 @@ def _value(name: str, shape: Shape | None, dtype: str | None) -> onnx.ValueInfoP
 def _node(node: Node) -> onnx.NodeProto:
     from onnx import helper
 
-    attrs = {key: _attribute(value) for key, value in node.attrs.items() if value is not None}
+    attrs = {key: _attribute(node.op, key, value) for key, value in node.attrs.items() if value is not None}
     made = helper.make_node(node.op, node.inputs, node.outputs, name=node.name, domain=node.domain, **attrs)
     if node.origin.location:
         made.doc_string = f"{node.origin.op} at {node.origin.location}"
     return made
 
 
-def _attribute(value: Any) -> Any:
+def _attribute(op: str, name: str, value: Any) -> Any:
+    if (op, name) in schema.TYPE_ATTRIBUTES and isinstance(value, str):
+        return schema.BY_NAME[value].number
     if isinstance(value, Tensor):
         from onnx import helper
 
