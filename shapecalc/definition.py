@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from . import dims, literal
@@ -67,6 +68,11 @@ class Definition:
         """
         sized, wanted = ({}, {}) if fresh else self.sized()
         return trace(self.graph, self.feeds(input), dialect=dialect, sized=sized, wanted=wanted)
+
+    def retrace(self, graph: Graph, feeds: Mapping[str, Shape], dialect: str | None = None) -> Trace:
+        """An edited graph at ``feeds``, its untouched weights as trained at the original's native input."""
+        sized, wanted = self.sized()
+        return trace(graph, feeds, dialect=dialect, sized=sized, wanted=wanted)
 
     def sized(self) -> tuple[dict[str, Shape], dict[str, str]]:
         """Shapes of the weights the definition leaves open, as trained at the native input, and how they factor."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import NamedTuple
 
 from .ops import MissingInputError, OpenRankError, find
@@ -28,9 +27,9 @@ def count(number: int, noun: str) -> str:
     return f"{word} {noun}{'' if number == 1 else 's'}"
 
 
-def decimal(value: Fraction) -> str:
+def decimal(value: float) -> str:
     """``62.25``, ``30.667``."""
-    return f"{float(value):.3f}".rstrip("0").rstrip(".")
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def notes(trace: Trace) -> list[Note]:

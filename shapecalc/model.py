@@ -52,14 +52,13 @@ class Model(Definition):
     def advice(self, misfit: Trace) -> Advice:
         """What would make a trace with problems fit: the sizes that do, and repairs that were each traced."""
         from .sizes import reference, square_bounds
-        from .surgery.plan import retrace
         from .surgery.repairs import propose
 
         fitting = None if misfit.ok else reference(self, misfit.dialect)
         if fitting is None:
             return Advice(None, [])
         feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
-        repairs = propose(misfit, fitting, lambda graph: retrace(self, graph, feeds, misfit.dialect))
+        repairs = propose(misfit, fitting, lambda graph: self.retrace(graph, feeds, misfit.dialect))
         bound = square_bounds(self, misfit.dialect)
         return Advice(None if bound is None else bound.sizes, repairs)
 

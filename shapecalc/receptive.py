@@ -11,46 +11,64 @@ of convolutional neural networks, Distill 2019). Where branches meet, the field 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .dims import Unknown
 from .graph import Tensor
 from .ops import AnyWindow, Call, MissingInputError, OpenRankError, find
 from .window import TransposedWindow
 
+if TYPE_CHECKING:
+    from fractions import Fraction
+
 
 class Field(NamedTuple):
-    """What one element sees along one axis, in input pixels: field ``size``, ``jump`` to the next, ``start`` centre.
+    """What one element sees along one axis, in input pixels: field ``size``, ``jump`` to the next.
 
-    ``aligned``: the branches that met here had the same jump and start.
+    ``twice_start`` is twice the centre of the first element's field: centres lie on whole or half pixels, so it stays a
+    whole number (a fraction behind a transposed convolution, as ``jump``). ``aligned``: the branches that met here had
+    the same jump and start.
     """
 
     size: int
-    jump: Fraction
-    start: Fraction
+    jump: int | Fraction
+    twice_start: int | Fraction
     aligned: bool = True
+
+    @property
+    def start(self) -> float:
+        """Centre of the first element's field, in input pixels."""
+        return float(self.twice_start) / 2
 
     def through(self, window: AnyWindow, n: int) -> Field:
         """The field after a window on an axis of ``n`` elements."""
         extent = int(window.extent)
         if isinstance(window, TransposedWindow):
             seen = -(-extent // window.stride)  # input elements that reach one output element
-            jump = self.jump / window.stride
-            offset = Fraction(extent - 1, 2) - int(window.pad_begin)
-            return Field(self.size + int((seen - 1) * self.jump), jump, self.start - offset * jump, self.aligned)
+            jump = _ratio(self.jump, window.stride)
+            shift = (extent - 1 - 2 * int(window.pad_begin)) * jump
+            return Field(self.size + int((seen - 1) * self.jump), jump, self.twice_start - shift, self.aligned)
         begin, _ = window.pads(n)
         size = self.size + int((extent - 1) * self.jump)
-        start = self.start + (Fraction(extent - 1, 2) - begin) * self.jump
-        return Field(size, self.jump * window.stride, start, self.aligned)
+        shift = (extent - 1 - 2 * begin) * self.jump
+        return Field(size, self.jump * window.stride, self.twice_start + shift, self.aligned)
 
     def over(self, n: int) -> Field:
         """The field of something that sees all ``n`` elements of the axis."""
-        return Field(self.size + int((n - 1) * self.jump), self.jump, self.start, self.aligned)
+        return Field(self.size + int((n - 1) * self.jump), self.jump, self.twice_start, self.aligned)
 
 
 Fields = tuple[Field, ...]
-PIXEL = Field(1, Fraction(1), Fraction(0))
+PIXEL = Field(1, 1, 0)
+
+
+def _ratio(value: int | Fraction, stride: int) -> int | Fraction:
+    """``value / stride``, whole where it is."""
+    if isinstance(value, int) and value % stride == 0:
+        return value // stride
+    from fractions import Fraction
+
+    return Fraction(value, stride)
 
 
 def join(parts: Iterable[Fields]) -> Fields:
@@ -58,7 +76,7 @@ def join(parts: Iterable[Fields]) -> Fields:
     joined = []
     for axis in zip(*parts, strict=False):
         widest = max(axis, key=lambda f: f.size)
-        same = all(f.jump == widest.jump and f.start == widest.start and f.aligned for f in axis)
+        same = all(f.jump == widest.jump and f.twice_start == widest.twice_start and f.aligned for f in axis)
         joined.append(widest._replace(aligned=same))
     return tuple(joined)
 

@@ -189,7 +189,7 @@ class Layer:
     @property
     def jump(self) -> Any:
         """Input pixels between neighbouring elements: a number where the axes agree, else a tuple; None without."""
-        return _one(tuple(int(f.jump) if f.jump.denominator == 1 else float(f.jump) for f in self.fields))
+        return _one(tuple(f.jump if isinstance(f.jump, int) else float(f.jump) for f in self.fields))
 
     def to_dict(self) -> dict[str, Any]:
         """The layer as JSON prints it."""

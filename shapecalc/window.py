@@ -21,7 +21,6 @@ trunc     C++ division toward zero: a kernel up to  Caffe convolution, onnxrunti
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 
 from .dims import Dim, ceil_divide, is_number, minimum, truncated_divide
 from .intervals import Interval
@@ -99,9 +98,9 @@ class Window:
         """Elements at the far end that no window reaches; negative: the last window hangs over by so many."""
         return int(self.numerator(n)) - (int(self.size(n)) - 1) * self.stride
 
-    def quotient(self, n: int) -> Fraction:
+    def quotient(self, n: int) -> float:
         """(n + 2P - F)/S + 1 before any rounding."""
-        return Fraction(int(self.numerator(n)), self.stride) + 1
+        return int(self.numerator(n)) / self.stride + 1
 
     def pads(self, n: int) -> tuple[int, int]:
         """The padding (begin, end) really used at ``n``: computed for the SAME modes, as declared otherwise."""

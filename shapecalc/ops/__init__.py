@@ -1,12 +1,39 @@
-"""The operators: one row each, grouped by family. Importing this package registers them all."""
+"""The operators: one row each, grouped by family.
+
+A family is imported when an operator is looked up that the families before it do not have, so a convolutional net does
+not pay for rows it never meets. `all_rows` imports them all.
+"""
 
 from __future__ import annotations
 
-from . import caffe, conv, dense, elementwise, norm, pool, shaping, training, vision
-from .base import OPERATORS, AnyWindow, Call, Detail, Lowered, MissingInputError, Need, OpenRankError, Operator, find
+import importlib
+
+from .base import OPERATORS, AnyWindow, Call, Detail, Lowered, MissingInputError, Need, OpenRankError, Operator
+
+#: Families in the order in which nets ask for them.
+_FAMILIES = ["conv", "pool", "elementwise", "dense", "norm", "training", "shaping", "vision", "caffe"]
+
+
+def _import_family() -> None:
+    importlib.import_module(f".{_FAMILIES.pop(0)}", __name__)
+
+
+def find(op: str, domain: str = "") -> Operator | None:
+    """The row of an operator, None where there is none. The domain ``ai.onnx`` is the empty one."""
+    key = ("" if domain == "ai.onnx" else domain, op)
+    while key not in OPERATORS and _FAMILIES:
+        _import_family()
+    return OPERATORS.get(key)
+
+
+def all_rows() -> dict[tuple[str, str], Operator]:
+    """Every row by (domain, name)."""
+    while _FAMILIES:
+        _import_family()
+    return dict(OPERATORS)
+
 
 __all__ = [
-    "OPERATORS",
     "AnyWindow",
     "Call",
     "Detail",
@@ -15,14 +42,6 @@ __all__ = [
     "Need",
     "OpenRankError",
     "Operator",
-    "caffe",
-    "conv",
-    "dense",
-    "elementwise",
+    "all_rows",
     "find",
-    "norm",
-    "pool",
-    "shaping",
-    "training",
-    "vision",
 ]

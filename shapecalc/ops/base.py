@@ -235,11 +235,6 @@ def register(*rows: Operator, domain: str = "") -> None:
         OPERATORS[key] = row
 
 
-def find(op: str, domain: str = "") -> Operator | None:
-    """The row of an operator, None where there is none. The domain ``ai.onnx`` is the empty one."""
-    return OPERATORS.get(("" if domain == "ai.onnx" else domain, op))
-
-
 # -- rules that many rows share ---------------------------------------------------------------------------------------
 
 

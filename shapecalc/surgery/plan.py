@@ -11,7 +11,7 @@ from ..dims import Shape
 from ..errors import RefusedError, UsageError
 from ..graph import Graph
 from ..sizes import reference
-from ..trace import Trace, trace
+from ..trace import Trace
 from .edits import Edit, SetInput
 from .heads import replace_heads
 from .repairs import Repair, propose
@@ -70,7 +70,7 @@ class Surgery:
         if input is not None:
             graph = _with_input(graph, feeds, edits)
             changes["input"] = _size_text(graph, feeds)
-        traced = retrace(model, graph, feeds)
+        traced = model.retrace(graph, feeds)
         repairs = _repairs(model, graph, feeds, traced, classes)
         if not traced.ok and repair != "none":
             chosen = _chosen(model, traced, repairs, repair, choice)
@@ -98,12 +98,6 @@ class Surgery:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {[edit.describe() for edit in self.edits]})"
-
-
-def retrace(model: Definition, graph: Graph, feeds: Mapping[str, Shape], dialect: str | None = None) -> Trace:
-    """An edited graph at ``feeds``, its untouched weights as trained at the original's native input."""
-    sized, wanted = model.sized()
-    return trace(graph, feeds, dialect=dialect, sized=sized, wanted=wanted)
 
 
 def _with_head(model: Definition, graph: Graph, classes: int, edits: list[Edit]) -> Graph:
@@ -143,8 +137,8 @@ def _repairs(
     if fitting is None:
         return []
     if classes is not None:  # the head was renamed, so the sizes are read off a trace of the renamed graph
-        fitting = retrace(model, graph, {name: tensor.shape for name, tensor in fitting.feeds.items()})  # type: ignore[misc]
-    return propose(traced, fitting, lambda edited: retrace(model, edited, feeds))
+        fitting = model.retrace(graph, {name: tensor.shape for name, tensor in fitting.feeds.items()})  # type: ignore[misc]
+    return propose(traced, fitting, lambda edited: model.retrace(edited, feeds))
 
 
 def _chosen(model: Definition, traced: Trace, repairs: list[Repair], name: str | None, choice: int) -> Repair:

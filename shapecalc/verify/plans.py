@@ -13,7 +13,7 @@ from ..formats.onnx.pieces import copy_to
 from ..formats.onnx.write import PLACEHOLDER, to_proto
 from ..graph import Graph, Node
 from ..lower import lower
-from ..surgery.plan import Surgery, retrace
+from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from ..weights import Numbers, initial
 from .onnx_file import new_weights, sized_graph
@@ -65,7 +65,7 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
     untouched = before_edits(plan.model.graph, plan.graph)
     if untouched.nodes:
         feeds = {name: tensor.shape for name, tensor in plan.trace.feeds.items()}
-        original = retrace(plan.model, untouched, feeds)  # type: ignore[arg-type]
+        original = plan.model.retrace(untouched, feeds)  # type: ignore[arg-type]
         compare_with_original(report, runnable(plan.model, untouched, original, seed), rtol=limit)
     report.raise_for_failure()
     return report
