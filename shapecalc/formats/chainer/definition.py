@@ -1,0 +1,301 @@
+"""From a file to a graph: which class, called with what, and what its ``forward`` is fed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...dims import Dim, Shape, Unknown, symbol
+from ...errors import ModelError
+from ...graph import Graph, Input, Node
+from .. import Options, Source
+from .chains import LINK
+from .interpreter import Run
+from .text import LONGEST, Site, Text
+from .values import Arguments, Bound, Class, Function, Instance, Native, Scope, Value, Variable
+
+#: Arguments of ``forward`` that switch training on and off (Chainer 1).
+SWITCHES = {"train": True, "test": False}
+#: Modules beside the definition that a reading opens.
+MOST_MODULES = 32
+
+
+class Reading:
+    """One definition being read: its file, those beside it that it imports, and what the caller asked for."""
+
+    def __init__(self, source: Source, options: Options) -> None:
+        self.source = source
+        self.options = options
+        self.given = {name: _literal(value) for name, value in options.arguments.items()}
+        self.used: set[str] = set()
+        self.text = Text(source.name, source.text())
+        self.modules: dict[str, Scope | None] = {}
+        self.run = Run(train=options.phase == "TRAIN", arguments=self.given, load=self.load)
+
+    # -- modules beside the definition ----------------------------------------------------------------------------
+    def load(self, name: str, site: Site) -> Scope | None:
+        """The module ``name`` where a file of that name lies in the definition's folder; no other file is opened."""
+        last = name.rpartition(".")[2]
+        if self.source.path is None or not last.isidentifier() or name.startswith("chainer"):
+            return None
+        if last not in self.modules:
+            if len(self.modules) >= MOST_MODULES:
+                raise site.error("too many modules", "E202")
+            self.modules[last] = None  # what imports itself finds nothing
+            self.modules[last] = self._read_module(self.source.path.parent / f"{last}.py")
+        return self.modules[last]
+
+    def _read_module(self, path: Path) -> Scope | None:
+        assert self.source.path is not None
+        inside = path.resolve().parent == self.source.path.resolve().parent
+        if not inside or not path.is_file() or path.stat().st_size > LONGEST:
+            return None
+        shown = str(Path(self.source.name).parent / path.name)
+        return self.run.module(Text(shown, Source(shown, path, path.read_bytes()).text()))
+
+    # -- the model ------------------------------------------------------------------------------------------------
+    def graph(self) -> Graph:
+        """The graph of the definition."""
+        scope = self.run.module(self.text)
+        kind = choose(scope, self.options.class_name, self.source)
+        model = self.construct(kind)
+        outputs = self.follow(model)
+        tape = self.run.tape
+        return Graph(
+            kind.name,
+            self.inputs(kind, model),
+            tape.nodes,
+            outputs,
+            tape.params,
+            dialect="chainer",
+            format="chainer",
+            meta={"class": kind.name, "text": self.text.text, "scores": tuple(tape.scores)},
+            warnings=tape.warnings,
+        )
+
+    def construct(self, kind: Class) -> Instance:
+        """The model: its class called with what the caller gave."""
+        site = kind.site
+        assert site is not None
+        init = kind.find("__init__")
+        names = _parameters(init)[1:] if isinstance(init, Function) else []
+        passed = {name: self.given[name] for name in names if name in self.given}
+        self.used.update(passed)
+        missing = [name for name in names if name not in passed and name not in _defaults(init)]
+        if missing:
+            raise site.error(
+                f"{kind.name} is made with {', '.join(missing)}, which the definition leaves open",
+                "E205",
+                hint=" ".join(f"--arg {name}=…" for name in missing),
+            )
+        made = self.run.call(kind, Arguments((), passed), site)
+        assert isinstance(made, Instance)
+        self.run.model = made
+        return made
+
+    def follow(self, model: Instance) -> list[str]:
+        """Follows ``forward``, its arguments without defaults fed; the names of what it returns."""
+        forward = model.kind.find("__call__") or model.kind.find("forward")
+        assert model.kind.site is not None
+        if not isinstance(forward, (Function, Native)):
+            raise model.kind.site.error(f"{model.kind.name} has no forward", "E204")
+        site = Site(forward.scope.text, forward.node) if isinstance(forward, Function) else model.kind.site
+        result = self.run.call(Bound(forward, model), Arguments((), self.fed(forward, site)), site)
+        outputs = list(dict.fromkeys(_results(result)))
+        if not outputs:
+            outputs = [name for node in self.run.tape.nodes[-1:] for name in node.outputs]
+        if not outputs:
+            raise site.error(f"the forward of {model.kind.name} computes nothing from its input")
+        return outputs
+
+    def fed(self, forward: Function | Native, site: Site) -> dict[str, Value]:
+        """The arguments of ``forward``: what the caller gave, Chainer 1's switches, and an input for each other."""
+        names = _parameters(forward)[1:] if isinstance(forward, Function) else ["x"]
+        defaults = _defaults(forward)
+        passed: dict[str, Value] = {}
+        for name in names:
+            if name in self.given:
+                passed[name] = self.given[name]
+            elif name in SWITCHES:
+                passed[name] = self.run.train == SWITCHES[name]
+            elif name not in defaults:
+                self.run.tape.feed(Input(name, origin=self.run.origin(site, "Input", {})))
+                passed[name] = Variable(name, 4)
+        return passed
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+    def inputs(self, kind: Class, model: Instance) -> Iterable[Input]:
+        """The inputs with what is known of their shapes."""
+        tape = self.run.tape
+        for name, given in tape.inputs.items():
+            if name in tape.labels:
+                yield Input(name, (symbol("N"),), native=(1,), dtype="int32", role="label", origin=given.origin)
+                continue
+            shape = self.shape(name, kind, model)
+            yield Input(name, shape, native=shape, origin=given.origin)
+
+    def shape(self, name: str, kind: Class, model: Instance) -> Shape | None:
+        """One image: channels from the first layer, height and width from ``insize``, asked for where it says none."""
+        reader = first_reader(self.run.tape.nodes, name)
+        if reader is not None and reader.op == "Gemm":
+            size = _weight_axis(self.run, reader, 1)
+            return None if size is None else (1, size)
+        channels = None if reader is None else _input_channels(self.run, reader)
+        if channels is None:
+            channels = 3
+            self.run.tape.warnings.setdefault(
+                f"{self.source.name}: the definition does not say how many channels {name} has; 3 are assumed"
+            )
+        insize = model.attributes.get("insize", kind.find("insize"))
+        if isinstance(insize, (int, tuple, list)) and not isinstance(insize, bool):
+            height, width = _square(insize)
+            return (1, channels, height, width)
+        unknown = Unknown(f"{kind.name} has no insize")
+        return (1, channels, unknown, unknown)
+
+
+def read(source: Source, options: Options) -> Graph:
+    """The graph of a Chainer definition; raises ModelError. Nothing of the file is executed."""
+    try:
+        return Reading(source, options).graph()
+    except RecursionError:
+        raise ModelError("its expressions are nested too deeply", "E202", location=source.name) from None
+
+
+# -- which class ------------------------------------------------------------------------------------------------------
+
+
+def choose(scope: Scope, wanted: str | None, source: Source) -> Class:
+    """The class asked for, or the only chain with a forward that no other class of the file uses.
+
+    Of several, the one that is called like the file (``alex.py``: Alex). Raises ModelError, naming them, otherwise.
+    """
+    classes = {
+        name: value
+        for name, value in scope.names.items()
+        if isinstance(value, Class) and LINK in value.order and value.site is not None and value.site.text.own
+    }
+    if wanted is not None:
+        if wanted in classes:
+            return classes[wanted]
+        raise ModelError(
+            f"there is no chain {wanted!r}", "E202", location=source.name, hint=f"there is {_names(classes)}"
+        )
+    able = {name: kind for name, kind in classes.items() if kind.find("forward") or kind.find("__call__")}
+    own = {name: kind for name, kind in able.items() if kind.site is not None and kind.site.text is scope.text} or able
+    free = _unused(own, scope.text) or own
+    if len(free) > 1:
+        stem = _plain(source.path.stem if source.path is not None else "")
+        free = {name: kind for name, kind in free.items() if _plain(name) == stem} or free
+    if len(free) == 1:
+        return next(iter(free.values()))
+    if not free:
+        raise ModelError(
+            "no class here is a chain with a forward",
+            "E202",
+            location=source.name,
+            hint="a Chainer definition is a class derived from chainer.Chain",
+        )
+    raise ModelError(
+        f"several networks are defined here: {_names(free)}",
+        "E202",
+        location=source.name,
+        hint=f"--class {next(reversed(free))}",
+    )
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _names(classes: Mapping[str, Class]) -> str:
+    return ", ".join(classes) or "none"
+
+
+def _unused(classes: Mapping[str, Class], text: Text) -> dict[str, Class]:
+    """Those whose name no other class of the file mentions in its body (being a base is no use)."""
+    bodies = [node for node in text.tree.body if isinstance(node, ast.ClassDef)]
+    mentioned = {
+        part.id
+        for body in bodies
+        for statement in body.body
+        for part in ast.walk(statement)
+        if isinstance(part, ast.Name) and part.id != body.name
+    }
+    return {name: kind for name, kind in classes.items() if name not in mentioned}
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+
+
+def _literal(value: Any) -> Value:
+    """An argument from a command line: ``13`` is a number, ``max`` a text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
+def _parameters(function: Function | Native) -> list[str]:
+    if isinstance(function, Native):
+        return []
+    return [*function.signature.names, *function.signature.keyword_only]
+
+
+def _defaults(function: Value) -> Mapping[str, Value]:
+    return function.signature.defaults if isinstance(function, Function) else {}
+
+
+# -- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def _results(result: Value) -> list[str]:
+    """Names of the values in what ``forward`` returns: one, several, or a dict of them."""
+    if isinstance(result, Variable):
+        return [result.name]
+    if isinstance(result, dict):
+        result = list(result.values())
+    if isinstance(result, (tuple, list)):
+        return [part.name for part in result if isinstance(part, Variable)]
+    return []
+
+
+#: Operators that leave the channels as they are, so the layer after them tells the input's.
+_TRANSPARENT = frozenset("Power Add Sub Mul Identity MaxPool AveragePool Relu Dropout LRN Neg Cast".split())
+_TELLING = {"Conv": 1, "ConvTranspose": 0, "BatchNormalization": 0}
+
+
+def first_reader(nodes: Iterable[Node], name: str) -> Node | None:
+    """The first layer with weights that reads a value, through layers that leave its channels alone."""
+    names = {name}
+    for node in nodes:
+        if not names.intersection(node.inputs[:1]):
+            continue
+        if node.op in _TELLING or node.op == "Gemm":
+            return node
+        if node.op in _TRANSPARENT:
+            names.update(node.outputs)
+    return None
+
+
+def _weight_axis(run: Run, node: Node, axis: int) -> Dim | None:
+    shapes = (run.tape.params[name].shape for name in node.inputs[1:] if name in run.tape.params)
+    shape = next(shapes, None)
+    return shape[axis] if shape is not None and len(shape) > axis else None
+
+
+def _input_channels(run: Run, node: Node) -> Dim | None:
+    axis = _TELLING[node.op]
+    size = _weight_axis(run, node, axis)
+    if size is None or node.op != "Conv":
+        return size
+    group = node.attrs.get("group", 1)
+    return size * group if isinstance(group, int) else None
+
+
+def _square(insize: Any) -> tuple[Any, Any]:
+    return tuple(insize[-2:]) if isinstance(insize, (tuple, list)) and len(insize) >= 2 else (insize, insize)
