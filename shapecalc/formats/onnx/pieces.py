@@ -30,10 +30,10 @@ def merged(pieces: Iterable[Piece]) -> Pieces:
     small: list[bytes] = []
     for piece in pieces:
         last = result[-1] if result else None
+        if size_of([piece]) == 0:
+            continue
         if not isinstance(piece, Span):
             small.append(piece)
-        elif piece.start == piece.end:
-            continue
         elif not small and isinstance(last, Span) and last.end == piece.start:
             result[-1] = Span(last.start, piece.end)
         else:

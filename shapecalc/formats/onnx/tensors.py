@@ -121,6 +121,8 @@ def _typed(file: File, fields: dict[str, Any], kind: schema.ElementType) -> list
         ]
     runs = fields.get({"int64": "int64_data", "uint64": "uint64_data", "uint32": "uint64_data"}.get(kind.name, ""))
     numbers = [n for field in runs or fields.get("int32_data", []) for n in file.integers(field)]
+    if kind.name == "uint64":
+        return [n & 0xFFFF_FFFF_FFFF_FFFF for n in numbers]
     if kind.name == "float16":
         return [struct.unpack("<e", struct.pack("<H", n & 0xFFFF))[0] for n in numbers]
     return numbers
