@@ -302,7 +302,11 @@ REFUSED = [
         "net:2",
         "x: reshape_param has more than one -1",
     ),
-    ('layer { name: "x" type: "ReLU" top: "x" }', "E109", "net:1", "x: a ReLU layer needs a bottom"),
+    ('layer { name: "x" type: "ReLU" top: "x" }', "E109", "net:1", "x: ReLU takes 1 bottom, found 0"),
+    (one("Eltwise"), "E109", "net:2", "x: Eltwise takes at least 2 bottoms, found 1"),
+    (relu('top: "z"'), "E205", "net:1", None),
+    (DATA + relu('top: "z"'), "E109", "net:2", "x: ReLU takes 1 top, found 2"),
+    (one("Pooling", 'top: "b" top: "c"'), "E109", "net:2", "x: Pooling takes 1 to 2 tops, found 3"),
     (DATA.replace("dim: 8", "dim: 0"), "E109", "net:1", "data: 0 is not a size: sizes start at 1"),
     (DATA.replace("dim: 8", "dim: 999999999999999999"), "E203", "net:1", None),
 ]

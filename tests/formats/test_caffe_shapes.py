@@ -112,11 +112,11 @@ LAYERS = [
     ("1 2 3 4", 'type: "Permute" permute_param { order: 0 order: 2 }', (1, 3, 2, 4), "Permute"),
     (
         "1 2 4 4",
-        'type: "PriorBox" prior_box_param { min_size: 1 max_size: 2 aspect_ratio: 2 }',
+        'type: "PriorBox" bottom: "x" prior_box_param { min_size: 1 max_size: 2 aspect_ratio: 2 }',
         (1, 2, 256),
         "PriorBox",
     ),
-    ("1 2 4 4", 'type: "DetectionOutput"', (1, 1, None, 7), "DetectionOutput"),
+    ("1 2 4 4", 'type: "DetectionOutput" bottom: "x" bottom: "x"', (1, 1, None, 7), "DetectionOutput"),
     ("1 2 9 9", 'type: "Interp" interp_param { shrink_factor: 2 zoom_factor: 3 }', (1, 2, 13, 13), "Interp"),
     ("1 2 9 9", 'type: "Interp" interp_param { height: 5 width: 6 }', (1, 2, 5, 6), "Interp"),
     ("1 2 9 9", 'type: "Upsample" upsample_param { scale: 2 pad_out_h: 1 }', (1, 2, 17, 18), "Upsample"),
@@ -124,8 +124,8 @@ LAYERS = [
     ("1 2 4 4", 'type: "Clip" clip_param { min: 0 max: 6 }', (1, 2, 4, 4), "Clip"),
     ("1 2 4 4", 'type: "Bias"', (1, 2, 4, 4), "Scale"),
     ("1 2 4 4", 'type: "ReLU" relu_param { negative_slope: 0.1 }', (1, 2, 4, 4), "LeakyRelu"),
-    ("1 2 4 4", 'type: "Accuracy"', (), "Accuracy"),
-    ("1 2 4 4", 'type: "HingeLoss"', (), "Loss"),
+    ("1 2 4 4", 'type: "Accuracy" bottom: "x"', (), "Accuracy"),
+    ("1 2 4 4", 'type: "HingeLoss" bottom: "x"', (), "Loss"),
 ]
 
 

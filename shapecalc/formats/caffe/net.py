@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from ...errors import ModelError
 from ...graph import Graph, Input, Node, Param
 from .. import Options
+from .arity import check
 from .inputs import INPUTS, is_input, shapes_of
 from .layer import Layer
 from .layers import LAYERS, LOSSES
@@ -144,10 +145,9 @@ class _Builder:
             self.warnings.append(f"{layer.location}: a second layer is called {layer.name!r}; here it is {name!r}")
         if is_input(layer):
             return Node(name, "Input", (), layer.outputs, origin=layer.origin)
+        check(layer)
         layer.spatial = self.spatial
         made = LAYERS[layer.type](layer)
-        if not layer.inputs and made.op != "Parameter":
-            raise layer.refuse(f"a {layer.type} layer needs a bottom")
         inputs = (*layer.inputs, *self.weights(layer, name, made))
         return Node(name, made.op, inputs, layer.outputs, made.attrs, origin=layer.origin, domain=made.domain)
 

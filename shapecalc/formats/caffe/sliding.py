@@ -43,7 +43,7 @@ def _sizes(layer: Layer, view: View, name: str, default: int, *, low: int, paire
 def _filters(layer: Layer) -> tuple[dict[str, Any], tuple[Weight | None, ...]]:
     """What convolution and deconvolution share (base_conv_layer.cpp, LayerSetUp)."""
     view = layer.param("convolution_param")
-    if len(layer.bottoms) != 1:
+    if len(layer.bottoms) != 1 or len(layer.tops) != 1:
         raise layer.refuse(
             f"{len(layer.bottoms)} bottoms", "E204", "one layer for each, sharing its parameters by name"
         )
@@ -93,6 +93,8 @@ def pooling(layer: Layer) -> Made:
     method = view.choice("pool", POOLS, "MAX")
     if method == "STOCHASTIC":
         raise layer.refuse("stochastic pooling is not read", "E204", "pool: MAX or pool: AVE")
+    if method == "AVE" and len(layer.tops) > 1:
+        raise layer.refuse("average pooling has one top; the places of the maxima are a second one of MAX")
     attrs: dict[str, Any] = {"outside": LOWEST} if method == "MAX" else {"count_include_pad": 1}
     pad = _sizes(layer, view, "pad", 0, low=0, paired=True)
     strides = _sizes(layer, view, "stride", 1, low=1, paired=True)
