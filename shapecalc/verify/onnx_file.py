@@ -78,9 +78,10 @@ def _seed_placeholders(proto: onnx.ModelProto, graph: Graph, seed: int) -> dict[
     made = {output: node for node in proto.graph.node for output in node.output}
     numbers = Numbers(graph, make=proving, seed=seed)
     arrays: dict[str, Array] = {}
+    read = {name for node in graph.nodes for name in node.inputs}  # onnxruntime drops others, then misses them
     for param in graph.params.values():
         node = made.get(param.name)
-        if node is None:
+        if node is None or param.name not in read:
             continue
         proto.graph.node.remove(node)
         array = numbers.array(param.name)
