@@ -176,6 +176,9 @@ def _outside(function: Opaque, arguments: Arguments, site: Site) -> Value:
     name = function.name
     if name.startswith("chainer.functions."):
         raise site.error(f"F.{name.rpartition('.')[2]} is not supported", "E204")
-    if name.startswith("chainer.links.") and any(isinstance(value, Variable) for value in arguments.values()):
-        raise site.error(f"{site.quote()}: L.{name.rpartition('.')[2]} is not supported", "E204")
+    fed = any(isinstance(value, Variable) for value in arguments.values())
+    if fed and name.startswith("chainer.links."):
+        raise site.error(f"L.{name.split('.')[-1].rstrip('()')} is not supported", "E204")
+    if fed and name.startswith("self.") and name.count(".") == 1:
+        raise site.error(f"there is no {name}: nothing assigns it", "E205")
     return Opaque(f"{name}()"[:LONGEST_NAME], site)

@@ -27,12 +27,11 @@ class Reading:
 
     def __init__(self, source: Source, options: Options) -> None:
         self.source = source
-        self.options = options
         self.given = {name: _literal(value) for name, value in options.arguments.items()}
-        self.used: set[str] = set()
         self.text = Text(source.name, source.text())
+        self.class_name, train = _phased(options, self.text)
         self.modules: dict[str, Scope | None] = {}
-        self.run = Run(train=options.phase == "TRAIN", arguments=self.given, load=self.load)
+        self.run = Run(train=train, arguments=self.given, load=self.load)
 
     # -- modules beside the definition ----------------------------------------------------------------------------
     def load(self, name: str, site: Site) -> Scope | None:
@@ -59,7 +58,7 @@ class Reading:
     def graph(self) -> Graph:
         """The graph of the definition."""
         scope = self.run.module(self.text)
-        kind = choose(scope, self.options.class_name, self.source)
+        kind = choose(scope, self.class_name, self.source)
         model = self.construct(kind)
         outputs = self.follow(model)
         tape = self.run.tape
@@ -82,7 +81,6 @@ class Reading:
         init = kind.find("__init__")
         names = _parameters(init)[1:] if isinstance(init, Function) else []
         passed = {name: self.given[name] for name in names if name in self.given}
-        self.used.update(passed)
         missing = [name for name in names if name not in passed and name not in _defaults(init)]
         if missing:
             raise site.error(
@@ -204,6 +202,15 @@ def choose(scope: Scope, wanted: str | None, source: Source) -> Class:
         location=source.name,
         hint=f"--class {next(reversed(free))}",
     )
+
+
+def _phased(options: Options, text: Text) -> tuple[str | None, bool]:
+    """The class asked for and whether it trains: ``GoogLeNet_train`` is GoogLeNet in training, whatever the phase."""
+    name = options.class_name
+    defined = {node.name for node in text.tree.body if isinstance(node, ast.ClassDef)}
+    if name is not None and name not in defined and name.removesuffix("_train") in defined:
+        return name.removesuffix("_train"), True
+    return name, options.phase == "TRAIN"
 
 
 def _plain(name: str) -> str:

@@ -47,7 +47,7 @@ def _of_chainer(run: Run, dotted: str) -> Value:
     last = dotted.rpartition(".")[2]
     if dotted.startswith("chainer.functions.") and last in FUNCTIONS:
         return function(FUNCTIONS[last])
-    if dotted.startswith("chainer.links.") and last in LINKS:
+    if dotted.startswith(("chainer.links.", "chainer.functions.")) and last in LINKS:  # F.Convolution2D: Chainer 1.3
         return link(LINKS[last])
     if dotted.startswith(("chainer.links.", "chainer.functions.")) and last in COMPOSITES:
         return composite(run, last)

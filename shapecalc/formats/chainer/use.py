@@ -1,6 +1,6 @@
 """One use of a function or link of Chainer: its bound arguments, and the node it becomes.
 
-A `Row` is one function or link: its parameters as Chainer declares them and the rule that reads them; rules see a `Use`.
+A `Row` is one function or link: its parameters as Chainer declares them, and a rule, which sees a `Use`.
 """
 
 from __future__ import annotations
