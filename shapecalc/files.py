@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from .errors import UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows does not let an open file be deleted, which serves the same end
+    fcntl = None  # type: ignore[assignment]
+
+SUFFIX = ".part"
 
 
 def check_writable(path: Path, *, overwrite: bool) -> None:
@@ -24,42 +32,57 @@ def check_writable(path: Path, *, overwrite: bool) -> None:
 def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
     """Has ``write`` fill a temporary file beside ``path``, then puts it in place in one step.
 
-    A reader sees the old file or the new one, never a part, even when the process is killed. Raises UsageError where
-    the file exists or the folder cannot be written.
+    A reader sees the old file or the new one, never a part, even when the process is killed; what a killed process left
+    is removed by the next one that writes the same path. Raises UsageError where the file exists or the folder cannot
+    be written.
     """
     check_writable(path, overwrite=overwrite)
+    _remove_abandoned(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise UsageError(f"{path.parent} cannot be written: {error.strerror}", "E003") from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
+            _lock(file.fileno())
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        if overwrite:
-            os.replace(temporary, path)
-        else:
-            _place_new(temporary, path)
+            _place(temporary, path, overwrite)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "E003") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _place_new(temporary: Path, path: Path) -> None:
+def _place(temporary: Path, path: Path, overwrite: bool) -> None:
     """A hard link fails where the name exists, so a file made meanwhile is not lost; some file systems have none."""
+    if not overwrite:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise UsageError(f"{path} exists", "E003", hint="--overwrite replaces it, -o names another file") from None
+        except OSError:
+            pass
+        else:
+            return
+    os.replace(temporary, path)
+
+
+def _lock(descriptor: int) -> bool:
+    """Marks a temporary file as in use for as long as it is open; False where another process has it."""
+    if fcntl is None:
+        return True
     try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise UsageError(f"{path} exists", "E003", hint="--overwrite replaces it, -o names another file") from None
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.replace(temporary, path)
+        return False
+    return True
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _remove_abandoned(path: Path) -> None:
+    """Temporary files of ``path`` that no living process has open."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{SUFFIX}"):
+        try:
+            with open(left, "rb") as file:
+                if _lock(file.fileno()):
+                    left.unlink()
+        except OSError:
+            continue  # not ours to remove

@@ -42,8 +42,9 @@ def _needs(call: Call) -> Iterator[Need]:
     groups = _groups(call)
     weight = call.shape(1)
     wanted = weight[1] * groups
-    yield Need(dims.equal(call.channels, wanted), "E102", lambda: _channels(call, wanted))
     yield from _need_groups(call, groups, weight[0])
+    if not dims.failed(dims.equal(call.channels % groups, 0)):
+        yield Need(dims.equal(call.channels, wanted), "E102", lambda: _channels(call, wanted))
     if call.dialect.runs:
         yield from _runtime_refuses(call, kernel)
     yield from need_fit(call, _windows(call))
