@@ -43,7 +43,7 @@ class Definition:
     def feeds(self, input: literal.Spec = None) -> dict[str, Shape]:  # noqa: A002  the contract's word
         """Input name -> shape for a shape in any of the accepted forms; None is the declared input."""
         shapes = literal.feeds(self.graph, input, first_input(self.graph))
-        missing = [i.name for i in self.graph.inputs if i.name not in shapes and i.role != "label"]
+        missing = [i.name for i in self.graph.inputs if i.role != "label" and not _told(shapes.get(i.name))]
         if missing:
             raise UsageError(
                 f"{self.name} does not say the size of its input {missing[0]!r}",
@@ -95,6 +95,11 @@ class Definition:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.graph.format}, {len(self.graph.nodes)} layers)"
+
+
+def _told(shape: Shape | None) -> bool:
+    """Whether a shape says every size: what a definition leaves to its data is asked for, never guessed."""
+    return shape is not None and not any(isinstance(d, dims.Unknown) for d in shape)
 
 
 def _sizes_of(native: Trace, names: list[str]) -> tuple[dict[str, Shape], dict[str, str]]:
