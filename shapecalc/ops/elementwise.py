@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from .. import dims
-from ..dims import Dim, Shape
+from ..dims import Dim, Shape, Unknown
 from ..graph import Node, Param
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, register, same_shape
 
@@ -36,6 +36,7 @@ UNARY = [
     "Log",
     "Mish",
     "Neg",
+    "Not",
     "Reciprocal",
     "Relu",
     "Round",
@@ -137,13 +138,16 @@ def _join_shapes(call: Call) -> Shapes:
     return [broadcast([shape for _, shape in _lined_up(call)])]
 
 
-_ARITHMETIC = {
+_ARITHMETIC: dict[str, Callable[[Any, Any], Dim]] = {
     "Add": lambda a, b: a + b,
     "Sub": lambda a, b: a - b,
     "Mul": lambda a, b: a * b,
     "Div": lambda a, b: dims.truncated_divide(a, b),
     "Min": dims.minimum,
     "Max": dims.maximum,
+    "Equal": lambda a, b: _truth(dims.equal(a, b)),
+    "Less": lambda a, b: _truth(dims.at_least(b, a + 1)),
+    "Greater": lambda a, b: _truth(dims.at_least(a, b + 1)),
 }
 
 
@@ -206,12 +210,35 @@ def _bool(call: Call) -> str:
     return "bool"
 
 
+def _truth(verdict: Any) -> Dim:
+    return int(verdict) if isinstance(verdict, bool) else Unknown("a comparison of free dimensions")
+
+
+def _where_contents(call: Call) -> tuple[Dim, ...] | None:
+    """Conditions over small integer tensors, as exporters put them before Expand (where(shape == -1, 1, shape))."""
+    sides = [call.contents(i) or () for i in range(3)]
+    longest = max(map(len, sides))
+    if any(len(side) not in (1, longest) for side in sides):
+        return None
+    rows = zip(*(side * longest if len(side) == 1 else side for side in sides), strict=True)
+    return tuple((a if c else b) if isinstance(c, int) else Unknown("a condition on sizes") for c, a, b in rows)
+
+
 register(
     *(
         _join(name)
         for name in ["Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean", "Mod", "And", "Or", "Xor"]
     ),
     *(_join(name, _bool) for name in ["Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"]),
+    Operator(
+        "Where",
+        _join_shapes,
+        needs=_join_needs,
+        contents=_where_contents,
+        dtype=lambda call: call.tensor(1).dtype,
+        elementwise=True,
+        source="ONNX Where-16: numpy broadcasting",
+    ),
 )
 
 

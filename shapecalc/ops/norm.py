@@ -109,7 +109,34 @@ def _batch_lower(call: Call, outputs: Shapes) -> Lowered | None:
     return Lowered([node.replace(inputs=names[:5], outputs=node.outputs[:1], attrs=attrs)], params)
 
 
+# -- LayerNormalization, InstanceNormalization ------------------------------------------------------------------------
+
+
+def _layer_axis(call: Call) -> int:
+    return call.axis(int(call.attr("axis", -1)))
+
+
+def _layer_shapes(call: Call) -> Shapes:
+    """The input's shape; mean and deviation keep the axes in front and are 1 along the normalized ones."""
+    shape, axis = call.shape(), _layer_axis(call)
+    statistics = (*shape[:axis], *(1,) * (len(shape) - axis))
+    return [shape, *[statistics] * (len(call.node.outputs) - 1)]
+
+
+def _layer_weights(call: Call) -> dict[int, Shape]:
+    normalized = call.shape()[_layer_axis(call) :]
+    return {1: normalized, 2: normalized}
+
+
 register(
+    Operator("LayerNormalization", _layer_shapes, weights=_layer_weights, source="ONNX LayerNormalization-17"),
+    Operator(
+        "InstanceNormalization",
+        same_shape,
+        needs=_batch_needs,
+        weights=lambda call: {1: (call.channels,), 2: (call.channels,)},
+        source="ONNX InstanceNormalization-22",
+    ),
     Operator(
         "LRN",
         same_shape,

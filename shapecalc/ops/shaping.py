@@ -14,6 +14,7 @@ from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Param, Tensor
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, factors, need_rank, number, register, same_shape
+from .contents import cast, picked, transposed
 
 
 def integers(call: Call, attribute: str, index: int) -> tuple[Dim, ...] | None:
@@ -134,10 +135,18 @@ def _reshape_lower(call: Call, outputs: Shapes) -> Lowered | None:
 # -- Transpose, Squeeze, Unsqueeze ------------------------------------------------------------------------------------
 
 
+def _order(call: Call) -> tuple[int, ...]:
+    return tuple(call.attr("perm") or reversed(range(len(call.shape()))))
+
+
 def _transpose_shapes(call: Call) -> Shapes:
     shape = call.shape()
-    order = call.attr("perm") or tuple(reversed(range(len(shape))))
-    return [tuple(shape[axis] for axis in order)]
+    return [tuple(shape[axis] for axis in _order(call))]
+
+
+def _transpose_contents(call: Call) -> tuple[Dim, ...] | None:
+    data = call.contents(0)
+    return None if data is None else transposed(data, call.shape(), _order(call))
 
 
 def _transpose_needs(call: Call) -> Iterator[Need]:
@@ -315,15 +324,16 @@ def _slice_shapes(call: Call) -> Shapes:
 
 
 def _slice_contents(call: Call) -> tuple[Dim, ...] | None:
-    data, plan = call.contents(0), _slice_plan(call)
-    if data is None or plan is None or call.rank() != 1 or len(plan) != 1:
-        return None
-    _, start, end, step = plan[0]
-    if not isinstance(start, int) or not isinstance(end, int):
-        return None
-    if step < 0 and end < -len(data):
-        return data[start::step]
-    return data[start:end:step]
+    data, plan, shape = call.contents(0), _slice_plan(call), call.shape()
+    for axis, start, end, step in plan or ():
+        size = shape[axis]
+        if data is None or not all(isinstance(d, int) for d in (size, start, end)):
+            return None
+        last = None if step < 0 and end < -size else end
+        places = range(size)[start:last:step]
+        data = picked(data, shape, axis, places)
+        shape = (*shape[:axis], len(places), *shape[axis + 1 :])
+    return data if plan is not None else None
 
 
 # -- Pad, Shape, Gather, Constant, Cast, Expand, Tile -----------------------------------------------------------------
@@ -353,11 +363,9 @@ def _gather_shapes(call: Call) -> Shapes:
 
 def _gather_contents(call: Call) -> tuple[Dim, ...] | None:
     data, indices = call.contents(0), call.contents(1)
-    if data is None or indices is None or call.rank() != 1:
+    if data is None or indices is None or not all(isinstance(i, int) for i in indices):
         return None
-    if any(not isinstance(i, int) or not -len(data) <= i < len(data) for i in indices):
-        return None
-    return tuple(data[int(i)] for i in indices)
+    return picked(data, call.shape(), call.axis(int(call.attr("axis", 0))), indices)
 
 
 def _filled_shape(call: Call) -> Shapes:
@@ -459,7 +467,13 @@ register(
         lower=_reshape_lower,
         source="ONNX Reshape-21; Caffe reshape_layer.cpp",
     ),
-    Operator("Transpose", _transpose_shapes, needs=_transpose_needs, source="ONNX Transpose-21"),
+    Operator(
+        "Transpose",
+        _transpose_shapes,
+        needs=_transpose_needs,
+        contents=_transpose_contents,
+        source="ONNX Transpose-21",
+    ),
     Operator("Squeeze", _squeeze_shapes, contents=_reshape_contents, source="ONNX Squeeze-21"),
     Operator("Unsqueeze", _unsqueeze_shapes, contents=_reshape_contents, source="ONNX Unsqueeze-21"),
     Operator(
@@ -500,7 +514,7 @@ register(
     Operator(
         "Cast",
         same_shape,
-        contents=lambda call: call.contents(0),
+        contents=lambda call: cast(call.contents(0), str(call.attr("to"))),
         dtype=lambda call: call.attr("to"),
         elementwise=True,
         source="ONNX Cast-21",

@@ -1,0 +1,44 @@
+"""Contents of small integer tensors when elements are picked or reordered: numpy is the oracle."""
+
+from __future__ import annotations
+
+import math
+
+import numpy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapecalc.dims import symbol
+from shapecalc.ops.contents import cast, picked, transposed
+
+shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
+
+
+@given(shapes, st.data())
+def test_picking_is_numpys_take(shape: tuple[int, ...], draw: st.DataObject) -> None:
+    axis = draw.draw(st.integers(-len(shape), len(shape) - 1))
+    indices = draw.draw(st.lists(st.integers(-shape[axis], shape[axis] - 1), max_size=5))
+    array = numpy.arange(math.prod(shape)).reshape(shape)
+    expected = array.take(numpy.array(indices, int), axis).ravel().tolist()
+    assert picked(tuple(array.ravel().tolist()), shape, axis, indices) == tuple(expected)
+
+
+@given(shapes, st.data())
+def test_transposing_is_numpys(shape: tuple[int, ...], draw: st.DataObject) -> None:
+    order = draw.draw(st.permutations(range(len(shape))))
+    array = numpy.arange(math.prod(shape)).reshape(shape)
+    expected = array.transpose(order).ravel().tolist()
+    assert transposed(tuple(array.ravel().tolist()), shape, tuple(order)) == tuple(expected)
+
+
+def test_what_is_not_known_stays_unknown() -> None:
+    assert picked((1, 2), (symbol("N"),), 0, [0]) is None
+    assert picked((1, 2), (2,), 0, [2]) is None
+    assert transposed((1, 2), (symbol("N"),), (0,)) is None
+    assert cast((math.inf,), "int64") is None
+
+
+def test_a_float_is_cut_toward_zero_and_a_symbol_stays() -> None:
+    n = symbol("N")
+    assert cast((1.9, -1.9, n), "int32") == (1, -1, n)
+    assert cast((1.9,), "float32") == (1.9,)
