@@ -94,7 +94,7 @@ def complete(given: Input, shape: Sequence[Dim]) -> Shape:
     shape = tuple(shape)
     if declared is None and given.role == "other":  # no image, and of a rank nobody declared: as it is given
         return named_free(shape, None, ())
-    if len(shape) == rank:
+    if len(shape) == rank or (given.declared is None and len(shape) == 4):  # a first layer that flattens takes both
         return named_free(shape, given.declared, layout if rank == 4 else ())
     if rank != 4:
         raise _wrong_rank(given, shape, declared)

@@ -51,7 +51,8 @@ def lower(graph: Graph, trace: Trace) -> Graph:
         lowered = _lowered(layer)
         nodes += lowered.nodes
         params.update((param.name, param) for param in lowered.params)
-    for name in _read(nodes, params.values()):
+    own = [graph.params[name] for name in _read(nodes, ()) if name in graph.params]
+    for name in _read(nodes, [*own, *params.values()]):
         if name in graph.params:
             params[name] = sized(graph.params[name], trace)
     return graph.replace(

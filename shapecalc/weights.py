@@ -82,7 +82,7 @@ def proving(param: Param, kind: str, seed: int) -> Array:
         return initial(param, kind, seed)
     noise = _generator(seed, param.name).random(shape, dtype=numpy.float32)
     low, high = {"gain": (0.5, 1.5), "variance": (0.5, 1.5), "slope": (0.1, 0.4)}.get(kind, (-0.1, 0.1))
-    return (noise * numpy.float32(high - low) + numpy.float32(low)).astype(numpy.float32)
+    return numpy.asarray(noise * numpy.float32(high - low) + numpy.float32(low), numpy.float32)
 
 
 def _unscaled(value: Array, factor: Array) -> Array:

@@ -6,7 +6,7 @@ Reshape is known even when a graph computes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -336,6 +336,19 @@ def _slice_contents(call: Call) -> tuple[Dim, ...] | None:
     return data if plan is not None else None
 
 
+def _as_inputs(*names: str) -> Callable[[Call, Shapes], Lowered]:
+    """Plain ONNX takes these numbers as inputs after the first (Slice-10, Squeeze-13); a definition has attributes."""
+
+    def lower(call: Call, outputs: Shapes) -> Lowered:
+        if call.attrs.get(names[0]) is None:
+            return Lowered([call.node])
+        rows = {f"{call.node.name}/{name}": tuple(call.attrs[name]) for name in names if name in call.attrs}
+        params = [Param(name, (len(row),), "int64", contents=row, trained=False) for name, row in rows.items()]
+        return Lowered([call.node.replace(inputs=(call.node.inputs[0], *rows), attrs={})], params)
+
+    return lower
+
+
 # -- Pad, Shape, Gather, Constant, Cast, Expand, Tile -----------------------------------------------------------------
 
 
@@ -474,8 +487,14 @@ register(
         contents=_transpose_contents,
         source="ONNX Transpose-21",
     ),
-    Operator("Squeeze", _squeeze_shapes, contents=_reshape_contents, source="ONNX Squeeze-21"),
-    Operator("Unsqueeze", _unsqueeze_shapes, contents=_reshape_contents, source="ONNX Unsqueeze-21"),
+    Operator("Squeeze", _squeeze_shapes, contents=_reshape_contents, lower=_as_inputs("axes"), source="ONNX Squeeze-21"),
+    Operator(
+        "Unsqueeze",
+        _unsqueeze_shapes,
+        contents=_reshape_contents,
+        lower=_as_inputs("axes"),
+        source="ONNX Unsqueeze-21",
+    ),
     Operator(
         "Concat",
         _concat_shapes,
@@ -487,7 +506,13 @@ register(
     Operator(
         "Split", _split_shapes, needs=_split_needs, lower=_split_lower, source="ONNX Split-18; Caffe slice_layer.cpp"
     ),
-    Operator("Slice", _slice_shapes, contents=_slice_contents, source="ONNX Slice-13"),
+    Operator(
+        "Slice",
+        _slice_shapes,
+        contents=_slice_contents,
+        lower=_as_inputs("starts", "ends", "axes", "steps"),
+        source="ONNX Slice-13",
+    ),
     Operator("Pad", _pad_shapes, constants=(1, 2, 3), source="ONNX Pad-21"),
     Operator(
         "Shape",

@@ -131,15 +131,16 @@ class Reading:
             if name in tape.labels:
                 yield Input(name, (symbol("N"),), native=(1,), dtype="int32", role="label", origin=given.origin)
                 continue
-            shape = self.shape(name, kind, model)
+            reader = first_reader(tape.nodes, name)
+            if reader is not None and reader.op == "Gemm":  # it flattens what it is given, of any rank
+                size = _weight_axis(self.run, reader, 1) if reader.attrs["axis"] == 1 else None
+                yield Input(name, native=None if size is None else (1, size), origin=given.origin)
+                continue
+            shape = self.shape(name, reader, kind, model)
             yield Input(name, shape, native=shape, origin=given.origin)
 
-    def shape(self, name: str, kind: Class, model: Instance) -> Shape | None:
+    def shape(self, name: str, reader: Node | None, kind: Class, model: Instance) -> Shape:
         """One image: channels from the first layer, height and width from ``insize``, asked for where it says none."""
-        reader = first_reader(self.run.tape.nodes, name)
-        if reader is not None and reader.op == "Gemm":
-            size = _weight_axis(self.run, reader, 1)
-            return None if size is None else (1, size)
         channels = None if reader is None else _input_channels(self.run, reader)
         if channels is None:
             channels = 3

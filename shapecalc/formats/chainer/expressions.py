@@ -125,12 +125,12 @@ def _unary(run: Run, node: ast.UnaryOp, scope: Scope) -> Value:
 
 
 def _boolean(run: Run, node: ast.BoolOp, scope: Scope) -> Value:
-    value: Value = None
-    for part in node.values:
+    *first, last = node.values
+    for part in first:
         value = evaluate(run, part, scope)
         if python.truth(value, scope.site(part)) == isinstance(node.op, ast.Or):
             return value
-    return value
+    return evaluate(run, last, scope)
 
 
 def _compare(run: Run, node: ast.Compare, scope: Scope) -> Value:

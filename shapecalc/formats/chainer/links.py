@@ -51,19 +51,23 @@ def _convolution(use: Use) -> Variable:
 
 
 def _depthwise(use: Use) -> Variable:
-    """W is (multiplier, channels, kh, kw); ONNX's grouped weight is made of it when a file is written."""
+    """W is (multiplier, channels, kh, kw); ONNX's grouped weight is made of it when a file is written.
+
+    Without in_channels the shape of W waits for the first image, so the grouped weight stands for itself.
+    """
     x = use.variable()
     multiplier = use.size("channel_multiplier", 1)
-    given = use["in_channels"]
-    known = None if given is None else use.as_size(given, "in_channels", 1)
     attrs = _geometry(use, use["ksize"])
-    source = use.param("W", None if known is None else (multiplier, known, *attrs["kernel_shape"]))
-    groups = known if known is not None else x.shape[1]
-    outputs = groups * multiplier
-    shape = None if known is None else (outputs, 1, *attrs["kernel_shape"])
-    weight = use.param("W:grouped", shape, recipe="depthwise", sources=(source,))
-    bias = [] if use["nobias"] else [use.param("b", None if known is None else (outputs,))]
-    return use.emit("Conv", [x, weight, *bias], attrs | {"group": groups, "channels": outputs}, rank=x.rank)
+    if use["in_channels"] is None:
+        groups = x.shape[1]
+        params = [use.param("W:grouped"), *([] if use["nobias"] else [use.param("b")])]
+    else:
+        groups = use.size("in_channels", 1)
+        source = use.param("W", (multiplier, groups, *attrs["kernel_shape"]))
+        shape = (groups * multiplier, 1, *attrs["kernel_shape"])
+        grouped = use.param("W:grouped", shape, recipe="depthwise", sources=(source,))
+        params = [grouped, *_bias(use, groups * multiplier)]
+    return use.emit("Conv", [x, *params], attrs | {"group": groups, "channels": groups * multiplier}, rank=x.rank)
 
 
 def _deconvolution(use: Use) -> Variable:

@@ -203,6 +203,8 @@ def _compare_sizes(kind: type[ast.cmpop], left: Value, right: Value, site: Site)
 
 def truth(value: Value, site: Site) -> bool:
     """Whether a condition holds; raises ModelError where that is not known without running it."""
+    if isinstance(value, Expr) and dims.at_least(value, 1):
+        return True
     if isinstance(value, (Opaque, Expr, Ratio, Variable)):
         what = value.name if isinstance(value, Opaque) else site.quote()
         raise site.error(
