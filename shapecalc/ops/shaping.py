@@ -487,7 +487,9 @@ register(
         contents=_transpose_contents,
         source="ONNX Transpose-21",
     ),
-    Operator("Squeeze", _squeeze_shapes, contents=_reshape_contents, lower=_as_inputs("axes"), source="ONNX Squeeze-21"),
+    Operator(
+        "Squeeze", _squeeze_shapes, contents=_reshape_contents, lower=_as_inputs("axes"), source="ONNX Squeeze-21"
+    ),
     Operator(
         "Unsqueeze",
         _unsqueeze_shapes,
