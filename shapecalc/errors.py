@@ -17,7 +17,7 @@ from __future__ import annotations
 TITLES = {
     "E001": "shape literal",
     "E002": "option",
-    "E003": "output exists",
+    "E003": "output",
     "E004": "unknown layer",
     "E101": "fan-in",
     "E102": "channels",

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 MAPPED_FROM = 1 << 20
 
 
+#: Problems that another input size or a pooling can mend: fan-ins, kernels, joins, reshapes.
+SIZE_PROBLEMS = frozenset({"E101", "E103", "E105", "E106", "E107"})
+
+
 class Advice(NamedTuple):
     """The way out of a misfit: square sizes that fit as they are, and weightless repairs, best first."""
 
@@ -54,7 +58,8 @@ class Model(Definition):
         from .sizes import reference, square_bounds
         from .surgery.repairs import propose
 
-        fitting = None if misfit.ok else reference(self, misfit.dialect)
+        about_size = any(problem.code in SIZE_PROBLEMS for problem in misfit.problems)
+        fitting = reference(self, misfit.dialect) if about_size else None
         if fitting is None:
             return Advice(None, [])
         feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}

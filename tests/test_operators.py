@@ -175,7 +175,7 @@ def test_a_row_stands_once() -> None:
         ("Add", [IMAGE, (1, 8, 11, 10)], {}, "E105", "n joins 1×8×12×10 from giver with 1×8×11×10 from giver"),
         ("Reshape", [IMAGE, ints(1, 900)], {}, "E106", "n cannot put 1×8×12×10 from giver into [1, 900]"),
         ("BatchNormalization", [IMAGE, *[(4,)] * 4], {}, "E102", "n expects 4 channels, giver gives 8"),
-        ("MaxPool", [(1, 8, 2, 2)], pooled(), "E103", "n: kernel 3 is larger than its input of height 2"),
+        ("MaxPool", [(1, 8, 2, 2)], pooled(), "E103", "n: kernel 3 is larger than its input of size 2"),
     ],
 )
 def test_what_does_not_fit_is_said_whole(

@@ -268,8 +268,14 @@ def verify(
     json: JsonOption = False,
 ) -> int:
     """Predicted against executed, tensor by tensor; on CUDA the numbers against the CPU's."""
+    from ..errors import RefusedError
+
     net = _open(model, phase, stage, class_name, arg)
-    report = net.verify(_spec(input, alias), device=device, seed=seed, rtol=rtol)
+    try:
+        report = net.verify(_spec(input, alias), device=device, seed=seed, rtol=rtol)
+    except RefusedError as error:
+        error.exit_code = 1  # verify asks, and this is the answer no
+        raise
     if json:
         _print_json(report.to_dict())
     else:

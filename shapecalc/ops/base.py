@@ -270,6 +270,11 @@ def number(value: Dim) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def counted(value: Dim, noun: str) -> str:
+    """``1 channel``, ``3 channels``."""
+    return f"{number(value)} {noun}{'' if isinstance(value, int) and value == 1 else 's'}"
+
+
 def has_params(call: Call, *positions: int) -> list[str]:
     """Names of the inputs at these positions, "" for those left out."""
     names = call.node.inputs

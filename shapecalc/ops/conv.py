@@ -8,7 +8,7 @@ from functools import partial
 from .. import dims
 from ..dims import Dim, Shape
 from ..window import TransposedWindow, Window
-from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, counted, need_rank, register
 from .windows import SAME, need_fit, pads_of, per_axis, sizes, sliding, window_formula, window_macs
 
 
@@ -72,11 +72,11 @@ def _channels(call: Call, wanted: Dim) -> Detail:
     colours = {1: "gray", 3: "RGB", 4: "RGB and alpha"}
     hint = ""
     if given in colours and wanted in colours:
-        hint = f"an input of {wanted} channels ({colours[wanted]}), or a first layer retargeted to {given}"
+        hint = f"an input of {counted(wanted, 'channel')} ({colours[wanted]}): repeat or average the image's own"
     return Detail(
         f"{call.name} expects {wanted} channels, {call.giver()} gives {given}",
-        f"{wanted} channels",
-        f"{given} channels ({dims.show(call.shape())})",
+        counted(wanted, "channel"),
+        f"{counted(given, 'channel')} ({dims.show(call.shape())})",
         hint,
     )
 

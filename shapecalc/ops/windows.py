@@ -51,7 +51,10 @@ AXES = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 def need_fit(call: Call, windows: Sequence[AnyWindow], least: int = 1) -> Iterator[Need]:
     """The input must not be empty, and every window must have at least ``least`` places on its axis."""
     names = AXES.get(len(windows), tuple(f"axis {i + 2}" for i in range(len(windows))))
-    for name, window, n in zip(names, windows, call.spatial, strict=True):
+    rows = list(zip(names, windows, call.spatial, strict=True))
+    if len({(repr(window), str(n)) for _, window, n in rows}) == 1:
+        rows = [("size", *rows[0][1:])]  # a square is said once
+    for name, window, n in rows:
         yield Need(dims.at_least(n, 1), "E103", partial(_empty, call))
         yield Need(dims.at_least(window.size(n), least), "E103", partial(_too_large, call, name, window, n))
 
@@ -92,7 +95,7 @@ def text_of(window: AnyWindow, n: Dim) -> str:
     pad = f"2·{begin}" if begin == end else f"{begin} + {end}"
     top = f"{n} + {pad} − {window.extent}"
     if not isinstance(n, int) or not isinstance(out, int):
-        return f"({top})/{window.stride} + 1 = {out}"
+        return str(out)
     if window.remainder(n) == 0:
         return f"({top})/{window.stride} + 1 = {out}"
     if window.rounding in ("ceil", "ceil_clip"):

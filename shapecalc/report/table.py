@@ -18,13 +18,18 @@ from ..trace import Layer, Trace
 PLUMBING = frozenset({"Constant", "ConstantOfShape", "Shape"})
 
 
+#: An expression of free dimensions longer than this is not shown in a cell; JSON has it.
+LONGEST = 16
+
+
 def grouped(value: Any) -> str:
     """``62,378,344``; empty for none of it, ``?`` where it is not known."""
     if value is None:
         return "?"
     if isinstance(value, int):
         return f"{value:,}" if value else ""
-    return str(value)
+    text = str(value)
+    return text if len(text) <= LONGEST else "…"
 
 
 def short(value: Any) -> str:
@@ -115,12 +120,14 @@ def _width(columns: list[Column], cells: list[list[str]]) -> int:
 
 def _filled(columns: list[Column], layers: list[Layer], cells: list[list[str]], compact: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2 if not compact else 1, 0, 0))
-    for column in columns:
+    for index, column in enumerate(columns):
+        widest = max([len(column.heading), *(len(row[index]) for row in cells)])
         table.add_column(
             column.heading,
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=column.right,
+            min_width=min(widest, 8) if column.heading in ("Layer", "Formula") else None,
             header_style="bold",
         )
     for layer, row in zip(layers, cells, strict=True):

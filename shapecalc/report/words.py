@@ -66,7 +66,7 @@ def _hanging(text: Text, indent: int = 0) -> Padding:
 
 def _print_problem(console: Console, problem: Problem) -> None:
     console.print(Text(problem.headline, style="bold red"))
-    rows = Table.grid(padding=(0, 1))
+    rows = _grid()
     for label, text in (("expected", problem.expected), ("actual", problem.actual), ("try", problem.hint)):
         if text:
             rows.add_row(f"  {label:<8}", Text(text))
@@ -74,7 +74,9 @@ def _print_problem(console: Console, problem: Problem) -> None:
 
 
 def _print_advice(console: Console, model: Model, trace: Trace, advice: Advice) -> None:
-    rows = Table.grid(padding=(0, 1))
+    if advice.sizes is None and not advice.repairs:
+        return
+    rows = _grid()
     label = "  try     "
     if advice.sizes is not None and not advice.sizes.empty:
         rows.add_row(label, Text(f"{advice.sizes} fit as they are (square inputs)"))
@@ -86,6 +88,12 @@ def _print_advice(console: Console, model: Model, trace: Trace, advice: Advice) 
         size = _size_of(trace)
         rows.add_row("", Text(f"shapecalc retarget {model.argument} --input {size} carries out 1; --plan 2 the next"))
     console.print(rows)
+
+
+def _grid() -> Table:
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(min_width=10, no_wrap=True)
+    return rows
 
 
 def _size_of(trace: Trace) -> str:
@@ -142,7 +150,7 @@ def print_error(console: Console, error: ShapecalcError) -> None:
     console.print(Text(first, style="bold red"))
     for line in rest:
         label, _, text = line.strip().partition(" ")
-        grid = Table.grid(padding=(0, 1))
+        grid = _grid()
         grid.add_row(f"  {label:<8}", Text(text.strip()))
         console.print(grid)
 

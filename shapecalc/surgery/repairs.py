@@ -17,6 +17,9 @@ from ..trace import Layer, Trace
 from ..window import Window
 from .edits import ChangePool, Edit, InsertPool
 
+#: The opset from which ONNX poolings can round up.
+CEIL_MODE_SINCE = 10
+
 POOLINGS = ("MaxPool", "AveragePool")
 
 #: Traces a graph at the wanted input, with the weights' trained sizes.
@@ -72,7 +75,8 @@ def _candidates(misfit: Trace, broken: int, allowed: list[dict[str, Bound]]) -> 
     yield from _insertions(misfit, chain, allowed)
     for layer in reversed(chain):
         if layer.op in POOLINGS and not layer.call.attr("global_pooling"):
-            yield from _roundings(layer)
+            if misfit.graph.format != "onnx" or misfit.graph.opset >= CEIL_MODE_SINCE:
+                yield from _roundings(layer)
             yield from _windows(layer, allowed)
 
 

@@ -19,7 +19,7 @@ from ..weights import Array, Numbers, initial, proving
 if TYPE_CHECKING:
     import onnx
 
-#: Roles of new weights that a head starts with: Caffe's fine-tuning guide draws them anew.
+#: Nodes of one number that stand for weights; a Constant with numbers of its own is none (it has a place in the file).
 PLACEHOLDERS = ("ConstantOfShape", "Constant")
 
 
@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
 
 def is_placeholder(param: Param) -> bool:
     """Whether the file writes this weight as a node of one number."""
-    return param.origin is not None and param.origin.op in PLACEHOLDERS
+    return param.where is None and param.origin is not None and param.origin.op in PLACEHOLDERS
 
 
 def new_weights(old: Graph, new: Graph, traced: Trace, seed: int) -> dict[str, bytes]:
