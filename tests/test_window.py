@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 import pytest
 from hypothesis import given
@@ -74,7 +76,7 @@ def test_nothing_is_left_where_the_division_is_whole(window: Window, n: int) -> 
         assert window.quotient(n) == Window(**{**_fields(window), "rounding": "floor"}).size(n)
 
 
-def _fields(window: Window) -> dict[str, object]:
+def _fields(window: Window) -> dict[str, Any]:
     return {name: getattr(window, name) for name in Window.__slots__}
 
 

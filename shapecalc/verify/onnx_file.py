@@ -81,7 +81,7 @@ def _seed_placeholders(proto: onnx.ModelProto, graph: Graph, seed: int) -> dict[
     read = {name for node in graph.nodes for name in node.inputs}  # onnxruntime drops others, then misses them
     for param in graph.params.values():
         node = made.get(param.name)
-        if node is None or param.name not in read:
+        if node is None or param.name not in read or not is_placeholder(param):
             continue
         proto.graph.node.remove(node)
         array = numbers.array(param.name)

@@ -85,7 +85,7 @@ def _append(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Valu
 
 def _add_link(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
     """``Chain.add_link(name, link)``."""
-    name, link = (*arguments.positional, *arguments.keywords.values())[:2]
+    name, link, *_ = (*arguments.positional, *arguments.keywords.values(), None, None)
     if not isinstance(name, str) or not isinstance(link, Link):
         raise site.error(f"{site.quote()}: add_link takes a name and a link")
     adopt(chain, name, link, site)

@@ -14,6 +14,7 @@ from .. import Options, Source
 from .chains import LINK
 from .interpreter import Run
 from .text import LONGEST, Site, Text
+from .use import LARGEST
 from .values import Arguments, Bound, Class, Function, Instance, Native, Scope, Value, Variable
 
 #: Arguments of ``forward`` that switch training on and off (Chainer 1).
@@ -100,7 +101,7 @@ class Reading:
         if not isinstance(forward, (Function, Native)):
             raise model.kind.site.error(f"{model.kind.name} has no forward", "E204")
         site = Site(forward.scope.text, forward.node) if isinstance(forward, Function) else model.kind.site
-        result = self.run.call(Bound(forward, model), Arguments((), self.fed(forward, site)), site)
+        result = self.run.call(Bound(forward, model), self.fed(forward, site), site)
         outputs = list(dict.fromkeys(_results(result)))
         if not outputs:
             outputs = [name for node in self.run.tape.nodes[-1:] for name in node.outputs]
@@ -108,7 +109,7 @@ class Reading:
             raise site.error(f"the forward of {model.kind.name} computes nothing from its input")
         return outputs
 
-    def fed(self, forward: Function | Native, site: Site) -> dict[str, Value]:
+    def fed(self, forward: Function | Native, site: Site) -> Arguments:
         """The arguments of ``forward``: what the caller gave, Chainer 1's switches, and an input for each other."""
         names = _parameters(forward)[1:] if isinstance(forward, Function) else ["x"]
         defaults = _defaults(forward)
@@ -121,7 +122,7 @@ class Reading:
             elif name not in defaults:
                 self.run.tape.feed(Input(name, origin=self.run.origin(site, "Input", {})))
                 passed[name] = Variable(name, 4)
-        return passed
+        return Arguments((), passed) if isinstance(forward, Function) else Arguments(passed.values())
 
     # -- inputs ---------------------------------------------------------------------------------------------------
     def inputs(self, kind: Class, model: Instance) -> Iterable[Input]:
@@ -148,9 +149,9 @@ class Reading:
                 f"{self.source.name}: the definition does not say how many channels {name} has; 3 are assumed"
             )
         insize = model.attributes.get("insize", kind.find("insize"))
-        if isinstance(insize, (int, tuple, list)) and not isinstance(insize, bool):
-            height, width = _square(insize)
-            return (1, channels, height, width)
+        sides = tuple(insize[-2:]) if isinstance(insize, (tuple, list)) else (insize, insize)
+        if len(sides) == 2 and all(isinstance(side, int) and 0 < side <= LARGEST for side in sides):
+            return (1, channels, *sides)
         unknown = Unknown(f"{kind.name} has no insize")
         return (1, channels, unknown, unknown)
 
@@ -159,7 +160,7 @@ def read(source: Source, options: Options) -> Graph:
     """The graph of a Chainer definition; raises ModelError. Nothing of the file is executed."""
     try:
         return Reading(source, options).graph()
-    except RecursionError:
+    except (RecursionError, MemoryError):
         raise ModelError("its expressions are nested too deeply", "E202", location=source.name) from None
 
 
@@ -303,7 +304,3 @@ def _input_channels(run: Run, node: Node) -> Dim | None:
         return size
     group = node.attrs.get("group", 1)
     return size * group if isinstance(group, int) else None
-
-
-def _square(insize: Any) -> tuple[Any, Any]:
-    return tuple(insize[-2:]) if isinstance(insize, (tuple, list)) and len(insize) >= 2 else (insize, insize)

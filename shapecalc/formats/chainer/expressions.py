@@ -32,6 +32,8 @@ def evaluate(run: Run, node: ast.expr, scope: Scope) -> Value:
 
 
 def _constant(run: Run, node: ast.Constant, scope: Scope) -> Value:
+    if isinstance(node.value, (bytes, complex)):
+        return Opaque(scope.site(node).quote(), scope.site(node))
     return python.checked(node.value, scope.site(node))
 
 

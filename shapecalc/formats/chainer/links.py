@@ -35,6 +35,14 @@ def _geometry(use: Use, ksize: Value, rank: int = 2) -> dict[str, Any]:
     }
 
 
+def _axes(use: Use) -> int:
+    """Spatial axes: the link's own, or its argument ndim (which numpy bounds at 32)."""
+    rank = use.row.options or use.size("ndim", 1)
+    if not isinstance(rank, int) or rank > 30:
+        raise use.error(f"{rank} axes", "E109")
+    return rank
+
+
 def _bias(use: Use, outputs: Dim) -> list[str]:
     return [] if use["nobias"] else [use.param("b", (outputs,))]
 
@@ -42,7 +50,7 @@ def _bias(use: Use, outputs: Dim) -> list[str]:
 def _convolution(use: Use) -> Variable:
     x = use.variable()
     inputs, outputs, ksize = _channels(use)
-    rank = use.row.options or int(use.size("ndim", 1))
+    rank = _axes(use)
     groups = use.size("groups", 1)
     attrs = _geometry(use, ksize, rank) | {"dilations": use.pair("dilate", 1, rank), "group": groups}
     shape = None if inputs is None else (outputs, inputs // groups, *attrs["kernel_shape"])
@@ -73,7 +81,7 @@ def _depthwise(use: Use) -> Variable:
 def _deconvolution(use: Use) -> Variable:
     x = use.variable()
     inputs, outputs, ksize = _channels(use)
-    rank = use.row.options or int(use.size("ndim", 1))
+    rank = _axes(use)
     groups = use.size("groups", 1)
     attrs = _geometry(use, ksize, rank) | {"dilations": use.pair("dilate", 1, rank), "group": groups}
     if use["outsize"] is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from .values import Arguments, Bound, Class, Function, Instance, Layer, Native, 
 if TYPE_CHECKING:
     from .interpreter import Run
 
+#: A format whose width is itself a value: ``{:{}}``.
+_NESTED = re.compile(r"\{[^{}]*\{")
 #: What a plain Python function raises on arguments that make no sense.
 _WRONG = (TypeError, ValueError, ArithmeticError, KeyError, IndexError, AttributeError)
 
@@ -42,7 +45,7 @@ def plain(name: str, function: Callable[..., Value]) -> Native:
 
 def _format(text: str, *values: Value, **named: Value) -> str:
     # A format can reach into attributes and elements; definitions only fill in numbers and texts.
-    if "[" in text or "." in text.replace(":.", ""):
+    if "[" in text or "." in text.replace(":.", "") or _NESTED.search(text):
         raise ValueError("a format that reaches into its values")
     simple = [value if isinstance(value, (int, float, str)) else str(value) for value in values]
     return text.format(*simple, **named)

@@ -7,7 +7,7 @@ and the rest is one of the classes below.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ...dims import Dim, symbol
@@ -119,7 +119,7 @@ class Arguments:
 
     def __init__(
         self,
-        positional: Sequence[Value] = (),
+        positional: Iterable[Value] = (),
         keywords: Mapping[str, Value] | None = None,
         spans: Mapping[int | str, Span] | None = None,
     ) -> None:
