@@ -19,7 +19,8 @@ def elements(shapes: Iterable[Shape | None]) -> Dim:
     """Elements of several tensors together; unknown if one is."""
     total: Dim = 0
     for shape in shapes:
-        total = dims.product(shape) + total if shape is not None else dims.Unknown("a shape is not known")
+        known = shape is not None and not any(d is None for d in shape)
+        total = dims.product(shape or ()) + total if known else dims.Unknown("a shape is not known")
     return total
 
 

@@ -107,8 +107,9 @@ def print_plan(console: Console, plan: Plan) -> None:
     console.print(Text("Changed" if plan.edits else "Nothing to change", style="bold"))
     for edit in plan.edits:
         console.print(_hanging(Text(edit.describe()), 2))
-    others = [r for r in plan.repairs if tuple(r.edits) != tuple(plan.edits[-len(r.edits) :])]
-    for number, repair in enumerate(others[:SHOWN], 2):
+    ranked = enumerate(plan.repairs, 1)
+    others = [(number, r) for number, r in ranked if tuple(r.edits) != tuple(plan.edits[-len(r.edits) :])]
+    for number, repair in others[:SHOWN]:
         console.print(_hanging(Text(f"instead, with --plan {number}: {repair.describe()}", style="dim"), 2))
     print_totals(console, plan.trace)
 
