@@ -133,16 +133,15 @@ class Reading:
                 yield Input(name, (symbol("N"),), native=(1,), dtype="int32", role="label", origin=given.origin)
                 continue
             reader = first_reader(tape.nodes, name)
-            if reader is not None and reader.op == "Gemm":  # it flattens what it is given, of any rank
-                size = _weight_axis(self.run, reader, 1) if reader.attrs["axis"] == 1 else None
-                yield Input(name, native=None if size is None else (1, size), origin=given.origin)
-                continue
-            shape = self.shape(name, reader, kind, model)
-            yield Input(name, shape, native=shape, origin=given.origin)
+            size = None if reader is None else _fan_in(self.run, reader)
+            if size is not None:  # it flattens what it is given, of any rank
+                yield Input(name, native=(1, size), origin=given.origin)
+            else:
+                yield Input(name, self.shape(name, reader, kind, model), origin=given.origin)
 
     def shape(self, name: str, reader: Node | None, kind: Class, model: Instance) -> Shape:
         """One image: channels from the first layer, height and width from ``insize``, asked for where it says none."""
-        channels = None if reader is None else _input_channels(self.run, reader)
+        channels = None if reader is None or reader.op == "Gemm" else _input_channels(self.run, reader)
         if channels is None:
             channels = 3
             self.run.tape.warnings.setdefault(
@@ -295,6 +294,11 @@ def _weight_axis(run: Run, node: Node, axis: int) -> Dim | None:
     shapes = (run.tape.params[name].shape for name in node.inputs[1:] if name in run.tape.params)
     shape = next(shapes, None)
     return shape[axis] if shape is not None and len(shape) > axis else None
+
+
+def _fan_in(run: Run, node: Node) -> Dim | None:
+    """What a fully connected layer takes from each image, where the definition says it."""
+    return _weight_axis(run, node, 1) if node.op == "Gemm" and node.attrs["axis"] == 1 else None
 
 
 def _input_channels(run: Run, node: Node) -> Dim | None:

@@ -101,6 +101,7 @@ def label(kind: str, scope: str, after: str, numbered: bool = True) -> str:
     return f"{prefix}{kind}{number[1]}" if number else f"{prefix}{kind}_{near}"
 
 
-def joined(variables: Sequence[Variable]) -> str:
-    """The link that a join of several values is named after: that of its first operand."""
-    return next((variable.after for variable in variables if variable.after), "")
+def joined(variables: Sequence[Variable], scope: str) -> str:
+    """The link that a join of several values is named after: that of its first operand that comes from this chain."""
+    inside = [variable.after for variable in variables if variable.after.startswith(f"{scope}/" if scope else "")]
+    return next((after for after in inside if after), "")

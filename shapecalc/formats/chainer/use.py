@@ -195,7 +195,7 @@ class Use:
     ) -> list[Variable]:
         """As `emit`, for a node of several outputs."""
         before = [value for value in inputs if isinstance(value, Variable)]
-        after = self.path if self.link is not None else joined(before)
+        after = self.path if self.link is not None else joined(before, self.scope)
         name = after if self.link is not None else label(kind or self.row.kind, self.scope, after, self.row.numbered)
         loss = any(value.loss for value in before)
         names = [value.name if isinstance(value, Variable) else value for value in inputs]
