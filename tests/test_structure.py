@@ -17,11 +17,13 @@ PACKAGE = Path(shapecalc.__file__).parent
 #: Rooms from the ground up. A module may import from its own row and from the rows above it in this list only.
 ROWS = (
     ("errors", "source"),
+    ("expressions",),
     ("dims", "intervals"),
     ("window", "dialects"),
     ("graph",),
     ("ops",),
     ("receptive", "cost", "literal"),
+    ("traced",),
     ("trace",),
     ("formats", "zoo", "files"),
     ("definition",),
@@ -41,7 +43,7 @@ OUTSIDE = {
     "onnxruntime": {"verify"},
     "rich": {"report"},
     "typer": {"cli"},
-    "numpy": {"dims", "sizes", "weights", "formats", "verify"},
+    "numpy": {"expressions", "sizes", "weights", "formats", "verify"},
 }
 
 

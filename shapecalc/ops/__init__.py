@@ -11,7 +11,20 @@ import importlib
 from .base import OPERATORS, AnyWindow, Call, Detail, Lowered, MissingInputError, Need, OpenRankError, Operator
 
 #: Families in the order in which nets ask for them.
-_FAMILIES = ["conv", "pool", "elementwise", "dense", "norm", "training", "shaping", "vision", "caffe"]
+_FAMILIES = [
+    "conv",
+    "pool",
+    "elementwise",
+    "dense",
+    "norm",
+    "training",
+    "shaping",
+    "joining",
+    "constants",
+    "reduction",
+    "vision",
+    "caffe",
+]
 
 
 def _import_family() -> None:

@@ -1,0 +1,76 @@
+"""Constants, and the small integer tensors that carry shapes: Shape, Constant, ConstantOfShape, Cast."""
+
+from __future__ import annotations
+
+from .. import dims
+from ..dims import Dim, Unknown
+from ..graph import Tensor
+from .base import Call, Operator, Shapes, register, same_shape
+from .contents import cast
+from .shaping import integers
+
+
+def _range_of(call: Call) -> slice:
+    return slice(call.attrs.get("start"), call.attrs.get("end"))
+
+
+def _filled_shape(call: Call) -> Shapes:
+    target = integers(call, "shape", 0)
+    return [tuple(target)] if target is not None else [Unknown(f"{call.name}: its shape is computed at run time")]
+
+
+def _filled_contents(call: Call) -> tuple[Dim, ...] | None:
+    (shape,) = _filled_shape(call)
+    value = call.attrs.get("value")
+    if not isinstance(shape, tuple) or not isinstance(value, Tensor) or not value.contents:
+        return None
+    count = dims.product(shape)
+    return tuple(value.contents) * count if isinstance(count, int) and count <= SMALL else None
+
+
+#: Integer tensors up to this many elements carry their contents.
+
+
+SMALL = 4096
+
+
+def _filled_type(call: Call) -> str | None:
+    value = call.attrs.get("value")
+    return value.dtype if isinstance(value, Tensor) else "float32"
+
+
+def _constant_shapes(call: Call) -> Shapes:
+    return [call.attrs["value"].shape]
+
+
+register(
+    Operator(
+        "Shape",
+        lambda call: [(len(call.shape()[_range_of(call)]),)],
+        contents=lambda call: call.shape()[_range_of(call)],
+        dtype=lambda call: "int64",
+        source="ONNX Shape-21",
+    ),
+    Operator(
+        "ConstantOfShape",
+        _filled_shape,
+        contents=_filled_contents,
+        dtype=_filled_type,
+        source="ONNX ConstantOfShape-21",
+    ),
+    Operator(
+        "Constant",
+        _constant_shapes,
+        contents=lambda call: call.attrs["value"].contents,
+        dtype=lambda call: call.attrs["value"].dtype,
+        source="ONNX Constant-21",
+    ),
+    Operator(
+        "Cast",
+        same_shape,
+        contents=lambda call: cast(call.contents(0), str(call.attr("to"))),
+        dtype=lambda call: call.attr("to"),
+        elementwise=True,
+        source="ONNX Cast-21",
+    ),
+)

@@ -1,0 +1,59 @@
+"""Reductions along axes: sums, means, extremes and where they are."""
+
+from __future__ import annotations
+
+from ..dims import Unknown
+from ..graph import Param
+from .base import Call, Lowered, Operator, Shapes, register
+from .shaping import integers
+
+
+def _reduce_shapes(call: Call) -> Shapes:
+    shape = call.shape()
+    axes = integers(call, "axes", 1)
+    if axes is None and call.has(1):
+        return [Unknown(f"{call.name}: its axes are computed at run time")]
+    if not axes:
+        axes = () if call.attr("noop_with_empty_axes", 0) else tuple(range(len(shape)))
+    chosen = {call.axis(int(axis)) for axis in axes}
+    if call.attr("keepdims", 1):
+        return [tuple(1 if i in chosen else d for i, d in enumerate(shape))]
+    return [tuple(d for i, d in enumerate(shape) if i not in chosen)]
+
+
+def _arg_shapes(call: Call) -> Shapes:
+    shape = call.shape()
+    axis = call.axis(int(call.attr("axis", 0)))
+    return [(*shape[:axis], *((1,) if call.attr("keepdims", 1) else ()), *shape[axis + 1 :])]
+
+
+def _reduce_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    """Axes as an input (opset 18) where the definition gives them as an attribute."""
+    axes = call.attrs.get("axes")
+    if axes is None:
+        return Lowered([call.node])
+    name = f"{call.node.name}/axes"
+    attrs = {"keepdims": int(call.attr("keepdims", 1))}
+    node = call.node.replace(inputs=(call.node.inputs[0], name), attrs=attrs)
+    return Lowered([node], [Param(name, (len(axes),), "int64", contents=tuple(axes), trained=False)])
+
+
+register(
+    *(
+        Operator(name, _arg_shapes, dtype=lambda call: "int64", source=f"ONNX {name}-13")
+        for name in ["ArgMax", "ArgMin"]
+    ),
+    *(
+        Operator(name, _reduce_shapes, lower=_reduce_lower, source=f"ONNX {name}-18")
+        for name in [
+            "ReduceMean",
+            "ReduceSum",
+            "ReduceMax",
+            "ReduceMin",
+            "ReduceProd",
+            "ReduceL1",
+            "ReduceL2",
+            "ReduceSumSquare",
+        ]
+    ),
+)
