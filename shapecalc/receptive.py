@@ -117,7 +117,9 @@ def _through(call: Call, field: Fields, outputs: Sequence[Tensor]) -> Fields:
         if all(isinstance(n, int) for _, _, n in pairs):
             return tuple(f.through(w, n) for f, w, n in pairs)
         return ()
-    flattened = outputs and isinstance(outputs[0].shape, tuple) and len(outputs[0].shape) < 3 <= len(shape)
-    if flattened and all(isinstance(n, int) for n in shape[2:]):
-        return tuple(f.over(int(n)) for f, n in zip(field, shape[2:], strict=False))
-    return field
+    rank = len(outputs[0].shape) if outputs and isinstance(outputs[0].shape, tuple) else None
+    if rank == len(shape):
+        return field
+    if rank is not None and rank < 3 <= len(shape) and all(isinstance(n, int) for n in shape[2:]):
+        return tuple(f.over(int(n)) for f, n in zip(field, shape[2:], strict=False))  # flattened: it sees the whole map
+    return field if rank is not None and rank < 3 and len(shape) < 3 else ()  # tokens lie on no axis of the image
