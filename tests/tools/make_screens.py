@@ -84,14 +84,11 @@ def _terminal(folder: Path, settings: Mapping[str, str]) -> Iterator[io.TextIOWr
         yield stream
 
 
-def output(command: str, *, colour: bool = False) -> str:
-    """What ``shapecalc …`` prints, on stdout and stderr, run in a fresh folder."""
+def printed(command: str, folder: Path, *, colour: bool = False) -> str:
+    """What ``shapecalc …`` prints in ``folder``, on stdout and stderr."""
     words = command.split()[1:]
     words += ["--device", "cpu"] if words[0] in RUNNING and "--device" not in words else []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _terminal(Path(folder), COLOURED if colour else PLAIN) as stream,
-    ):
+    with _terminal(folder, COLOURED if colour else PLAIN) as stream:
         run(words)
     assert isinstance(stream.buffer, io.BytesIO)
     return stream.buffer.getvalue().decode("utf-8")
@@ -104,24 +101,22 @@ def masked(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def as_text(command: str) -> str:
-    """The screen as text, its command first."""
-    return f"$ {command}\n{output(command)}"
-
-
-def as_svg(name: str, command: str) -> str:
+def svg(name: str, command: str, coloured: str) -> str:
     """The screen as a picture."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    console.print(Text.from_ansi(output(command, colour=True)), end="", no_wrap=True)
+    console.print(Text.from_ansi(coloured), end="", no_wrap=True)
     return console.export_svg(title=command, theme=DIMMED_MONOKAI, code_format=SVG_FORMAT, unique_id=name)
 
 
 def main() -> int:
-    """Writes every screen."""
+    """Writes every screen; the text and the picture are of one run."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     for name, command in COMMANDS.items():
-        (SCREENS / f"{name}.txt").write_text(as_text(command), encoding="utf-8")
-        (SCREENS / f"{name}.svg").write_text(as_svg(name, command), encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            coloured = printed(command, Path(folder), colour=True)
+        plain = Text.from_ansi(coloured).plain.rstrip()
+        (SCREENS / f"{name}.txt").write_text(f"$ {command}\n{plain}\n", encoding="utf-8")
+        (SCREENS / f"{name}.svg").write_text(svg(name, command, coloured), encoding="utf-8")
         print(f"docs/screens/{name}: {command}")
     return 0
 
