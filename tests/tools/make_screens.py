@@ -43,11 +43,12 @@ PLAIN = {"NO_COLOR": "1", "TERM": "dumb"}
 COLOURED = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
 FORGOTTEN = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "CLICOLOR_FORCE")
 
-#: rich's frame around a terminal, without the fonts it would fetch from another site.
+#: rich's frame around a terminal, without the fonts it would fetch from another site. rich places text every 12.2 px;
+#: at 20.26 px these fonts are as wide, also for programs that do not know ``textLength``.
 SVG_FORMAT = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
-.{unique_id}-matrix {{ font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: {char_height}px;
+.{unique_id}-matrix {{ font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 20.26px;
 line-height: {line_height}px; font-variant-east-asian: full-width; }}
 .{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
 {styles}
@@ -114,7 +115,7 @@ def main() -> int:
     for name, command in COMMANDS.items():
         with tempfile.TemporaryDirectory() as folder:
             coloured = printed(command, Path(folder), colour=True)
-        plain = Text.from_ansi(coloured).plain.rstrip()
+        plain = "\n".join(line.rstrip() for line in Text.from_ansi(coloured).plain.rstrip().splitlines())
         (SCREENS / f"{name}.txt").write_text(f"$ {command}\n{plain}\n", encoding="utf-8")
         (SCREENS / f"{name}.svg").write_text(svg(name, command, coloured), encoding="utf-8")
         print(f"docs/screens/{name}: {command}")
