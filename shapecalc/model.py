@@ -25,7 +25,7 @@ MAPPED_FROM = 1 << 20
 
 
 #: Problems that another input size or a pooling can mend: fan-ins, kernels, joins, reshapes.
-SIZE_PROBLEMS = frozenset({"E101", "E103", "E105", "E106", "E107"})
+SIZE_PROBLEMS = frozenset({"E101", "E103", "E105", "E106"})
 
 
 class Advice(NamedTuple):

@@ -134,7 +134,7 @@ def trace(
     found = net.trace(_spec(input, alias), fresh=fresh, dialect=dialect)
     advice = net.advice(found) if found.problems else None
     if json:
-        _print_json(found.to_dict() | {"advice": advice.to_dict() if advice is not None else None})
+        _print_json(found.to_dict() | {"model": net.name, "advice": advice.to_dict() if advice is not None else None})
     else:
         from ..report.console import make_console
         from ..report.words import print_trace
@@ -241,7 +241,7 @@ def convert(
     target = output if output is not None else Path(f"{net.name}.onnx")
     report = net.convert(target, input=_spec(input, alias), overwrite=overwrite, init=init, seed=seed, device=device)
     if json:
-        _print_json({"proof": report.to_dict(), "path": str(target)})
+        _print_json({"schema": "shapecalc.convert/1", "proof": report.to_dict(), "path": str(target)})
         return 0
     from ..report.console import make_console
     from ..report.words import print_proof, print_written

@@ -79,7 +79,7 @@ def _too_large(call: Call, axis: str, window: AnyWindow, n: Dim) -> Detail:
             + (f" (padded to {padded})" if padded != n else ""),
             f"{axis} of at least {window.smallest(1)}",
             f"{axis} {n} from {call.giver()}, so {text_of(window, n)}",
-            "a larger input, or a cut before this layer",
+            "a larger input",
         )
     return Detail(f"{call.name}: {axis} {n} gives {out} outputs", "at least 1", str(out))
 

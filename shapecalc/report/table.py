@@ -43,8 +43,9 @@ def short(value: Any) -> str:
 
 
 def tight(formula: str) -> str:
-    """A formula without its spaces, and without padding that is zero."""
-    return re.sub(r" \+ 2·0(?= −)", "", formula).replace(" ", "")
+    """A formula without padding that is zero, with blanks only around signs between numbers: there a line may break."""
+    parts = re.split(r"( [=≠→×] )", re.sub(r" \+ 2·0(?= −)", "", formula))
+    return "".join(part if part[0] == part[-1] == " " else part.replace(" ", "") for part in parts if part)
 
 
 def shape_text(layer: Layer, batch: bool) -> str:

@@ -118,6 +118,7 @@ def print_proof(console: Console, report: Report) -> None:
     """What was proved, on which device, how fast."""
     run = report.run
     shapes = ", ".join(f"{name} {dims.show(shape)}" for name, shape in report.inputs.items())
+    console.print()
     title, style = ("Proved by running", "bold green") if report.ok else ("Not proved", "bold red")
     console.print(Text(title, style=style))
     right = sum(check.ok for check in report.shapes)
@@ -161,7 +162,10 @@ def print_sizes(console: Console, model: Model, found: Sizes, near: int | None) 
     top = "and up" if found.intervals and found.intervals[-1].high == found.limit else ""
     console.print(Text.assemble((model.name, "bold"), f"  square inputs up to {found.limit}"))
     console.print(_hanging(Text(f"{found} {top}".rstrip() + (" fit" if found else ": no size fits")), 2))
-    for layer, side in ((found.lower, "smaller"), (found.upper, "larger")):
+    ends = [(found.lower, "smaller"), (found.upper, "larger")]
+    if found.lower and found.lower == found.upper:
+        ends = [(found.lower, "smaller and larger")]
+    for layer, side in ends:
         if layer:
             console.print(_hanging(Text(f"{layer} forbids {side} ones", style="dim"), 2))
     if near is not None:
@@ -176,7 +180,8 @@ def print_written(console: Console, path: Path, graph: Graph, init: bool) -> Non
     elif init:
         kind = "weights are initialised, not trained"
     else:
-        kind = "weights are placeholders: load trained ones, or --init"
+        kind = "weights are placeholders: load trained ones, or write initialised ones with --init"
+    console.print()
     console.print(Text.assemble("Wrote ", (str(path), "bold"), f" ({path.stat().st_size:,} bytes); {kind}"))
 
 

@@ -81,7 +81,7 @@ def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rto
             location=first.location,
             expected=first.expected,
             actual=first.actual,
-            hint=first.hint or f"shapecalc trace {model.argument} shows what would",
+            hint=f"shapecalc trace {model.argument} with this --input shows what would",
         )
     limit = RTOL if rtol is None else rtol
     return prove(runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=limit)
