@@ -1,4 +1,4 @@
-"""Numbers for parameters that have none: seeded, and the derived ones that are computed from others.
+"""Numbers for parameters: trained ones from a file, seeded where there are none, derived ones from others.
 
 Random numbers depend on the seed and the parameter's name alone, so the same layer gets the same weights in the
 original and in the edited graph: what an edit leaves alone must then compute the same numbers.
@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import numpy
 import numpy.typing
 
+from .definition import Definition
 from .dims import product
+from .errors import RefusedError
 from .graph import Graph, Param
 
 Array = numpy.typing.NDArray[Any]
@@ -78,9 +80,14 @@ def initial(param: Param, kind: str, seed: int) -> Array:
 def proving(param: Param, kind: str, seed: int) -> Array:
     """Weights for a proof: as `initial`, but no gain is exactly 1 and no shift exactly 0, so none can be left out."""
     shape = param.shape or ()
-    if kind in ("weight", "scale_factor"):
+    if kind == "scale_factor":
         return initial(param, kind, seed)
     noise = _generator(seed, param.name).random(shape, dtype=numpy.float32)
+    if kind == "weight":  # He's uniform: the same variance as `initial`, in a third of the time
+        bound = numpy.float32(numpy.sqrt(6.0 / fan_in(shape)))
+        noise *= 2 * bound
+        noise -= bound
+        return noise
     low, high = {"gain": (0.5, 1.5), "variance": (0.5, 1.5), "slope": (0.1, 0.4)}.get(kind, (-0.1, 0.1))
     return numpy.asarray(noise * numpy.float32(high - low) + numpy.float32(low), numpy.float32)
 
@@ -141,3 +148,47 @@ class Numbers:
         if param.recipe is not None:
             return RECIPES[param.recipe](*(self.array(source) for source in param.sources))
         return self.make(param, role(param.name, self.uses), self.seed)
+
+
+# -- trained ----------------------------------------------------------------------------------------------------------
+
+#: Layers named in a refusal before it says how many more there are.
+NAMED = 5
+
+
+def from_file(graph: Graph) -> list[str]:
+    """The parameters of a lowered graph that come from a file of weights: not constants, not what is derived."""
+    return [p.name for p in graph.params.values() if p.contents is None and p.recipe is None]
+
+
+def trained(model: Definition, graph: Graph) -> dict[str, Array]:
+    """The numbers the model's weight file has for a lowered graph; none without a file.
+
+    What an edit made anew is left out. Raises RefusedError where the file does not hold what the definition needs.
+    """
+    if model.weights is None:
+        return {}
+    wanted = [name for name in from_file(graph) if name in model.graph.params]
+    entries = {name: model.given[name] for name in wanted if name in model.given and model.given[name].load is not None}
+    _refuse(model, [name for name in wanted if name not in entries], "E208", "does not hold the weights of")
+    shapes = {name: graph.params[name].shape or () for name in wanted}
+    wrong = [name for name in wanted if product(entries[name].shape) != product(shapes[name])]
+    _refuse(model, wrong, "E112", "has weights of other shapes for")
+    return {name: _as_float(entries[name].array(shapes[name]), graph.params[name]) for name in wanted}
+
+
+def _refuse(model: Definition, names: list[str], code: str, what: str) -> None:
+    if not names or model.weights is None:
+        return
+    layers = list(dict.fromkeys(place.layer for place in model.places if place.param in set(names)))
+    shown = ", ".join(layers[:NAMED]) + (f" and {len(layers) - NAMED} more" if len(layers) > NAMED else "")
+    raise RefusedError(
+        f"{model.weights.name} {what} {shown}",
+        code,
+        hint=f"shapecalc match {model.argument} {model.weights.name} compares them",
+    )
+
+
+def _as_float(array: Array, param: Param) -> Array:
+    """As the definition computes: Caffe and Chainer cast what they load to the parameter's own type."""
+    return numpy.asarray(array, numpy.dtype(param.dtype))

@@ -53,7 +53,9 @@ def sized_graph(graph: Graph, traced: Trace) -> Graph:
     return graph.replace(params={name: sized(p, traced) if p.shape is None else p for name, p in graph.params.items()})
 
 
-def load_edited(model: Definition, graph: Graph, traced: Trace, seed: int) -> Loaded:
+def load_edited(
+    model: Definition, graph: Graph, traced: Trace, seed: int, given: Mapping[str, Array] | None = None
+) -> Loaded:
     """The file of ``graph`` (the model's own, an edited one, or the first part of it) for onnxruntime."""
     import onnx
 
@@ -66,17 +68,19 @@ def load_edited(model: Definition, graph: Graph, traced: Trace, seed: int) -> Lo
     else:
         pieces = segments(source.data, model.graph, edited, tensors, traced.tensors)
     proto = onnx.ModelProto.FromString(assemble(source.data, pieces))
-    arrays = _seed_placeholders(proto, edited, seed)
+    arrays = _seed_placeholders(proto, edited, seed, given)
     _show_everything(proto, edited, traced)
     return Loaded(proto, arrays, str(source.path.parent) if source.path is not None else None)
 
 
-def _seed_placeholders(proto: onnx.ModelProto, graph: Graph, seed: int) -> dict[str, Array]:
+def _seed_placeholders(
+    proto: onnx.ModelProto, graph: Graph, seed: int, given: Mapping[str, Array] | None
+) -> dict[str, Array]:
     """Takes placeholder nodes out of the model and declares their weights; gives the numbers."""
     import onnx
 
     made = {output: node for node in proto.graph.node for output in node.output}
-    numbers = Numbers(graph, make=proving, seed=seed)
+    numbers = Numbers(graph, given, make=proving, seed=seed)
     arrays: dict[str, Array] = {}
     read = {name for node in graph.nodes for name in node.inputs}  # onnxruntime drops others, then misses them
     for param in graph.params.values():

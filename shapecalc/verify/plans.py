@@ -15,7 +15,7 @@ from ..graph import Graph, Node
 from ..lower import lower
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
-from ..weights import Numbers, initial
+from ..weights import Numbers, from_file, initial, trained
 from .onnx_file import new_weights, sized_graph
 from .proof import RTOL, Report, compare_with_original, prove
 from .run import runnable
@@ -49,8 +49,9 @@ class Plan(Surgery):
     ) -> Path:
         """Writes the result, verified first if it was not; the file appears whole or not at all.
 
-        Weights the definition does not have are placeholders, or initialised ones with ``init``. Raises RefusedError
-        where the proof fails, UsageError where the file exists and ``overwrite`` is not set.
+        A model opened with weights keeps them, and what an edit made anew is initialised. Without, weights are
+        placeholders, or initialised ones with ``init``. Raises RefusedError where the proof fails, UsageError where
+        the file exists and ``overwrite`` is not set.
         """
         return save_plan(self, Path(path), overwrite=overwrite, init=init, seed=seed, device=device)
 
@@ -61,12 +62,15 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
     Raises RefusedError naming the first thing that does not hold, DeviceError where ``device`` cannot run.
     """
     limit = RTOL if rtol is None else rtol
-    report = prove(runnable(plan.model, plan.graph, plan.trace, seed), device=device, seed=seed, rtol=limit)
+    edited = runnable(plan.model, plan.graph, plan.trace, seed)
+    report = prove(edited, device=device, seed=seed, rtol=limit)
     untouched = before_edits(plan.model.graph, plan.graph)
     if untouched.nodes:
         feeds = {name: tensor.shape for name, tensor in plan.trace.feeds.items()}
         original = plan.model.retrace(untouched, feeds)  # type: ignore[arg-type]
-        compare_with_original(report, runnable(plan.model, untouched, original, seed), rtol=limit)
+        shared = runnable(plan.model, untouched, original, seed, edited.arrays)
+        compare_with_original(report, shared, rtol=limit)
+    report.weights = plan.model.weights.name if plan.model.weights is not None else None
     report.raise_for_failure()
     return report
 
@@ -84,7 +88,9 @@ def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rto
             hint=f"shapecalc trace {model.argument} with this --input shows what would",
         )
     limit = RTOL if rtol is None else rtol
-    return prove(runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=limit)
+    report = prove(runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=limit)
+    report.weights = model.weights.name if model.weights is not None else None
+    return report
 
 
 def convert_model(
@@ -96,7 +102,7 @@ def convert_model(
     _check_target(path, overwrite)
     report = prove_model(model, traced, device=device, seed=seed, rtol=None)
     report.raise_for_failure()
-    data = as_onnx(model.graph, traced, init=init, seed=seed)
+    data = as_onnx(model, model.graph, traced, init=init, seed=seed)
     files.write_whole(path, lambda file: file.write(data), overwrite=overwrite)
     return report
 
@@ -140,17 +146,28 @@ def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:
         pieces = segments(source.data, plan.model.graph, edited, tensors, plan.trace.tensors)
         copy_to(file, source, pieces)
     else:
-        file.write(as_onnx(plan.graph, plan.trace, init=init, seed=seed))
+        file.write(as_onnx(plan.model, plan.graph, plan.trace, init=init, seed=seed))
 
 
-def as_onnx(graph: Graph, traced: Trace, *, init: bool, seed: int) -> bytes:
-    """The bytes of an ONNX file for a definition without weights: placeholders, or initialised numbers."""
+def as_onnx(model: Definition, graph: Graph, traced: Trace, *, init: bool, seed: int) -> bytes:
+    """The bytes of an ONNX file for a definition, the model's own or an edited one.
+
+    Its weights are the trained ones of the model's file, what an edit made anew initialised; without a file they are
+    placeholders, or all initialised.
+    """
     lowered = lower(graph, traced)
     predicted = trace(lowered, {i.name: i.declared for i in lowered.inputs if i.declared is not None})
     metadata = {"shapecalc.source": f"{graph.format} definition {graph.name}"}
-    numbers = Numbers(lowered, make=initial, seed=seed)
-    if init:
+    known = trained(model, lowered)
+    numbers = Numbers(lowered, known, make=initial, seed=seed)
+    if model.weights is not None:
+        metadata["shapecalc.weights"] = f"trained, from {model.weights.name}"
+        made = [name for name in from_file(lowered) if name not in known]
+        if made:
+            metadata["shapecalc.initialised_weights"] = ", ".join(made)
+    elif init:
         metadata["shapecalc.weights"] = f"initialised, not trained (seed {seed})"
+    if init or model.weights is not None:
         proto = to_proto(lowered, predicted, numbers=numbers.array, metadata=metadata)
         return bytes(proto.SerializeToString())
     metadata[PLACEHOLDER] = "every weight is a constant placeholder: load trained ones before use"

@@ -54,7 +54,8 @@ class Report:
         self.before_edit: list[NumberCheck] | None = None  # against the original; None: nothing to compare with
         self.cpu: list[NumberCheck] | None = None  # CUDA against the CPU
         self.cpu_run: Run | None = None
-        self.placeholder = False  # the weights were made up for the proof
+        self.seeded: tuple[str, ...] = ()  # parameters whose numbers were made up for the proof
+        self.weights: str | None = None  # the file of trained weights that ran
 
     @property
     def ok(self) -> bool:
@@ -77,7 +78,8 @@ class Report:
             "device_name": self.run.device_name,
             "inputs": {name: list(shape) for name, shape in self.inputs.items()},
             "seed": self.seed,
-            "seeded_weights": self.placeholder,
+            "seeded_weights": bool(self.seeded),
+            "weights": self.weights,
             "load_seconds": self.run.load_seconds,
             "run_seconds": self.run.run_seconds,
             "cpu_run_seconds": self.cpu_run.run_seconds if self.cpu_run else None,
@@ -145,7 +147,7 @@ def prove(what: Runnable, *, device: str = "auto", seed: int = 0, rtol: float = 
     run = execute(what, place, repeat=repeat)
     shapes = [ShapeCheck(n, what.predicted.get(n), tuple(v.shape)) for n, v in run.tensors.items()]
     report = Report(run, shapes, {n: tuple(v.shape) for n, v in what.inputs.items()}, seed)
-    report.placeholder = bool(what.arrays)
+    report.seeded = what.seeded
     if place == "cuda":
         report.cpu_run = execute(what, "cpu", repeat=1)
         report.cpu = compare(run.tensors, report.cpu_run.tensors, rtol)

@@ -13,7 +13,7 @@ from ..formats.onnx.write import to_proto
 from ..graph import Graph, Input
 from ..lower import lower
 from ..trace import Trace, trace
-from ..weights import Array, Numbers, proving
+from ..weights import Array, Numbers, from_file, proving, trained
 from . import onnx_file
 from .device import device_name, make_session, refused
 
@@ -29,6 +29,7 @@ class Runnable(NamedTuple):
     inputs: dict[str, Array]
     predicted: dict[str, tuple[Any, ...] | None]
     folder: str | None = None  # where weights that stay in their own file lie
+    seeded: tuple[str, ...] = ()  # parameters whose numbers were made up
 
 
 class Run(NamedTuple):
@@ -47,13 +48,16 @@ def runnable(
     """``graph``, the model's own or an edited one, at the shapes of its trace, seeded where it has no weights."""
     if graph.format == "onnx":
         shapes = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
-        loaded = onnx_file.load_edited(model, graph, traced, seed)
+        loaded = onnx_file.load_edited(model, graph, traced, seed, given)
         predicted = dict(onnx_file.predictions(graph, traced))
-        return Runnable(loaded.proto, loaded.arrays, _images(graph.inputs, shapes, seed), predicted, loaded.folder)
-    return _from_definition(graph, traced, seed, given)
+        images = _images(graph.inputs, shapes, seed)
+        return Runnable(loaded.proto, loaded.arrays, images, predicted, loaded.folder, tuple(loaded.arrays))
+    return _from_definition(model, graph, traced, seed, given)
 
 
-def _from_definition(graph: Graph, traced: Trace, seed: int, given: Mapping[str, Array] | None) -> Runnable:
+def _from_definition(
+    model: Definition, graph: Graph, traced: Trace, seed: int, given: Mapping[str, Array] | None
+) -> Runnable:
     lowered = lower(graph, traced)
     shapes = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
     wanted = {i.name: shapes[i.name] for i in lowered.inputs}
@@ -62,12 +66,15 @@ def _from_definition(graph: Graph, traced: Trace, seed: int, given: Mapping[str,
         raise RefusedError(
             "the lowered model does not fit onnxruntime's own rules", "E401", because=predicted.problems[0].headline
         )
-    numbers = Numbers(lowered, given, make=proving, seed=seed)
+    known = trained(model, lowered) | dict(given or {})
+    numbers = Numbers(lowered, known, make=proving, seed=seed)
     proto = to_proto(lowered, predicted, external=True, every_output=True)
     read = {name for node in lowered.nodes for name in node.inputs}
     arrays = {p.name: numbers.array(p.name) for p in lowered.params.values() if p.contents is None and p.name in read}
     names = [name for node in lowered.nodes for name in node.outputs if name]
-    return Runnable(proto, arrays, _images(lowered.inputs, wanted, seed), {n: predicted.values[n] for n in names})
+    shown = {name: predicted.values[name] for name in names}
+    seeded = tuple(name for name in from_file(lowered) if name not in known)
+    return Runnable(proto, arrays, _images(lowered.inputs, wanted, seed), shown, seeded=seeded)
 
 
 def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], seed: int) -> dict[str, Array]:
