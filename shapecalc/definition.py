@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import dims, literal
 from .dims import Shape
 from .errors import UsageError
 from .formats import Source
-from .graph import Graph
+from .graph import Graph, Input
 from .trace import Trace, first_input, open_params, trace
+
+if TYPE_CHECKING:
+    from .formats.weights import Entry, Place, WeightFile
 
 
 class Definition:
     """A network definition that was read.
 
-    ``name`` is what people call it, ``graph`` its nodes and parameters.
+    ``name`` is what people call it, ``graph`` its nodes and parameters, ``weights`` a file of trained weights that goes
+    with it.
     """
 
     def __init__(
@@ -27,12 +34,14 @@ class Definition:
         path: Path | None = None,
         zoo_name: str | None = None,
         source: Source | None = None,
+        weights: WeightFile | None = None,
     ) -> None:
         self.graph = graph
         self.name = name
         self.path = path
         self.source = source  # what was read, for formats that are patched
         self.zoo_name = zoo_name
+        self.weights = weights
         self._sized: tuple[dict[str, Shape], dict[str, str]] | None = None
 
     @property
@@ -66,13 +75,26 @@ class Definition:
         names the framework whose rounding holds; None is the definition's own. Raises UsageError for a shape that makes
         no sense; what does not fit is in ``problems``.
         """
-        sized, wanted = ({}, {}) if fresh else self.sized()
-        return trace(self.graph, self.feeds(input), dialect=dialect, sized=sized, wanted=wanted)
+        feeds = self.feeds(input)
+        sized, wanted = ({}, {}) if fresh else self.told(feeds).sized()
+        return trace(self.graph, feeds, dialect=dialect, sized=sized, wanted=wanted)
 
     def retrace(self, graph: Graph, feeds: Mapping[str, Shape], dialect: str | None = None) -> Trace:
         """An edited graph at ``feeds``, its untouched weights as trained at the original's native input."""
         sized, wanted = self.sized()
         return trace(graph, feeds, dialect=dialect, sized=sized, wanted=wanted)
+
+    def told(self, feeds: Mapping[str, Shape]) -> Definition:
+        """The definition with the channels of ``feeds`` where it leaves those, and those alone, to its data.
+
+        A data layer of Caffe says its crop and not its channels; whoever gives them has said what it was trained at.
+        """
+        inputs = tuple(_with_channels(given, feeds.get(given.name)) for given in self.graph.inputs)
+        if inputs == self.graph.inputs:
+            return self
+        told = copy(self)
+        told.graph, told._sized = self.graph.replace(inputs=inputs), None
+        return told
 
     def sized(self) -> tuple[dict[str, Shape], dict[str, str]]:
         """Shapes of the weights the definition leaves open, as trained at the native input, and how they factor."""
@@ -80,7 +102,49 @@ class Definition:
             names = open_params(self.graph)
             native = self._native() if names else None
             self._sized = ({}, {}) if native is None else _sizes_of(native, names)
+            if self.weights is not None:
+                self._sized = self._trained(names, *self._sized)
         return self._sized
+
+    def _trained(
+        self, names: list[str], shapes: dict[str, Shape], wanted: dict[str, str]
+    ) -> tuple[dict[str, Shape], dict[str, str]]:
+        """As `sized`, by what the weight file holds: what was trained decides where the definition leaves it open."""
+        tensors = self.untrained().tensors
+        for name in names:
+            entry, tensor = self.given.get(name), tensors.get(name)
+            if entry is None or tensor is None or not isinstance(tensor.shape, tuple):
+                continue
+            shape = entry.seen(len(tensor.shape))
+            same_outputs = len(shape) == len(tensor.shape) and not dims.failed(dims.equal(tensor.shape[0], shape[0]))
+            if same_outputs and shape != shapes.get(name):
+                shapes[name] = shape
+                wanted.pop(name, None)
+        return shapes, wanted
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """Every parameter with what the weight file holds for it; empty without one. Raises ModelError."""
+        if self.weights is None:
+            return []
+        from .formats.weights import places
+
+        return places(self.graph, self.weights)
+
+    @cached_property
+    def given(self) -> dict[str, Entry]:
+        """Parameter -> its trained numbers. Of layers that share a parameter the last counts, as in Caffe."""
+        return {place.param: place.entry for place in self.places if place.entry is not None}
+
+    def untrained(self, input: literal.Spec = None) -> Trace:  # noqa: A002
+        """The trace of the definition alone, its weights as ``input`` or the native one sizes them.
+
+        Sizes that neither says are unknown.
+        """
+        feeds = literal.feeds(self.graph, input, first_input(self.graph))
+        open_inputs = [given.name for given in self.graph.inputs if given.name not in feeds]
+        unknown = {name: dims.Unknown(f"{self.name} does not say the size of {name}") for name in open_inputs}
+        return trace(self.graph, {**feeds, **unknown})
 
     def _native(self) -> Trace | None:
         try:
@@ -100,6 +164,17 @@ class Definition:
 def _told(shape: Shape | None) -> bool:
     """Whether a shape says every size: what a definition leaves to its data is asked for, never guessed."""
     return shape is not None and not any(isinstance(d, dims.Unknown) for d in shape)
+
+
+def _with_channels(given: Input, shape: Shape | None) -> Input:
+    axis = given.layout.index("C")
+    native = given.native
+    if shape is None or native is None or len(native) != 4 or len(shape) != 4:
+        return given
+    if not isinstance(native[axis], dims.Unknown):
+        return given
+    told = (*native[:axis], shape[axis], *native[axis + 1 :])
+    return Input(given.name, told, dtype=given.dtype, layout=given.layout, role=given.role, origin=given.origin)
 
 
 def _sizes_of(native: Trace, names: list[str]) -> tuple[dict[str, Shape], dict[str, str]]:

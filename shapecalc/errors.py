@@ -34,6 +34,8 @@ TITLES = {
     "E205": "unknown value",
     "E206": "duplicate value",
     "E207": "unknown size",
+    "E208": "missing weights",
+    "E209": "weight shape",
     "E301": "no head",
     "E302": "no repair",
     "E303": "edit",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,19 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import literal, zoo
 from .definition import Definition
 from .errors import ModelError
-from .formats import Options, Source, read
+from .formats import Options, Source, contents, read
 
 if TYPE_CHECKING:
+    from .formats.weights import WeightFile
     from .intervals import Interval
+    from .match import Match
     from .sizes import Sizes
     from .surgery.repairs import Repair
     from .trace import Trace
     from .verify.plans import Plan
     from .verify.proof import Report
-
-#: Smaller files are read, larger ones mapped: their weights stay on disk.
-MAPPED_FROM = 1 << 20
-
 
 #: Problems that another input size or a pooling can mend: fan-ins, kernels, joins, reshapes.
 SIZE_PROBLEMS = frozenset({"E101", "E103", "E105", "E106"})
@@ -44,7 +41,8 @@ class Advice(NamedTuple):
 class Model(Definition):
     """A network definition: trace it, ask which sizes fit, retarget it.
 
-    ``name`` is what people call it, ``graph`` its nodes and parameters.
+    ``name`` is what people call it, ``graph`` its nodes and parameters, ``weights`` the file of trained weights it was
+    opened with. With weights, whatever runs the model uses them and whatever writes it writes them.
     """
 
     def sizes(self, *, limit: int | None = None, dialect: str | None = None) -> Sizes:
@@ -66,6 +64,16 @@ class Model(Definition):
         repairs = propose(misfit, fitting, lambda graph: self.retrace(graph, feeds, misfit.dialect))
         bound = square_bounds(self, misfit.dialect)
         return Advice(None if bound is None else bound.sizes, repairs)
+
+    def match(self, weights: str | Path | None = None, *, input: literal.Spec = None) -> Match:  # noqa: A002
+        """Which weights of a file (None: the one the model was opened with) load into which layer, and why not.
+
+        ``input`` sizes the weights the definition leaves open; None is the native input. Raises ModelError for a file
+        that cannot be read, UsageError where there is none.
+        """
+        from .match import match
+
+        return match(self, weights, input=input)
 
     def verify(
         self,
@@ -125,21 +133,21 @@ def load(
     stages: tuple[str, ...] = (),
     class_name: str | None = None,
     arguments: Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
 ) -> Model:
     """Opens a definition: a path, a zoo name, bytes (with ``format``) or an onnx ModelProto.
 
     ``phase`` and ``stages`` choose the layers of a Caffe net, ``class_name`` and ``arguments`` the class of a Chainer
-    file and what its constructor is called with. Nothing read is executed. Raises ModelError.
+    file and what its constructor is called with. ``weights`` is a file of trained weights that goes with it
+    (``.caffemodel``, ``.npz``, ``.h5``): `Model.match` says what fits, `Model.verify`, `Model.convert` and a plan's
+    ``save`` use them, bit for bit. Nothing read is executed. Raises ModelError.
     """
+    trained = _weights(weights)
     options = Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}))
     if hasattr(model, "SerializeToString"):
-        source = Source("model", None, model.SerializeToString())
-        graph = read(source, options, "onnx")
-        return Model(graph, graph.name or "model", source=source)
+        return _model(Source("model", None, model.SerializeToString()), options, "onnx", weights=trained)
     if isinstance(model, (bytes, bytearray, memoryview)):
-        source = Source("<bytes>", None, bytes(model))
-        graph = read(source, options, format)
-        return Model(graph, graph.name or "model", source=source)
+        return _model(Source("<bytes>", None, bytes(model)), options, format, weights=trained)
     name = str(model)
     path = Path(name)
     entry = None
@@ -149,15 +157,39 @@ def load(
             raise _no_such(path, name)
         path = entry.path
     shown = f"zoo/{path.name}" if entry is not None else name
-    source = Source(shown, path, _contents(path, shown))
+    source = Source(shown, path, contents(path, shown))
+    called = entry.name if entry is not None else path.stem
+    return _model(source, options, format, called, weights=trained, zoo_name=entry.name if entry else None)
+
+
+def _model(
+    source: Source,
+    options: Options,
+    format: str | None,  # noqa: A002
+    name: str = "",
+    *,
+    weights: WeightFile | None,
+    zoo_name: str | None = None,
+) -> Model:
     graph = read(source, options, format)
-    return Model(
+    made = Model(
         graph,
-        entry.name if entry else path.stem,
-        path=path,
-        zoo_name=entry.name if entry else None,
+        name or graph.name or format or "model",
+        path=source.path,
+        zoo_name=zoo_name,
         source=source,
+        weights=weights,
     )
+    _ = made.places  # weights of another framework are refused now, not when they are needed
+    return made
+
+
+def _weights(path: str | Path | None) -> WeightFile | None:
+    if path is None:
+        return None
+    from .formats.weights import read_weights
+
+    return read_weights(path)
 
 
 def loads(text: str | bytes, *, format: str, name: str | None = None, **options: Any) -> Model:  # noqa: A002
@@ -169,24 +201,14 @@ def loads(text: str | bytes, *, format: str, name: str | None = None, **options:
         options.pop("class_name", None),
         dict(options.pop("arguments", None) or {}),
     )
+    trained = _weights(options.pop("weights", None))
     if options:
         raise TypeError(f"loads() got an unexpected argument {next(iter(options))!r}")
     source = Source(name or f"<{format}>", None, data)
-    graph = read(source, chosen, format)
-    return Model(graph, name or graph.name or format, source=source)
+    return _model(source, chosen, format, name or "", weights=trained)
 
 
 def _no_such(path: Path, name: str) -> ModelError:
     if path.is_dir():
         return ModelError("this is a folder, not a definition", "E202", location=name, hint="name a file inside it")
     return zoo.unknown(name)
-
-
-def _contents(path: Path, shown: str) -> Any:
-    try:
-        with open(path, "rb") as file:
-            if path.stat().st_size < MAPPED_FROM:
-                return file.read()
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror}", "E202", location=shown) from None

@@ -21,7 +21,7 @@ __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input
 
 def trace(
     graph: Graph,
-    feeds: Mapping[str, Shape],
+    feeds: Mapping[str, Shape | Unknown],
     *,
     dialect: str | None = None,
     sized: Mapping[str, Shape] | None = None,

@@ -7,7 +7,7 @@ original and in the edited graph: what an edit leaves alone must then compute th
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy
@@ -161,19 +161,19 @@ def from_file(graph: Graph) -> list[str]:
     return [p.name for p in graph.params.values() if p.contents is None and p.recipe is None]
 
 
-def trained(model: Definition, graph: Graph) -> dict[str, Array]:
-    """The numbers the model's weight file has for a lowered graph; none without a file.
+def trained(model: Definition, graph: Graph, known: Collection[str] = ()) -> dict[str, Array]:
+    """The numbers the model's weight file has for a lowered graph, those ``known`` left out; none without a file.
 
-    What an edit made anew is left out. Raises RefusedError where the file does not hold what the definition needs.
+    What an edit made anew is left out too. Raises RefusedError where the file does not hold what the definition needs.
     """
     if model.weights is None:
         return {}
-    wanted = [name for name in from_file(graph) if name in model.graph.params]
+    wanted = [name for name in from_file(graph) if name in model.graph.params and name not in known]
     entries = {name: model.given[name] for name in wanted if name in model.given and model.given[name].load is not None}
     _refuse(model, [name for name in wanted if name not in entries], "E208", "does not hold the weights of")
     shapes = {name: graph.params[name].shape or () for name in wanted}
     wrong = [name for name in wanted if product(entries[name].shape) != product(shapes[name])]
-    _refuse(model, wrong, "E112", "has weights of other shapes for")
+    _refuse(model, wrong, "E209", "has weights of other shapes for")
     return {name: _as_float(entries[name].array(shapes[name]), graph.params[name]) for name in wanted}
 
 

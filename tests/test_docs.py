@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from tools.make_screens import COMMANDS, SCREENS, masked, printed
 from typer.main import get_command
@@ -294,7 +295,7 @@ def test_error_codes_in_the_docs_exist(page: Path) -> None:
         assert TITLES[code] == title
 
 
-def dictionaries() -> dict[str, list[dict[str, Any]]]:
+def dictionaries(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Section -> the dictionaries whose fields it explains, as they come from a small model."""
     model = shapecalc.load("lenet")
     trace, plan = model.trace(32), model.retarget(classes=13, input=32)
@@ -304,7 +305,10 @@ def dictionaries() -> dict[str, list[dict[str, Any]]]:
     found = trace.to_dict()
     edits = [edit.to_dict() for made in (plan, wider) for edit in made.edits]
     proof = report.to_dict()
+    numpy.savez_compressed(folder / "w.npz", **{"conv1/W": numpy.zeros((20, 1, 5, 5))})  # type: ignore[arg-type]
+    match = model.match(folder / "w.npz").to_dict() | {"about_error": None}
     return {
+        "shapecalc.match/1": [match, match["rows"][0]],
         "shapecalc.trace/1": [found, found["layers"][0], found["problems"][0], advice],
         "shapecalc.plan/1": [plan.to_dict(), plan.to_dict()["repairs"][0], *edits],
         "shapecalc.verify/1": [proof, proof["tensors"][0], proof["before_edit"][0]],
@@ -313,8 +317,8 @@ def dictionaries() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_every_field_of_the_json_is_in_the_reference() -> None:
-    for title, values in dictionaries().items():
+def test_every_field_of_the_json_is_in_the_reference(tmp_path: Path) -> None:
+    for title, values in dictionaries(tmp_path).items():
         text = section(title)
         missing = [key for value in values for key in value if f"`{key}`" not in text]
         assert (title, missing) == (title, [])

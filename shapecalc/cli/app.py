@@ -48,6 +48,7 @@ app.command("trace")(commands.trace)
 app.command("sizes")(commands.sizes)
 app.command("retarget")(commands.retarget)
 app.command("convert")(commands.convert)
+app.command("match")(commands.match)
 app.command("verify")(commands.verify)
 app.command("zoo")(commands.zoo)
 

@@ -61,16 +61,33 @@ DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="a
 OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of made-up weights and images.")]
+WeightsOption = Annotated[
+    str | None, typer.Option("--weights", metavar="FILE", help="Trained weights: a .caffemodel, .npz or .h5.")
+]
 InitOption = Annotated[bool, typer.Option("--init", help="Write initialised weights, not placeholders.")]
 
 
-def _open(name: str, phase: str, stages: list[str] | None, class_name: str | None, args: list[str] | None) -> Model:
+def _open(
+    name: str,
+    phase: str,
+    stages: list[str] | None,
+    class_name: str | None,
+    args: list[str] | None,
+    weights: str | None = None,
+) -> Model:
     from ..errors import UsageError
     from ..model import load
 
     if phase.upper() not in ("TEST", "TRAIN"):
         raise UsageError(f"no phase {phase!r}", "E002", hint="TEST or TRAIN")
-    model = load(name, phase=phase, stages=tuple(stages or ()), class_name=class_name, arguments=_arguments(args or []))
+    model = load(
+        name,
+        phase=phase,
+        stages=tuple(stages or ()),
+        class_name=class_name,
+        arguments=_arguments(args or []),
+        weights=weights,
+    )
     _warn(model.graph)
     return model
 
@@ -183,6 +200,7 @@ def retarget(
         typer.Option("--repair", metavar="NAME", help="insert-pool, rounding, window or none; the best if not given."),
     ] = None,
     plan: Annotated[int, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
+    weights: WeightsOption = None,
     output: OutputOption = None,
     overwrite: OverwriteOption = False,
     init: InitOption = False,
@@ -196,7 +214,7 @@ def retarget(
     json: JsonOption = False,
 ) -> int:
     """Another number of classes or another input size: edited, run in onnxruntime, compared, then written."""
-    net = _open(model, phase, stage, class_name, arg)
+    net = _open(model, phase, stage, class_name, arg, weights)
     count = classes if classes is not None else num_classes
     made = net.retarget(classes=count, input=_spec(input, alias), repair=repair, plan=plan)
     target = output if output is not None else Path(f"{made.name}.onnx")
@@ -217,7 +235,7 @@ def retarget(
     print_plan(console, made)
     if made.report is not None:
         print_proof(console, made.report)
-        print_written(console, target, net.graph, init)
+        print_written(console, target, net, init, made.report)
     return 0
 
 
@@ -225,6 +243,7 @@ def convert(
     model: ModelArgument,
     input: InputOption = None,  # noqa: A002  the contract's word
     alias: InputAlias = None,
+    weights: WeightsOption = None,
     output: OutputOption = None,
     overwrite: OverwriteOption = False,
     init: InitOption = False,
@@ -237,7 +256,7 @@ def convert(
     json: JsonOption = False,
 ) -> int:
     """The definition as runnable ONNX, run once to prove it."""
-    net = _open(model, phase, stage, class_name, arg)
+    net = _open(model, phase, stage, class_name, arg, weights)
     target = output if output is not None else Path(f"{net.name}.onnx")
     report = net.convert(target, input=_spec(input, alias), overwrite=overwrite, init=init, seed=seed, device=device)
     if json:
@@ -248,14 +267,45 @@ def convert(
 
     console = make_console()
     print_proof(console, report)
-    print_written(console, target, net.graph, init)
+    print_written(console, target, net, init, report)
     return 0
+
+
+def match(
+    definition: Annotated[str, typer.Argument(metavar="DEFINITION", help="A Caffe or Chainer file, or a zoo name.")],
+    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A .caffemodel, .npz or .h5.")],
+    input: InputOption = None,  # noqa: A002  the contract's word
+    alias: InputAlias = None,
+    error: Annotated[
+        str | None, typer.Option("--error", metavar="TEXT", help="What Caffe or Chainer said: which weights it means.")
+    ] = None,
+    phase: PhaseOption = "TEST",
+    stage: StageOption = None,
+    class_name: ClassOption = None,
+    arg: ArgOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Which weights of a file load into which layer, and why not; exit 1 if not all do."""
+    from ..match import recognised
+
+    found = _open(definition, phase, stage, class_name, arg).match(weights, input=_spec(input, alias))
+    about = recognised(found, error) if error is not None else None
+    if json:
+        named = None if about is None else [row.to_dict() for row in about]
+        _print_json(found.to_dict() | {"about_error": named})
+    else:
+        from ..report.console import make_console
+        from ..report.matching import print_match
+
+        print_match(make_console(), found, about)
+    return 0 if found.ok else 1
 
 
 def verify(
     model: ModelArgument,
     input: InputOption = None,  # noqa: A002  the contract's word
     alias: InputAlias = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "auto",
     rtol: Annotated[
         float, typer.Option("--rtol", metavar="X", min=0.0, help="Allowed difference of the scale.")
@@ -270,7 +320,7 @@ def verify(
     """Predicted against executed, tensor by tensor; on CUDA the numbers against the CPU's."""
     from ..errors import RefusedError
 
-    net = _open(model, phase, stage, class_name, arg)
+    net = _open(model, phase, stage, class_name, arg, weights)
     try:
         report = net.verify(_spec(input, alias), device=device, seed=seed, rtol=rtol)
     except RefusedError as error:

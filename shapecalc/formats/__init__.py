@@ -7,12 +7,27 @@ of a Chainer definition excepted) and raises only ModelError, with file and line
 from __future__ import annotations
 
 import importlib
+import mmap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 from ..errors import ModelError
 from ..graph import Graph
+
+#: Smaller files are read, larger ones mapped: their weights stay on disk.
+MAPPED_FROM = 1 << 20
+
+
+def contents(path: Path, shown: str) -> Any:
+    """The bytes of a file, or a read-only map of a large one; raises ModelError where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            if path.stat().st_size < MAPPED_FROM:
+                return file.read()
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", "E202", location=shown) from None
 
 
 class Source(NamedTuple):

@@ -18,7 +18,6 @@ from ..trace import Problem, Trace
 from .table import field_text, grouped, trace_table
 
 if TYPE_CHECKING:
-    from ..graph import Graph
     from ..model import Advice, Model
     from ..sizes import Sizes
     from ..verify.plans import Plan
@@ -131,12 +130,20 @@ def print_proof(console: Console, report: Report) -> None:
         lines.append(f"before the first edit, {_numbers(report.before_edit)} as in the original")
     if report.cpu is not None and report.cpu_run is not None:
         lines.append(f"on CUDA, {_numbers(report.cpu)} as on the CPU ({report.cpu_run.run_seconds * 1e3:.1f} ms)")
-    if report.placeholder:
-        lines.append(f"weights and images were seeded noise (seed {report.seed}): the definition has none")
+    lines += _made_up(report)
     for line in lines:
         console.print(_hanging(Text(line), 2))
     for failure in report.failures[:SHOWN]:
         console.print(_hanging(Text(str(failure), style="red"), 2))
+
+
+def _made_up(report: Report) -> list[str]:
+    """Which weights ran, and what was noise."""
+    noise = f"seeded noise (seed {report.seed})"
+    if report.weights is not None:
+        named = f"{', '.join(report.seeded[:SHOWN])}{' …' if len(report.seeded) > SHOWN else ''}"
+        return [f"weights are those of {report.weights}; {f'new {named} and ' if named else ''}images were {noise}"]
+    return [f"weights and images were {noise}: the definition has none"] if report.seeded else []
 
 
 def _numbers(checks: list[NumberCheck]) -> str:
@@ -173,10 +180,13 @@ def print_sizes(console: Console, model: Model, found: Sizes, near: int | None) 
         console.print(_hanging(Text(f"nearest to {near}: {'none' if nearest is None else nearest}"), 2))
 
 
-def print_written(console: Console, path: Path, graph: Graph, init: bool) -> None:
+def print_written(console: Console, path: Path, model: Model, init: bool, report: Report) -> None:
     """Where the result lies and what its weights are."""
-    if graph.format == "onnx":
+    if model.graph.format == "onnx":
         kind = "everything but the edit is copied byte for byte"
+    elif model.weights is not None:
+        new = f"; {len(report.seeded)} new ones are initialised" if report.seeded else ""
+        kind = f"weights are those of {model.weights.name}, bit for bit{new}"
     elif init:
         kind = "weights are initialised, not trained"
     else:

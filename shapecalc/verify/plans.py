@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from .. import files
 from ..definition import Definition
+from ..dims import product
 from ..errors import RefusedError, UsageError
 from ..formats.onnx.patch import segments
 from ..formats.onnx.pieces import copy_to
@@ -19,6 +20,9 @@ from ..weights import Numbers, from_file, initial, trained
 from .onnx_file import new_weights, sized_graph
 from .proof import RTOL, Report, compare_with_original, prove
 from .run import runnable
+
+#: Bytes of weights that fit into a message of 2 GB, with room for everything else.
+LARGEST = (1 << 31) - (1 << 24)
 
 
 class Plan(Surgery):
@@ -156,19 +160,29 @@ def as_onnx(model: Definition, graph: Graph, traced: Trace, *, init: bool, seed:
     placeholders, or all initialised.
     """
     lowered = lower(graph, traced)
+    _check_fits(lowered)
     predicted = trace(lowered, {i.name: i.declared for i in lowered.inputs if i.declared is not None})
-    metadata = {"shapecalc.source": f"{graph.format} definition {graph.name}"}
     known = trained(model, lowered)
     numbers = Numbers(lowered, known, make=initial, seed=seed)
-    if model.weights is not None:
-        metadata["shapecalc.weights"] = f"trained, from {model.weights.name}"
-        made = [name for name in from_file(lowered) if name not in known]
-        if made:
-            metadata["shapecalc.initialised_weights"] = ", ".join(made)
-    elif init:
-        metadata["shapecalc.weights"] = f"initialised, not trained (seed {seed})"
-    if init or model.weights is not None:
-        proto = to_proto(lowered, predicted, numbers=numbers.array, metadata=metadata)
-        return bytes(proto.SerializeToString())
-    metadata[PLACEHOLDER] = "every weight is a constant placeholder: load trained ones before use"
-    return bytes(to_proto(lowered, predicted, fill=numbers.filler, metadata=metadata).SerializeToString())
+    made = [name for name in from_file(lowered) if name not in known]
+    metadata = {"shapecalc.source": f"{graph.format} definition {graph.name}"}
+    metadata |= _about_weights(model, made, f"initialised, not trained (seed {seed})", init)
+    if PLACEHOLDER in metadata:
+        return bytes(to_proto(lowered, predicted, fill=numbers.filler, metadata=metadata).SerializeToString())
+    return bytes(to_proto(lowered, predicted, numbers=numbers.array, metadata=metadata).SerializeToString())
+
+
+def _about_weights(model: Definition, made: list[str], initialised: str, init: bool) -> dict[str, str]:
+    """What the file says of its weights: where they come from, and which of them nobody trained."""
+    if model.weights is None:
+        placeholder = "every weight is a constant placeholder: load trained ones before use"
+        return {"shapecalc.weights": initialised} if init else {PLACEHOLDER: placeholder}
+    about = {"shapecalc.weights": f"trained, from {Path(model.weights.name).name}"}
+    return about | ({"shapecalc.new_weights": f"{', '.join(made)}: {initialised}"} if made else {})
+
+
+def _check_fits(lowered: Graph) -> None:
+    """A protobuf message holds 2 GB at most, and this one holds the weights."""
+    size = sum(4 * int(product(p.shape or ())) for p in lowered.params.values())
+    if size > LARGEST:
+        raise RefusedError(f"{size:,} bytes of weights do not fit into an ONNX file, which holds 2 GB", "E303")

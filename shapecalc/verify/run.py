@@ -66,7 +66,8 @@ def _from_definition(
         raise RefusedError(
             "the lowered model does not fit onnxruntime's own rules", "E401", because=predicted.problems[0].headline
         )
-    known = trained(model, lowered) | dict(given or {})
+    known = dict(given or {})
+    known |= trained(model, lowered, known)
     numbers = Numbers(lowered, known, make=proving, seed=seed)
     proto = to_proto(lowered, predicted, external=True, every_output=True)
     read = {name for node in lowered.nodes for name in node.inputs}

@@ -26,10 +26,11 @@ Field: TypeAlias = tuple[int, int, int, int, int]
 
 
 class File(NamedTuple):
-    """The bytes of a file (or a memory map of it) and its name for messages."""
+    """The bytes of a file (or a memory map of it), its name for messages, and whose format it is."""
 
     data: Any
     name: str
+    owner: str = "ONNX"
 
     def broken(self, at: int, why: str) -> ModelError:
         """The error for a byte that makes no sense."""
@@ -37,7 +38,7 @@ class File(NamedTuple):
             f"byte {at}: {why}",
             "E202",
             location=self.name,
-            hint="check that the file is a whole ONNX model: a download may have been cut short",
+            hint=f"check that the file is a whole {self.owner} model: a download may have been cut short",
         )
 
     def varint(self, at: int, end: int) -> tuple[int, int]:
@@ -74,7 +75,7 @@ class File(NamedTuple):
             elif wire in (FIXED32, FIXED64):
                 value, at = at, at + (4 if wire == FIXED32 else 8)
             else:
-                raise self.broken(first, f"wire type {wire} is none that ONNX uses")
+                raise self.broken(first, f"wire type {wire} is none that {self.owner} uses")
             if at > end:
                 raise self.broken(first, f"a field of {at - first} bytes in a message with {end - first} left")
             if key < 8:

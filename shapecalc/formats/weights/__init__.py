@@ -1,0 +1,54 @@
+"""Files of trained weights: one reader each, which says what the file holds and leaves the numbers where they are.
+
+================== =============== ====================================================
+module             files           keys
+================== =============== ====================================================
+``caffemodel``     .caffemodel     ``<layer>/<index of the blob>``
+``npz``            .npz            Chainer's: ``<link>/<parameter>``
+``hdf5``           .h5             paths of data sets; Caffe's without ``data/``
+================== =============== ====================================================
+
+`assign` says which of them belongs to which parameter of a definition.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from ...errors import ModelError
+from .. import contents
+from .assign import Place, places
+from .base import Entry, WeightFile
+
+#: What a file that is no weights starts with -> what it is, and what to do.
+OTHERS = {
+    b"version https://git-lfs": ("this is a Git LFS pointer, not the weights", "git lfs pull fetches them"),
+    b"<!DOCTYPE": ("this is a web page, not the weights", "download the file itself"),
+    b"<html": ("this is a web page, not the weights", "download the file itself"),
+}
+#: First bytes -> the module that reads such a file; a caffemodel has no such mark.
+MAGIC = {b"PK\x03\x04": "npz", b"PK\x05\x06": "npz", b"\x89HDF\r\n\x1a\n": "hdf5"}
+
+
+def read_weights(path: str | Path) -> WeightFile:
+    """What a file of weights holds, by key; no number is read. Raises ModelError."""
+    place, shown = Path(path), str(path)
+    if not place.is_file():
+        what = "this is a folder, not a file of weights" if place.is_dir() else "there is no such file"
+        raise ModelError(what, "E202", location=shown)
+    data = contents(place, shown)
+    if len(data) == 0:
+        raise ModelError("the file is empty", "E202", location=shown)
+    head = bytes(data[:32])
+    for start, (what, hint) in OTHERS.items():
+        if head.startswith(start):
+            raise ModelError(what, "E202", location=shown, hint=hint)
+    kind = next((kind for start, kind in MAGIC.items() if head.startswith(start)), "caffemodel")
+    entries = importlib.import_module(f".{kind}", __name__).read(place, shown, data)
+    if not entries:
+        raise ModelError("the file holds no weights", "E202", location=shown)
+    return WeightFile(shown, kind, entries)
+
+
+__all__ = ["Entry", "Place", "WeightFile", "places", "read_weights"]
