@@ -30,6 +30,7 @@ __all__ = [
     "equal",
     "failed",
     "is_number",
+    "is_symbol",
     "maximum",
     "minimum",
     "product",
@@ -55,10 +56,19 @@ def truncated_divide(a: Dim, b: Dim) -> Dim:
 
 def product(dims: Iterable[Dim]) -> Dim:
     """The product of dimensions; 1 for none."""
-    total: Dim = 1
+    total = 1
+    others = []
     for dim in dims:
-        total = total * dim if not isinstance(dim, Unknown) else dim * total
-    return total
+        if isinstance(dim, int):
+            total *= dim
+        else:
+            others.append(dim)
+    if not others:
+        return total
+    first: Dim = others[0] if total == 1 else others[0] * total
+    for dim in others[1:]:
+        first = first * dim if not isinstance(dim, Unknown) else dim
+    return first
 
 
 def _verdict(a: Dim, b: Dim, compare: Callable[[Any, Any], Any], decide: Callable[[Any], bool | None]) -> Verdict:
@@ -119,6 +129,11 @@ def failed(verdict: Verdict) -> bool:
 def is_number(dim: Dim) -> bool:
     """Whether a dimension is a plain int."""
     return isinstance(dim, int)
+
+
+def is_symbol(dim: Dim) -> bool:
+    """Whether a dimension is a free symbol by itself."""
+    return isinstance(dim, Expr) and [[atom.kind for atom in m] for m in dim.terms] == [["symbol"]]
 
 
 def all_numbers(shape: Shape | Unknown | None) -> bool:

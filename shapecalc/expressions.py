@@ -1,12 +1,12 @@
 """Symbolic dimensions: polynomials with integer coefficients over symbols, divisions, minima and maxima.
 
 An expression is kept in a normal form, so equal expressions look and compare equal. A symbol stands for a whole number
-of at least 1: it is always the size of something.
+of at least 1, unless it says otherwise: it is the size of something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
 #: int | Expr | Unknown | a numpy integer array (numpy is never imported here, so it has no name).
@@ -99,7 +99,7 @@ class Expr:
     __radd__ = __add__
 
     def __neg__(self) -> Any:
-        return Expr({m: -c for m, c in self.terms.items()}).reduced()
+        return self._times(-1)
 
     def __sub__(self, other: Any) -> Any:
         if not isinstance(other, (int, Expr)):
@@ -110,16 +110,26 @@ class Expr:
         return (-self) + other
 
     def __mul__(self, other: Any) -> Any:
-        if not isinstance(other, (int, Expr)):
+        if isinstance(other, int):
+            return self._times(other)
+        if not isinstance(other, Expr):
             return NotImplemented
         terms: dict[Monomial, int] = {}
         for left, a in self.terms.items():
-            for right, b in Expr.of(other).terms.items():
+            for right, b in other.terms.items():
                 monomial = tuple(sorted(left + right))
                 terms[monomial] = terms.get(monomial, 0) + a * b
         return Expr(terms).reduced()
 
     __rmul__ = __mul__
+
+    def _times(self, factor: int) -> Any:
+        """A multiple: the terms stay in order."""
+        if factor in (0, 1):
+            return self if factor else 0
+        multiple = Expr.__new__(Expr)
+        multiple.terms = {m: c * factor for m, c in self.terms.items()}
+        return multiple
 
     def __floordiv__(self, other: Any) -> Any:
         if not isinstance(other, (int, Expr)):
@@ -168,9 +178,9 @@ def _only(value: Expr) -> Monomial:
     return next(iter(value.terms))
 
 
-def symbol(name: str) -> Expr:
-    """A free dimension called ``name``."""
-    return Expr({(Atom("symbol", (name,), name),): 1})
+def symbol(name: str, low: int = 1, high: Any = None) -> Expr:
+    """A free dimension called ``name``, from ``low`` to ``high`` (a dimension; None: no upper end)."""
+    return Expr({(Atom("symbol", (name, low, high), name),): 1})
 
 
 def _floor_divide(top: Expr, bottom: Expr | int) -> Any:
@@ -237,32 +247,53 @@ def _exact_quotient(top: Expr, bottom: Expr) -> Any:
 
 
 def lower_bound(value: Expr | int) -> int | None:
-    """A whole number the expression never falls below (symbols are at least 1), or None."""
+    """A whole number the expression never falls below (symbols have bounds), or None."""
     if isinstance(value, int):
         return value
     total = 0
     for monomial, coefficient in value.terms.items():
-        if coefficient < 0 and monomial:
+        factor = _product_bound(monomial, _least if coefficient > 0 else _most)
+        if factor is None:
             return None
-        factor = 1
-        for atom in monomial:
-            bound = _atom_bound(atom)
-            if bound is None or bound < 0:
-                return None
-            factor *= bound
         total += coefficient * factor
     return total
 
 
-def _atom_bound(atom: Atom) -> int | None:
+def _product_bound(monomial: Monomial, bound_of: Callable[[Atom], int | None]) -> int | None:
+    """The product of the atoms' bounds, None where one is open or an atom may be negative."""
+    factor = 1
+    for atom in monomial:
+        bound, least = bound_of(atom), _least(atom)
+        if bound is None or least is None or least < 0:
+            return None
+        factor *= bound
+    return factor
+
+
+def _least(atom: Atom) -> int | None:
+    """The lower bound of an atom."""
     if atom.kind == "symbol":
-        return 1
+        return int(atom.args[1])
     bounds = [lower_bound(arg) for arg in atom.args]
     if atom.kind == "max":
         known = [b for b in bounds if b is not None]
         return max(known) if known else None
     if atom.kind == "min":
         return None if None in bounds else min(cast(list[int], bounds))
+    bottom = atom.args[1]
+    return bounds[0] // bottom if isinstance(bottom, int) and bottom > 0 and bounds[0] is not None else None
+
+
+def _most(atom: Atom) -> int | None:
+    """The upper bound of an atom, known for symbols that have one and what is made of them."""
+    if atom.kind == "symbol":
+        return atom.args[2] if isinstance(atom.args[2], int) else None
+    bounds = [None if (least := lower_bound(-arg)) is None else -least for arg in atom.args]
+    if atom.kind == "min":
+        known = [b for b in bounds if b is not None]
+        return min(known) if known else None
+    if atom.kind == "max":
+        return None if None in bounds else max(cast(list[int], bounds))
     bottom = atom.args[1]
     return bounds[0] // bottom if isinstance(bottom, int) and bottom > 0 and bounds[0] is not None else None
 

@@ -6,6 +6,10 @@ Operators are ONNX's by name and meaning; what ONNX cannot say is an extra attri
 =================== ================ ===================================================================================
 attribute           on               meaning
 =================== ================ ===================================================================================
+``layout``          any              "NHWC" where the channels come last (one, two or three places between); the values
+                                     keep the framework's order, and so do the axes that attributes name
+``activation``      any              an `Activation` applied to the first output, where a layer ends in one
+``weight_order``    Conv, …          how the weight lies: "OIHW" (ONNX's), "HWIO", or "HWIM" of a depthwise one (Keras)
 ``ceil_mode`` None  pooling          the definition does not say; the dialect decides
 ``axis``            Gemm             the input is flattened from this axis first (Caffe InnerProduct, Chainer Linear)
 ``channels``        Conv, Gemm, …    number of outputs, for weights that are not sized yet
@@ -89,6 +93,29 @@ class Param:
         return f"Param({self.name!r}, {self.shape}, {self.dtype})"
 
 
+class Activation(NamedTuple):
+    """An operator that a layer applies to its own output; it keeps the shape."""
+
+    op: str
+    attrs: Mapping[str, Any] = {}
+    domain: str = ""
+
+
+def places(shape: Shape, layout: str = "NCHW") -> Shape:
+    """Height, width, … of a map: its shape without batch and channels.
+
+    >>> places((1, 7, 7, 512), "NHWC")
+    (7, 7)
+    """
+    return shape[1:-1] if layout == "NHWC" else shape[2:]
+
+
+class Reference(NamedTuple):
+    """In the place of an attribute's value inside a function: the attribute of the function that gives it."""
+
+    name: str
+
+
 class Input:
     """A value fed from outside: its declared shape (None where the rank is open, symbols where a dimension is free).
 
@@ -162,10 +189,25 @@ class Graph:
     """Nodes in an order in which every value is written before it is read, with inputs, outputs and parameters.
 
     ``format`` is the file's ("caffe", "chainer", "onnx", …), ``dialect`` the framework whose rules hold by default,
-    ``meta`` what a format needs to write the file back (opset versions, the source text).
+    ``meta`` what a format needs to write the file back (opset versions, the source text). ``functions`` are operators
+    that the model defines itself, by (domain, name). ``parameters``: the graph is such a function, with these defaults
+    of its attributes.
     """
 
-    __slots__ = ("dialect", "format", "inputs", "meta", "name", "nodes", "opset", "outputs", "params", "warnings")
+    __slots__ = (
+        "dialect",
+        "format",
+        "functions",
+        "inputs",
+        "meta",
+        "name",
+        "nodes",
+        "opset",
+        "outputs",
+        "parameters",
+        "params",
+        "warnings",
+    )
 
     def __init__(
         self,
@@ -180,6 +222,8 @@ class Graph:
         opset: int = 22,
         meta: Mapping[str, Any] | None = None,
         warnings: Iterable[str] = (),
+        functions: Mapping[tuple[str, str], Graph] | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.inputs = tuple(inputs)
@@ -191,6 +235,8 @@ class Graph:
         self.opset = opset
         self.meta = dict(meta or {})
         self.warnings = tuple(warnings)
+        self.functions = functions or {}
+        self.parameters = parameters
 
     def replace(self, **changes: Any) -> Graph:
         """A copy with some fields changed; everything else is shared."""

@@ -6,17 +6,21 @@ net. Only unreadable input raises.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from . import dims
 from .dialects import Dialect, get_dialect
 from .dims import Dim, Shape, Unknown
-from .graph import Graph, Input, Node, Tensor
-from .ops import Call, Detail, MissingInputError, Need, OpenRankError, Operator, find
+from .graph import Graph, Input, Node, Reference, Tensor
+from .ops import Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
 from .traced import MALFORMED, Layer, Problem, Trace, TracedValue, public
 
 __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input", "open_params", "public", "trace"]
+
+#: Subgraphs in subgraphs and functions in functions are followed so deep.
+DEEPEST = 16
 
 
 def trace(
@@ -36,24 +40,43 @@ def trace(
     kinds = {given.name: given for given in graph.inputs}
     fed = {name: Tensor(shape, kinds[name].dtype if name in kinds else None) for name, shape in feeds.items()}
     result = Trace(graph, rules, fed)
-    walk = _Walk(result, rules, dict(sized or {}), dict(wanted or {}))
+    walk = _Walk(result, rules, sized or {}, wanted or {})
     for node in graph.nodes:
         walk.step(node)
     return result
 
 
 class _Walk:
-    """One pass over the nodes; the state of `trace`."""
+    """One pass over the nodes; the state of `trace`.
 
-    def __init__(self, result: Trace, dialect: Dialect, sized: dict[str, Shape], wanted: dict[str, str]) -> None:
+    A subgraph or a function is walked by a walk of its own: a subgraph sees the values around it (``outer``), a
+    function the attributes it is called with (``arguments``).
+    """
+
+    def __init__(
+        self,
+        result: Trace,
+        dialect: Dialect,
+        sized: Mapping[str, Shape],
+        wanted: Mapping[str, str],
+        outer: _Walk | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
         self.result = result
-        self.dialect = dialect
         self.sized = sized
         self.wanted = wanted
+        self.depth: int = 0 if outer is None else outer.depth + 1
+        self.arguments = arguments
         self.tensors = result.tensors
-        self.givers: dict[str, str] = {}
+        self.givers: MutableMapping[str, str] = {} if outer is None else ChainMap({}, outer.givers)
         graph = result.graph
-        for param in graph.params.values():
+        self.params = graph.params
+        self.functions: Mapping[tuple[str, str], Graph] = graph.functions if outer is None else outer.functions
+        self.scope = Scope(
+            dialect, opset=graph.opset, givers=self.givers, params=self.params, enter=self.enter, report=self.report
+        )
+        self.inside: list[Problem] = []  # what was reported of subgraphs of the node at hand
+        for param in self.params.values():
             shape = sized.get(param.name, param.shape)
             if shape is not None:
                 self.tensors[param.name] = Tensor(shape, param.dtype, param.contents)
@@ -62,53 +85,97 @@ class _Walk:
     def step(self, node: Node) -> None:
         """Traces one node and records its layer."""
         problems: list[Problem] = []
-        call = self.call(node)
         row = find(node.op, node.domain)
-        if node.op == "Input":
-            outputs = [self.tensors.get(name) or Tensor(Unknown(f"{name} was not fed")) for name in node.outputs]
-        elif row is None:
-            reason = f"{node.name}: there is no rule for {node.origin.op or node.op}"
-            outputs = [Tensor(Unknown(reason)) for _ in node.outputs]
-        else:
-            outputs = self.apply(row, call, problems)
+        call = self.call(node, row)
+        ruled = row is not None and node.op != "Input"
+        outputs = self.apply(row, call, problems) if ruled else self.without_rule(call)  # type: ignore[arg-type]
+        if self.inside:
+            problems += self.inside
+            self.inside = []
         for name, tensor in zip(node.outputs, outputs, strict=True):
             if name:
                 self.tensors[name] = tensor
                 self.givers[name] = node.name
         self.result.layers.append(Layer(self.result, call, outputs, problems))
-        self.result.problems.extend(problems)
+        if problems:
+            self.result.problems.extend(problems)
 
-    def call(self, node: Node) -> Call:
+    def without_rule(self, call: Call) -> list[Tensor]:
+        """The outputs of a fed value, of a function of the model, or of an operator nobody knows."""
+        node = call.node
+        if node.op == "Input":
+            return [self.tensors.get(name) or Tensor(Unknown(f"{name} was not fed")) for name in node.outputs]
+        body = self.functions.get((node.domain, node.op))
+        if body is None:
+            reason = Unknown(f"{node.name}: there is no rule for {node.origin.op or node.op}")
+            return [Tensor(reason) for _ in node.outputs]
+        entered = self.enter(call, body, call.inputs)
+        self.report(entered)
+        spare = Tensor(Unknown(f"{node.name}: the function does not give it"))
+        return [*entered.outputs, *[spare] * len(node.outputs)][: len(node.outputs)]
+
+    # -- graphs inside ------------------------------------------------------------------------------------------------
+    def enter(self, call: Call, body: Graph, inputs: Sequence[Tensor | None]) -> Entered:
+        """What a subgraph or a function gives for these inputs."""
+        if self.depth >= DEEPEST:
+            reason = Unknown(f"{call.name}: graphs lie more than {DEEPEST} deep in each other")
+            return Entered([Tensor(reason) for _ in body.outputs], [], True)
+        given = {i.name: tensor for i, tensor in zip(body.inputs, inputs, strict=False) if tensor is not None}
+        inner = Trace(body, self.scope.dialect, given)
+        arguments = self.arguments
+        if body.parameters is not None:
+            arguments = {**body.parameters, **call.attrs}
+        else:
+            inner.tensors = ChainMap({}, self.tensors)
+        walk = _Walk(inner, self.scope.dialect, {}, {}, self, arguments)
+        for node in body.nodes:
+            walk.step(node)
+        missing = Tensor(Unknown(f"{call.name}: nothing inside gives it"))
+        outputs = [inner.tensors.get(name, missing) for name in body.outputs]
+        return Entered(outputs, [problem.inside(call.name) for problem in inner.problems], inner.fits)
+
+    def report(self, entered: Entered) -> None:
+        """Takes what does not fit inside as problems of the node at hand."""
+        self.inside += entered.problems
+        self.result.fits = self.result.fits & entered.fits
+
+    # -- a node and its inputs ----------------------------------------------------------------------------------------
+    def call(self, node: Node, row: Operator | None) -> Call:
         """The node with what is known of its inputs; weights that are not sized yet take the size they need here."""
-        inputs = [self.tensors.get(name) if name else None for name in node.inputs]
-        givers = [self.givers.get(name, name) for name in node.inputs]
-        graph = self.result.graph
-        call = Call(node, inputs, self.dialect, attrs=self.attrs(node), givers=givers, opset=graph.opset)
-        open_params = [i for i, name in enumerate(node.inputs) if name in graph.params and name not in self.tensors]
-        if open_params:
-            for i, shape in self.open_shapes(call, open_params).items():
-                tensor = Tensor(shape, graph.params[node.inputs[i]].dtype)
-                self.tensors[node.inputs[i]] = inputs[i] = tensor
-        for i, name in enumerate(node.inputs):
-            if name and inputs[i] is None:
-                inputs[i] = Tensor(Unknown(f"{name} is not fed and has no value"))
+        tensors = self.tensors
+        inputs = [tensors.get(name) for name in node.inputs]
+        call = Call(node, inputs, self.scope, self.attrs(node))
+        if None in inputs:
+            self.fill(call, inputs, row)
         return call
+
+    def fill(self, call: Call, inputs: list[Tensor | None], row: Operator | None) -> None:
+        """Gives the inputs that are named and have no value yet what is known of them."""
+        missing = [i for i, name in enumerate(call.node.inputs) if name and inputs[i] is None]
+        unsized = [i for i in missing if call.node.inputs[i] in self.params]
+        if unsized:
+            for i, shape in self.open_shapes(row, call, unsized).items():
+                name = call.node.inputs[i]
+                self.tensors[name] = inputs[i] = Tensor(shape, self.params[name].dtype)
+        for i in missing:
+            if inputs[i] is None:
+                inputs[i] = Tensor(Unknown(f"{call.node.inputs[i]} is not fed and has no value"))
 
     def attrs(self, node: Node) -> dict[str, Any]:
         """The node's attributes, expressions of other values' dimensions (``h.shape[2]``) filled in."""
-        refers = node.attrs.get("refers")
+        attrs = node.attrs if self.arguments is None else _argued(node.attrs, self.arguments)
+        refers = attrs.get("refers")
         if not refers:
-            return node.attrs
+            return attrs
         bindings: dict[str, Dim] = {}
         for name in refers:
             tensor = self.tensors.get(name)
             if tensor is not None and isinstance(tensor.shape, tuple):
                 bindings.update({f"{name}[{axis}]": size for axis, size in enumerate(tensor.shape)})
-        return {key: _bound(value, bindings) for key, value in node.attrs.items() if key != "refers"}
+        return {key: _bound(value, bindings) for key, value in attrs.items() if key != "refers"}
 
-    def open_shapes(self, call: Call, positions: Sequence[int]) -> dict[int, Shape | Unknown]:
+    def open_shapes(self, row: Operator | None, call: Call, positions: Sequence[int]) -> dict[int, Shape | Unknown]:
         """Shapes of parameters the definition does not size, by position."""
-        row = find(call.node.op, call.node.domain)
         shapes: Mapping[int, Shape] = {}
         if row is not None and row.weights is not None:
             try:
@@ -118,24 +185,14 @@ class _Walk:
         unsized = Unknown(f"{call.name}: the size of its weights depends on an unknown shape")
         return {i: shapes.get(i, unsized) for i in positions}
 
+    # -- the row ------------------------------------------------------------------------------------------------------
     def apply(self, row: Operator, call: Call, problems: list[Problem]) -> list[Tensor]:
         """The outputs of a call under its row, with what does not fit."""
         count = len(call.node.outputs)
         try:
-            blocked = False
-            for need in self.needs(row, call):
-                if need.verdict is not None and not isinstance(need.verdict, bool):
-                    self.result.fits = self.result.fits & need.verdict
-                if dims.failed(need.verdict):
-                    problems.append(self.problem(call, need))
-                    if need.blocks:
-                        blocked = True
-                        break
-            if blocked:
+            if row.needs is not None and self.blocked(row.needs(call), call, problems):
                 return [Tensor(Unknown(problems[-1].message)) for _ in range(count)]
-            shapes = list(row.shapes(call))
-            contents = row.contents(call) if row.contents is not None else None
-            dtype = row.dtype(call) if row.dtype is not None else call.inputs[0].dtype if call.has(0) else None  # type: ignore[union-attr]
+            outputs = row.tensors(call) if row.tensors is not None else _outputs(row, call)
         except OpenRankError as error:
             return [Tensor(error.unknown) for _ in range(count)]
         except (MissingInputError, *MALFORMED) as error:
@@ -143,13 +200,22 @@ class _Walk:
             problems.append(self.problem(call, Need(False, "E109", lambda: words)))
             return [Tensor(Unknown(words.message)) for _ in range(count)]
         if problems:
-            shapes = [_declared(shape, problems) for shape in shapes]
-        return [Tensor(shape, dtype, contents if i == 0 else None) for i, shape in enumerate(shapes[:count])]
+            outputs = [Tensor(_declared(t.shape, problems), t.dtype, t.contents) for t in outputs]
+        return outputs
 
-    @staticmethod
-    def needs(row: Operator, call: Call) -> Iterator[Need]:
-        """The row's requirements, none where it has none."""
-        return row.needs(call) if row.needs is not None else iter(())
+    def blocked(self, needs: Iterator[Need], call: Call, problems: list[Problem]) -> bool:
+        """Records the requirements that fail; whether one of them leaves the outputs without a meaning."""
+        for need in needs:
+            verdict = need.verdict
+            if verdict is True or verdict is None:
+                continue
+            if verdict is not False:
+                self.result.fits = self.result.fits & verdict
+            if dims.failed(verdict):
+                problems.append(self.problem(call, need))
+                if need.blocks:
+                    return True
+        return False
 
     def problem(self, call: Call, need: Need) -> Problem:
         """A failed requirement in words, with the layers involved and the place of the definition."""
@@ -158,7 +224,7 @@ class _Walk:
         for name in call.node.inputs:
             if need.code == "E101" and name in self.wanted:
                 expected = f"{expected} = {self.wanted[name]}"
-        also = [g for g, name in zip(call.givers, call.node.inputs, strict=True) if name in self.givers]
+        also = [self.givers[name] for name in call.node.inputs if name in self.givers]
         return Problem(
             need.code,
             call.name,
@@ -169,6 +235,38 @@ class _Walk:
             hint=words.hint,
             location=call.node.origin.location,
         )
+
+
+def _outputs(row: Operator, call: Call) -> list[Tensor]:
+    """The outputs' tensors from the row's rules, as many as the node names."""
+    shapes = row.shapes(call)
+    dtype = _first_type(call) if row.dtype is None else row.dtype(call)
+    contents = None if row.contents is None else row.contents(call)
+    if len(shapes) == 1 and not isinstance(contents, list) and not isinstance(dtype, list):
+        return [Tensor(shapes[0], dtype, contents)]
+    return [
+        Tensor(shape, _nth(dtype, i, dtype), _nth(contents, i, contents if i == 0 else None))
+        for i, shape in enumerate(shapes[: len(call.node.outputs)])
+    ]
+
+
+def _first_type(call: Call) -> str | None:
+    return call.inputs[0].dtype if call.inputs and call.inputs[0] is not None else None
+
+
+def _nth(value: Any, index: int, otherwise: Any) -> Any:
+    """An output's own entry of a list, ``otherwise`` where the rule gave one value."""
+    if not isinstance(value, list):
+        return otherwise
+    return value[index] if index < len(value) else None
+
+
+def _argued(attrs: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a function's node: those that name an attribute of the function get what it was called with."""
+    if not any(isinstance(value, Reference) for value in attrs.values()):
+        return attrs
+    bound = {key: arguments.get(v.name) if isinstance(v, Reference) else v for key, v in attrs.items()}
+    return {key: value for key, value in bound.items() if value is not None}
 
 
 def _bound(value: Any, bindings: Mapping[str, Dim]) -> Any:

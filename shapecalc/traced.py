@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -52,6 +52,11 @@ class Problem:
     def headline(self) -> str:
         """``file:line: error[E101 fan-in]: fc6 expects 9216 inputs, pool5 gives 12544``."""
         return headline(self.code, self.message, self.location)
+
+    def inside(self, layer: str) -> Problem:
+        """The problem with the layer around it, whose subgraph it was found in."""
+        fields = {key: getattr(self, key) for key in self.__slots__}
+        return Problem(**{**fields, "also": (*self.also, layer)})
 
     def to_dict(self) -> dict[str, Any]:
         """The problem as JSON prints it."""
@@ -241,7 +246,7 @@ class Trace:
         self.graph = graph
         self.dialect = dialect.name
         self.feeds = dict(feeds)
-        self.tensors: dict[str, Tensor] = {}
+        self.tensors: MutableMapping[str, Tensor] = {}
         self.layers: list[Layer] = []
         self.problems: list[Problem] = []
         self.fits: Any = True  # traced over arrays of sizes: which of them meet every requirement

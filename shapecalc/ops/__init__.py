@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import importlib
 
-from .base import OPERATORS, AnyWindow, Call, Detail, Lowered, MissingInputError, Need, OpenRankError, Operator
+from .base import (
+    OPERATORS,
+    AnyWindow,
+    Call,
+    Detail,
+    Entered,
+    Lowered,
+    MissingInputError,
+    Need,
+    OpenRankError,
+    Operator,
+    Scope,
+)
 
 #: Families in the order in which nets ask for them.
 _FAMILIES = [
@@ -22,6 +34,9 @@ _FAMILIES = [
     "joining",
     "constants",
     "reduction",
+    "resizing",
+    "counting",
+    "indexing",
     "vision",
     "caffe",
 ]
@@ -50,11 +65,13 @@ __all__ = [
     "AnyWindow",
     "Call",
     "Detail",
+    "Entered",
     "Lowered",
     "MissingInputError",
     "Need",
     "OpenRankError",
     "Operator",
+    "Scope",
     "all_rows",
     "find",
 ]

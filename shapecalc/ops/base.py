@@ -7,13 +7,13 @@ the row; nothing else switches on an operator's name (docs/adding-an-operator.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from .. import dims
 from ..dialects import Dialect
 from ..dims import Dim, Shape, Unknown, Verdict
-from ..graph import Node, Param, Tensor
+from ..graph import Graph, Node, Param, Tensor, places
 from ..window import TransposedWindow, Window
 
 AnyWindow: TypeAlias = Window | TransposedWindow
@@ -40,30 +40,77 @@ class Need(NamedTuple):
     blocks: bool = False
 
 
-class Call:
-    """One node meeting its inputs: all a rule may look at.
+class Entered(NamedTuple):
+    """What came of walking a subgraph: its outputs, what does not fit inside, at which of many sizes it fits."""
 
-    ``inputs`` are tensors in the node's order, None for an input left out; ``givers`` the layers they come from.
+    outputs: list[Tensor]
+    problems: list[Any]
+    fits: Any
+
+
+class Scope:
+    """What the calls of one graph share.
+
+    ``givers`` tells the layer each value comes from, ``params`` the graph's parameters. ``enter`` walks a subgraph for
+    given inputs; `Call.report` adds what it found to the problems of the net.
     """
 
-    __slots__ = ("attrs", "dialect", "givers", "inputs", "node", "opset")
+    __slots__ = ("dialect", "enter", "givers", "opset", "params", "report")
 
     def __init__(
         self,
-        node: Node,
-        inputs: Sequence[Tensor | None],
         dialect: Dialect,
         *,
-        attrs: dict[str, Any] | None = None,
-        givers: Sequence[str] = (),
         opset: int = 22,
+        givers: Mapping[str, str] | None = None,
+        params: Mapping[str, Param] | None = None,
+        enter: Callable[[Call, Graph, Sequence[Tensor | None]], Entered] | None = None,
+        report: Callable[[Entered], None] | None = None,
+    ) -> None:
+        self.dialect = dialect
+        self.opset = opset
+        self.givers = {} if givers is None else givers
+        self.params = {} if params is None else params
+        self.enter = enter
+        self.report = report
+
+
+class Call:
+    """One node meeting its inputs: all a rule may look at.
+
+    ``inputs`` are tensors in the node's order, None for an input left out.
+    """
+
+    __slots__ = ("attrs", "inputs", "node", "scope")
+
+    def __init__(
+        self, node: Node, inputs: Sequence[Tensor | None], scope: Scope, attrs: dict[str, Any] | None = None
     ) -> None:
         self.node = node
         self.inputs = inputs
-        self.dialect = dialect
+        self.scope = scope
         self.attrs = node.attrs if attrs is None else attrs
-        self.givers = givers
-        self.opset = opset
+
+    @property
+    def dialect(self) -> Dialect:
+        """The framework whose rules hold."""
+        return self.scope.dialect
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's operators the graph uses."""
+        return self.scope.opset
+
+    def enter(self, body: Graph, inputs: Sequence[Tensor | None]) -> Entered:
+        """What a subgraph gives for these inputs; it sees the values around this node."""
+        if self.scope.enter is None:
+            raise MissingInputError(f"{self.name} has subgraphs, which only a trace enters")
+        return self.scope.enter(self, body, inputs)
+
+    def report(self, entered: Entered) -> None:
+        """What does not fit in a subgraph that certainly runs is a problem of the net."""
+        if self.scope.report is not None:
+            self.scope.report(entered)
 
     @property
     def name(self) -> str:
@@ -104,19 +151,28 @@ class Call:
 
     def giver(self, index: int = 0) -> str:
         """The layer that input ``index`` comes from, for messages."""
-        return self.givers[index] if index < len(self.givers) and self.givers[index] else "the input"
+        name = self.node.inputs[index] if index < len(self.node.inputs) else ""
+        return self.scope.givers.get(name, name) or "the input"
+
+    def weight(self, index: int) -> Param | None:
+        """The parameter that input ``index`` is, None where a layer or nobody gives it."""
+        return self.scope.params.get(self.node.inputs[index]) if index < len(self.node.inputs) else None
 
     # -- layout ---------------------------------------------------------------------------------------------------
     @property
+    def layout(self) -> str:
+        """"NCHW" or "NHWC"."""
+        return str(self.attr("layout", "NCHW"))
+
+    @property
     def channel_axis(self) -> int:
         """The axis of the channels of input 0."""
-        return 1 if self.attr("layout", "NCHW") == "NCHW" else len(self.shape()) - 1
+        return 1 if self.layout == "NCHW" else len(self.shape()) - 1
 
     @property
     def spatial(self) -> Shape:
         """Height, width, … of input 0."""
-        shape = self.shape()
-        return shape[2:] if self.channel_axis == 1 else shape[1:-1]
+        return places(self.shape(), self.layout)
 
     @property
     def channels(self) -> Dim:
@@ -126,7 +182,7 @@ class Call:
     def image(self, channels: Dim, spatial: Iterable[Dim]) -> Shape:
         """A shape like input 0's with these channels and this height, width, …."""
         batch = self.shape()[0]
-        return (batch, channels, *spatial) if self.channel_axis == 1 else (batch, *spatial, channels)
+        return (batch, channels, *spatial) if self.layout == "NCHW" else (batch, *spatial, channels)
 
     def axis(self, value: int, rank: int | None = None) -> int:
         """A possibly negative axis as one that counts from 0."""
@@ -153,6 +209,7 @@ class Lowered(NamedTuple):
 
 
 Shapes: TypeAlias = Sequence[Shape | Unknown]
+Moved: TypeAlias = Callable[["Call", Sequence[int]], dict[str, Any]]
 
 
 class Operator:
@@ -165,9 +222,13 @@ class Operator:
     windows     the window along each spatial axis of input 0, for the inverse and the receptive field
     macs        multiply-accumulates of one call
     formula     how the output follows from the numbers, as text
-    contents    contents of the first output, for small integer tensors
-    dtype       element type of the outputs, where it is not that of input 0
+    contents    contents of the first output (of every output: a list), for small tensors that shapes are made of
+    dtype       element type of the outputs (of every output: a list), where it is not that of input 0
+    tensors     whole outputs at once, in the place of shapes, contents and dtype: for operators with subgraphs
     constants   input positions that no training changes: running statistics, bounds, amounts
+    images      it speaks of channels and places, so that its attribute ``layout`` says which axis is which
+    moved       its attributes where the axes of its inputs stand in another order (old axes in their new order), for
+                operators that can work in any; without it, inputs are taken as they lie
     lower       plain ONNX nodes with the same numbers, where the node is not ONNX as it stands
     =========== ==================================================================================================
     """
@@ -178,12 +239,15 @@ class Operator:
         "dtype",
         "elementwise",
         "formula",
+        "images",
         "lower",
         "macs",
+        "moved",
         "name",
         "needs",
         "shapes",
         "source",
+        "tensors",
         "weights",
         "windows",
     )
@@ -198,11 +262,14 @@ class Operator:
         windows: Callable[[Call], Sequence[AnyWindow]] | None = None,
         macs: Callable[[Call, Shapes], Dim] | None = None,
         formula: Callable[[Call, Shapes], str] | None = None,
-        contents: Callable[[Call], tuple[Dim, ...] | None] | None = None,
-        dtype: Callable[[Call], str | None] | None = None,
+        contents: Callable[[Call], tuple[Dim, ...] | list[tuple[Dim, ...] | None] | None] | None = None,
+        dtype: Callable[[Call], str | list[str | None] | None] | None = None,
         lower: Callable[[Call, Shapes], Lowered | None] | None = None,
+        tensors: Callable[[Call], list[Tensor]] | None = None,
         constants: tuple[int, ...] = (),
         elementwise: bool = False,
+        images: bool = False,
+        moved: Moved | None = None,
         source: str = "",
     ) -> None:
         self.name = name
@@ -215,7 +282,10 @@ class Operator:
         self.contents = contents
         self.dtype = dtype
         self.lower = lower
+        self.tensors = tensors
         self.constants = constants
+        self.images = images
+        self.moved = moved
         self.elementwise = elementwise  # every output element depends on the same place of the inputs only
         self.source = source  # where the rule comes from
 
@@ -241,6 +311,17 @@ def register(*rows: Operator, domain: str = "") -> None:
 def same_shape(call: Call) -> Shapes:
     """Every output has the shape of input 0."""
     return [call.shape()] * len(call.node.outputs)
+
+
+def unmoved(call: Call, order: Sequence[int]) -> dict[str, Any]:
+    """The attributes of an operator that knows no axes."""
+    return call.attrs
+
+
+def moved_axis(call: Call, order: Sequence[int]) -> dict[str, Any]:
+    """The attributes with ``axis`` at its new place."""
+    axis = call.attrs.get("axis")
+    return call.attrs if axis is None else {**call.attrs, "axis": order.index(call.axis(int(axis)))}
 
 
 def need_rank(call: Call, *ranks: int, index: int = 0, at_least: int | None = None) -> Need:

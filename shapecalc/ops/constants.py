@@ -6,7 +6,7 @@ from .. import dims
 from ..dims import Dim, Unknown
 from ..graph import Tensor
 from .base import Call, Operator, Shapes, register, same_shape
-from .contents import cast
+from .contents import cast, count
 from .shaping import integers
 
 
@@ -24,14 +24,8 @@ def _filled_contents(call: Call) -> tuple[Dim, ...] | None:
     value = call.attrs.get("value")
     if not isinstance(shape, tuple) or not isinstance(value, Tensor) or not value.contents:
         return None
-    count = dims.product(shape)
-    return tuple(value.contents) * count if isinstance(count, int) and count <= SMALL else None
-
-
-#: Integer tensors up to this many elements carry their contents.
-
-
-SMALL = 4096
+    size = count(shape)
+    return tuple(value.contents) * size if size is not None else None
 
 
 def _filled_type(call: Call) -> str | None:
@@ -66,11 +60,27 @@ register(
         source="ONNX Constant-21",
     ),
     Operator(
+        "Size",
+        lambda call: [()],
+        contents=lambda call: (dims.product(call.shape()),),
+        dtype=lambda call: "int64",
+        source="ONNX Size-21",
+    ),
+    Operator(
         "Cast",
         same_shape,
-        contents=lambda call: cast(call.contents(0), str(call.attr("to"))),
+        contents=lambda call: cast(call.contents(0), call.attr("to")),
         dtype=lambda call: call.attr("to"),
         elementwise=True,
         source="ONNX Cast-21",
     ),
+    Operator(
+        "CastLike",
+        same_shape,
+        contents=lambda call: cast(call.contents(0), call.tensor(1).dtype),
+        dtype=lambda call: call.tensor(1).dtype,
+        elementwise=True,
+        source="ONNX CastLike-19",
+    ),
+    Operator("BitCast", same_shape, dtype=lambda call: call.attr("to"), elementwise=True, source="ONNX BitCast-26"),
 )

@@ -1,25 +1,42 @@
-"""Contents of small integer tensors, flat and row-major, when elements are picked or reordered."""
+"""Contents of small tensors, flat and row-major, when elements are computed, repeated, picked or reordered."""
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from ..dims import Contents, Shape, all_numbers, product
+from .. import dims
+from ..dims import Contents, Dim, Shape, Unknown, all_numbers, product
+from . import numbers
+from .base import Call
+
+#: What a computation gives carries its contents up to this many elements: shapes need a few, index tables none.
+MOST = 1024
 
 
-def cast(contents: Contents | None, dtype: str) -> Contents | None:
-    """The contents as another element type: a float becomes a whole number toward zero, as in C.
+def cast(contents: Contents | None, dtype: str | None) -> Contents | None:
+    """The contents as another element type.
 
     >>> cast((1.5, 2), "int64")
     (1, 2)
     """
-    if contents is None or "int" not in dtype:
-        return contents
-    if any(isinstance(value, float) and not math.isfinite(value) for value in contents):
+    return None if contents is None else tuple(numbers.cast(value, dtype) for value in contents)
+
+
+def whole(contents: Contents | None) -> list[int] | None:
+    """The contents as plain ints, None where one is no such thing."""
+    if contents is None:
         return None
-    return tuple(int(value) if isinstance(value, float) else value for value in contents)
+    found = [value for value in contents if isinstance(value, int)]
+    return found if len(found) == len(contents) else None
+
+
+def count(shape: Shape | Unknown) -> int | None:
+    """Number of elements where it is known and small enough to carry them, else None."""
+    if not all_numbers(shape):
+        return None
+    found = int(product(shape))  # type: ignore[arg-type]
+    return found if found <= MOST else None
 
 
 def picked(contents: Contents, shape: Shape, axis: int, indices: Iterable[int]) -> Contents | None:
@@ -34,6 +51,8 @@ def picked(contents: Contents, shape: Shape, axis: int, indices: Iterable[int]) 
     places = [i + size if i < 0 else i for i in indices]
     if not all(0 <= place < size for place in places):
         return None
+    if inner == 1 and len(contents) == size:
+        return tuple(contents[p] for p in places)
     blocks = range(len(contents) // (size * inner) if size * inner else 0)
     return tuple(contents[(b * size + p) * inner + k] for b in blocks for p in places for k in range(inner))
 
@@ -49,3 +68,101 @@ def transposed(contents: Contents, shape: Shape, order: Sequence[int]) -> Conten
     steps = [int(product(shape[axis + 1 :])) for axis in range(len(shape))]
     places = itertools.product(*(range(int(shape[axis])) for axis in order))
     return tuple(contents[sum(i * steps[axis] for i, axis in zip(place, order, strict=True))] for place in places)
+
+
+def spread(contents: Contents, shape: Shape, target: Shape) -> Contents | None:
+    """The contents of a tensor broadcast to ``target``; None where that cannot be said.
+
+    >>> spread((1, 2), (2, 1), (2, 3))
+    (1, 1, 1, 2, 2, 2)
+    """
+    if shape == target:
+        return contents
+    if count(target) is None or len(shape) > len(target):
+        return None
+    if len(contents) == 1:
+        return contents * int(product(target))
+    padded = (1,) * (len(target) - len(shape)) + shape
+    if not all_numbers(shape) or any(a not in (1, b) for a, b in zip(padded, target, strict=True)):
+        return None
+    return _strided(contents, padded, target)
+
+
+def _strided(contents: Contents, padded: Shape, target: Shape) -> Contents:
+    steps = [0 if size == 1 else int(product(padded[axis + 1 :])) for axis, size in enumerate(padded)]
+    places = itertools.product(*(range(int(size)) for size in target))
+    return tuple(contents[sum(i * step for i, step in zip(place, steps, strict=True))] for place in places)
+
+
+def joined(parts: Sequence[Contents], shapes: Sequence[Shape], axis: int) -> Contents | None:
+    """The contents of tensors joined along ``axis``.
+
+    >>> joined([(1, 2), (3, 4)], [(2, 1), (2, 1)], 1)
+    (1, 3, 2, 4)
+    """
+    if axis == 0:
+        return tuple(value for part in parts for value in part)
+    if not all(map(all_numbers, shapes)):
+        return None
+    rows = int(product(shapes[0][:axis]))
+    widths = [int(product(shape[axis:])) for shape in shapes]
+    return tuple(
+        value
+        for row in range(rows)
+        for part, width in zip(parts, widths, strict=True)
+        for value in part[row * width : (row + 1) * width]
+    )
+
+
+# -- rules of rows ----------------------------------------------------------------------------------------------------
+
+
+def passed(call: Call) -> Contents | None:
+    """What goes in comes out: Identity, Reshape, Squeeze, …."""
+    return call.contents(0)
+
+
+def of_unary(call: Call) -> Contents | None:
+    """Contents of an operator on one tensor, element by element."""
+    data = call.contents(0)
+    if data is None or (call.node.op not in numbers.UNARY and call.node.op != "Reciprocal"):
+        return None
+    return tuple(numbers.unary(call.node.op, value, call.tensor(0).dtype) for value in data)
+
+
+def of_join(call: Call, target: Shape) -> Contents | None:
+    """Contents of an operator on several tensors broadcast to ``target``, element by element."""
+    op = call.node.op
+    if op not in numbers.WHOLE:
+        return None
+    sides = [broadcast_side(call, i, target) for i in range(len(call.inputs))]
+    total = sides[0]
+    dtype = call.tensor(0).dtype
+    for side in sides[1:]:
+        if total is None or side is None or dtype is None:
+            return None
+        total = tuple(numbers.binary(op, a, b, dtype) for a, b in zip(total, side, strict=True))
+    return total
+
+
+def broadcast_side(call: Call, index: int, target: Shape) -> Contents | None:
+    """Contents of one input broadcast to ``target``, None where they are not known."""
+    data = call.contents(index)
+    return None if data is None else spread(data, call.shape(index), target)
+
+
+def of_reduction(call: Call, axes: Sequence[int]) -> Contents | None:
+    """Contents of a reduction over all axes: the number of places in a window, the longest side, …."""
+    folds: dict[str, Callable[[Dim, Dim], Dim]] = {
+        "ReduceProd": lambda a, b: a * b,
+        "ReduceSum": lambda a, b: a + b,
+        "ReduceMax": dims.maximum,
+        "ReduceMin": dims.minimum,
+    }
+    data, fold = call.contents(0), folds.get(call.node.op)
+    if not data or fold is None or len(axes) != len(call.shape()) or numbers.is_float(call.tensor(0).dtype):
+        return None
+    total = data[0]
+    for value in data[1:]:
+        total = numbers.bounded(fold(total, value))
+    return (total,)

@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Node, Param
-from .base import Call, Detail, Lowered, Need, Operator, Shapes, register, same_shape
+from . import contents, numbers
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, moved_axis, register, same_shape, unmoved
 
-UNARY = [
-    "Abs",
-    "Acos",
-    "Acosh",
-    "Asin",
-    "Asinh",
-    "Atan",
-    "Atanh",
-    "Ceil",
-    "Celu",
-    "Clip",
-    "Cos",
-    "Cosh",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Floor",
-    "Gelu",
-    "HardSigmoid",
-    "HardSwish",
-    "Hardmax",
-    "LeakyRelu",
-    "Log",
-    "Mish",
-    "Neg",
-    "Not",
-    "Reciprocal",
-    "Relu",
-    "Round",
-    "Selu",
-    "Shrink",
-    "Sigmoid",
-    "Sign",
-    "Sin",
-    "Sinh",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-    "Tan",
-    "Tanh",
-    "ThresholdedRelu",
-]
+UNARY = (
+    "Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid "
+    "HardSwish Hardmax IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh "
+    "Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu"
+).split()
+#: Those of them that answer yes or no.
+TESTS = ("IsInf", "IsNaN")
 
 
 def _drop_extras(call: Call, outputs: Shapes) -> Lowered | None:
@@ -61,22 +28,64 @@ def _drop_extras(call: Call, outputs: Shapes) -> Lowered | None:
     return Lowered([call.node.replace(attrs=keep)])
 
 
+def _clip_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    """Plain ONNX takes the bounds as inputs (Clip-11); a definition may have them as attributes."""
+    node = call.node
+    bounds = {name: call.attrs[name] for name in ("min", "max") if call.attrs.get(name) is not None}
+    if not bounds:
+        return _drop_extras(call, outputs)
+    params = [Param(f"{node.name}/{n}", (), "float32", contents=(v,), trained=False) for n, v in bounds.items()]
+    inputs = (node.inputs[0], *(f"{node.name}/{name}" if name in bounds else "" for name in ("min", "max")))
+    return Lowered([node.replace(inputs=inputs if inputs[2] else inputs[:2], attrs={})], params)
+
+
+def _bool(call: Call) -> str:
+    return "bool"
+
+
+def _clip_contents(call: Call) -> tuple[Dim, ...] | None:
+    """Elements between bounds, which opset 11 moved from attributes to inputs."""
+    data, dtype = call.contents(0), call.tensor(0).dtype
+    for index, op, name in ((1, "Max", "min"), (2, "Min", "max")):
+        given = call.attrs.get(name)
+        bound = (given,) if given is not None else call.contents(index)
+        if bound is None and not call.has(index):
+            continue
+        if data is None or not bound:
+            return None
+        data = tuple(numbers.binary(op, value, bound[0], dtype) for value in data)
+    return data
+
+
+def _unary(name: str) -> Operator:
+    counted = name in numbers.UNARY or name == "Reciprocal"
+    return Operator(
+        name,
+        same_shape,
+        contents=_clip_contents if name == "Clip" else contents.of_unary if counted else None,
+        dtype=_bool if name in TESTS else None,
+        constants=(1, 2),
+        elementwise=True,
+        moved=moved_axis,
+        lower=_clip_lower if name == "Clip" else _drop_extras,
+        source=f"ONNX {name}",
+    )
+
+
 register(
-    *(
-        Operator(name, same_shape, constants=(1, 2), elementwise=True, lower=_drop_extras, source=f"ONNX {name}")
-        for name in UNARY
-    ),
-    Operator("Identity", same_shape, contents=lambda call: call.contents(0), elementwise=True, source="ONNX Identity"),
+    *map(_unary, UNARY),
+    Operator("Identity", same_shape, contents=contents.passed, elementwise=True, moved=unmoved, source="ONNX Identity"),
     Operator(
         "Dropout",
         same_shape,
         constants=(1, 2),
         elementwise=True,
+        moved=unmoved,
         lower=_drop_extras,
         source="ONNX Dropout-13: identity at inference",
     ),
-    Operator("Softmax", same_shape, lower=_drop_extras, source="ONNX Softmax-13"),
-    Operator("LogSoftmax", same_shape, lower=_drop_extras, source="ONNX LogSoftmax-13"),
+    Operator("Softmax", same_shape, moved=moved_axis, lower=_drop_extras, source="ONNX Softmax-13"),
+    Operator("LogSoftmax", same_shape, moved=moved_axis, lower=_drop_extras, source="ONNX LogSoftmax-13"),
 )
 
 
@@ -95,7 +104,11 @@ def _joined(sizes: Sequence[Dim]) -> Dim:
     if not others:
         return 1
     known = [d for d in others if isinstance(d, int)]
-    return known[0] if known else others[0]
+    if known:
+        return known[0]
+    if len(others) > 1 and others[0] != others[1] and all(dims.is_symbol(d) for d in others):
+        return functools.reduce(dims.maximum, others)  # either may be the one that is 1
+    return others[0]
 
 
 def _lined_up(call: Call) -> list[tuple[int, Shape]]:
@@ -107,6 +120,9 @@ def _lined_up(call: Call) -> list[tuple[int, Shape]]:
         if not 0 <= tail < len(call.shape()):
             raise ValueError(f"axis {call.attr('axis')}")
         shapes[1] = index, (*shape, *(1,) * tail)
+    if call.attr("batch_first", False):  # Keras: axes of 1 are put in behind the batch (base_merge.py)
+        rank = max(len(shape) for _, shape in shapes)
+        return [(i, (*shape[:1], *(1,) * (rank - len(shape)), *shape[1:])) for i, shape in shapes]
     return shapes
 
 
@@ -138,48 +154,18 @@ def _join_shapes(call: Call) -> Shapes:
     return [broadcast([shape for _, shape in _lined_up(call)])]
 
 
-_ARITHMETIC: dict[str, Callable[[Any, Any], Dim]] = {
-    "Add": lambda a, b: a + b,
-    "Sub": lambda a, b: a - b,
-    "Mul": lambda a, b: a * b,
-    "Div": lambda a, b: dims.truncated_divide(a, b),
-    "Min": dims.minimum,
-    "Max": dims.maximum,
-    "Equal": lambda a, b: _truth(dims.equal(a, b)),
-    "Less": lambda a, b: _truth(dims.at_least(b, a + 1)),
-    "Greater": lambda a, b: _truth(dims.at_least(a, b + 1)),
-}
-
-
 def _join_contents(call: Call) -> tuple[Dim, ...] | None:
-    rule = _ARITHMETIC.get(call.node.op)
-    sides = [call.contents(i) for i in range(len(call.inputs))]
-    if (
-        rule is None
-        or any(side is None for side in sides)
-        or not call.tensor(0).dtype
-        or "int" not in str(call.tensor(0).dtype)
-    ):
+    if any(call.contents(i) is None for i in range(len(call.inputs))):
         return None
-    total = sides[0]
-    for side in sides[1:]:
-        if total is None or side is None:
-            return None
-        if len(total) != len(side):
-            if 1 not in (len(total), len(side)):
-                return None
-            longest = max(len(total), len(side))
-            total, side = (s * longest if len(s) == 1 else s for s in (total, side))
-        if call.node.op == "Div" and any(isinstance(d, int) and d == 0 for d in side):
-            return None
-        total = tuple(rule(a, b) for a, b in zip(total, side, strict=True))
-    return total
+    target = broadcast([shape for _, shape in _lined_up(call)])
+    return contents.of_join(call, target)
 
 
 def _lower_join(call: Call, outputs: Shapes) -> Lowered | None:
     """Caffe's ``coeff`` becomes a multiplication of each input (skipped where it is 1)."""
     node = call.node
-    keep = {k: v for k, v in call.attrs.items() if k not in ("coeff", "strict", "layout") and v is not None}
+    drop = ("coeff", "strict", "layout", "batch_first")
+    keep = {k: v for k, v in call.attrs.items() if k not in drop and v is not None}
     coefficients = call.attr("coeff", ())
     nodes: list[Node] = []
     params: list[Param] = []
@@ -190,7 +176,26 @@ def _lower_join(call: Call, outputs: Shapes) -> Lowered | None:
             params.append(Param(factor, (), "float32", contents=(float(coefficient),), trained=False))
             nodes.append(Node(f"{node.name}/mul{i}", "Mul", (inputs[i], factor), (scaled,), origin=node.origin))
             inputs[i] = scaled
+    for i, shape in _lined_up(call) if call.attr("batch_first", False) else ():
+        if len(shape) != len(call.shape(i)):
+            target, lined = f"{node.name}/shape{i}", f"{node.name}/lined{i}"
+            params.append(Param(target, (len(shape),), "int64", contents=(0, *shape[1:]), trained=False))
+            nodes.append(Node(lined, "Reshape", (inputs[i], target), (lined,), origin=node.origin))
+            inputs[i] = lined
+    while node.op in PAIRWISE and len(inputs) > 2:
+        value = f"{node.name}/{len(inputs)}"
+        nodes.append(Node(value, node.op, inputs[:2], (value,), keep, origin=node.origin))
+        inputs[:2] = [value]
     return Lowered([*nodes, node.replace(inputs=inputs, attrs=keep)], params)
+
+
+#: Joins that ONNX has for two inputs only.
+PAIRWISE = ("Add", "Sub", "Mul")
+
+
+#: Operators on several tensors, place by place.
+JOINS = "Add Sub Mul Div Pow Sum Max Min Mean Mod And Or Xor BitShift BitwiseAnd BitwiseOr BitwiseXor SwiGLU".split()
+COMPARISONS = "Equal Greater Less GreaterOrEqual LessOrEqual".split()
 
 
 def _join(name: str, dtype: Any = None) -> Operator:
@@ -200,36 +205,29 @@ def _join(name: str, dtype: Any = None) -> Operator:
         needs=_join_needs,
         contents=_join_contents,
         dtype=dtype,
+        moved=unmoved,
         lower=_lower_join,
         elementwise=True,
         source=f"ONNX {name}: numpy broadcasting",
     )
 
 
-def _bool(call: Call) -> str:
-    return "bool"
-
-
-def _truth(verdict: Any) -> Dim:
-    return int(verdict) if isinstance(verdict, bool) else Unknown("a comparison of free dimensions")
-
-
 def _where_contents(call: Call) -> tuple[Dim, ...] | None:
     """Conditions over small integer tensors, as exporters put them before Expand (where(shape == -1, 1, shape))."""
-    sides = [call.contents(i) or () for i in range(3)]
-    longest = max(map(len, sides))
-    if any(len(side) not in (1, longest) for side in sides):
+    if any(call.contents(i) is None for i in range(3)):
         return None
-    rows = zip(*(side * longest if len(side) == 1 else side for side in sides), strict=True)
-    return tuple((a if c else b) if isinstance(c, int) else Unknown("a condition on sizes") for c, a, b in rows)
+    target = broadcast([call.shape(i) for i in range(3)])
+    sides = [contents.broadcast_side(call, i, target) or () for i in range(3)]
+    return tuple(_chosen(*row) for row in zip(*sides, strict=True)) or None
+
+
+def _chosen(condition: Dim, a: Dim, b: Dim) -> Dim:
+    return (a if condition else b) if isinstance(condition, int) else Unknown("a condition on sizes")
 
 
 register(
-    *(
-        _join(name)
-        for name in ["Add", "Sub", "Mul", "Div", "Pow", "Sum", "Max", "Min", "Mean", "Mod", "And", "Or", "Xor"]
-    ),
-    *(_join(name, _bool) for name in ["Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"]),
+    *map(_join, JOINS),
+    *(_join(name, _bool) for name in COMPARISONS),
     Operator(
         "Where",
         _join_shapes,
@@ -341,7 +339,7 @@ register(
         elementwise=True,
         source="Caffe scale_layer.cpp, bias_layer.cpp",
     ),
-    Operator("Power", same_shape, lower=_power_lower, elementwise=True, source="Caffe power_layer.cpp"),
+    Operator("Power", same_shape, lower=_power_lower, elementwise=True, moved=unmoved, source="Caffe power_layer.cpp"),
 )
 
 

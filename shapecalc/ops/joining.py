@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Param
-from .base import Call, Detail, Lowered, Need, Operator, Shapes, register
-from .contents import picked
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, moved_axis, register
+from .contents import MOST, joined, picked
 from .shaping import as_inputs, integers
 
 
@@ -52,10 +53,12 @@ def _cannot_concat(call: Call, i: int, first: Shape, j: int, second: Shape, axis
 
 
 def _concat_contents(call: Call) -> tuple[Dim, ...] | None:
-    parts = [call.contents(i) for i in _present(call)]
-    if any(part is None for part in parts):
+    present = _present(call)
+    parts = [part for part in map(call.contents, present) if part is not None]
+    if len(parts) != len(present) or sum(map(len, parts)) > MOST:
         return None
-    return tuple(d for part in parts for d in part or ())
+    axis = call.axis(int(call.attr("axis", 1)))
+    return joined(parts, [call.shape(i) for i in present], axis)
 
 
 def _concat_formula(call: Call, outputs: Shapes) -> str:
@@ -86,6 +89,15 @@ def _split_shapes(call: Call) -> Shapes:
     if parts is None:
         return [Unknown(f"{call.name}: its parts are computed at run time")] * len(call.node.outputs)
     return [(*shape[:axis], part, *shape[axis + 1 :]) for part in parts]
+
+
+def _split_contents(call: Call) -> list[tuple[Dim, ...] | None] | None:
+    data, parts = call.contents(0), _split_parts(call)
+    if data is None or parts is None or not all(isinstance(part, int) for part in parts):
+        return None
+    axis, shape = call.axis(int(call.attr("axis", 0))), call.shape()
+    ends = list(itertools.accumulate(parts))
+    return [picked(data, shape, axis, range(end - part, end)) for part, end in zip(parts, ends, strict=True)]
 
 
 def _split_needs(call: Call) -> Iterator[Need]:
@@ -186,13 +198,19 @@ register(
     Operator(
         "Concat",
         _concat_shapes,
+        moved=moved_axis,
         needs=_concat_needs,
         contents=_concat_contents,
         formula=_concat_formula,
         source="ONNX Concat-13; Caffe concat_layer.cpp",
     ),
     Operator(
-        "Split", _split_shapes, needs=_split_needs, lower=_split_lower, source="ONNX Split-18; Caffe slice_layer.cpp"
+        "Split",
+        _split_shapes,
+        needs=_split_needs,
+        contents=_split_contents,
+        lower=_split_lower,
+        source="ONNX Split-18; Caffe slice_layer.cpp",
     ),
     Operator(
         "Slice",

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from ..dims import Unknown
+from ..dims import Dim, Unknown
 from ..graph import Param
 from .base import Call, Lowered, Operator, Shapes, register
+from .contents import of_reduction
 from .shaping import integers
 
 
-def _reduce_shapes(call: Call) -> Shapes:
-    shape = call.shape()
+def _axes(call: Call) -> list[int] | None:
+    """The axes that are reduced, None where they are computed at run time."""
     axes = integers(call, "axes", 1)
     if axes is None and call.has(1):
-        return [Unknown(f"{call.name}: its axes are computed at run time")]
+        return None
     if not axes:
-        axes = () if call.attr("noop_with_empty_axes", 0) else tuple(range(len(shape)))
-    chosen = {call.axis(int(axis)) for axis in axes}
+        axes = () if call.attr("noop_with_empty_axes", 0) else tuple(range(len(call.shape())))
+    return [call.axis(int(axis)) for axis in axes]
+
+
+def _reduce_shapes(call: Call) -> Shapes:
+    shape, axes = call.shape(), _axes(call)
+    if axes is None:
+        why = Unknown(f"{call.name}: its axes are computed at run time")
+        return [tuple(why for _ in shape) if call.attr("keepdims", 1) else why]
     if call.attr("keepdims", 1):
-        return [tuple(1 if i in chosen else d for i, d in enumerate(shape))]
-    return [tuple(d for i, d in enumerate(shape) if i not in chosen)]
+        return [tuple(1 if i in axes else d for i, d in enumerate(shape))]
+    return [tuple(d for i, d in enumerate(shape) if i not in axes)]
+
+
+def _reduce_contents(call: Call) -> tuple[Dim, ...] | None:
+    return of_reduction(call, _axes(call) or ()) if call.contents(0) else None
 
 
 def _arg_shapes(call: Call) -> Shapes:
@@ -44,7 +56,7 @@ register(
         for name in ["ArgMax", "ArgMin"]
     ),
     *(
-        Operator(name, _reduce_shapes, lower=_reduce_lower, source=f"ONNX {name}-18")
+        Operator(name, _reduce_shapes, contents=_reduce_contents, lower=_reduce_lower, source=f"ONNX {name}-18")
         for name in [
             "ReduceMean",
             "ReduceSum",
@@ -53,6 +65,8 @@ register(
             "ReduceProd",
             "ReduceL1",
             "ReduceL2",
+            "ReduceLogSum",
+            "ReduceLogSumExp",
             "ReduceSumSquare",
         ]
     ),

@@ -12,7 +12,7 @@ from .. import dims
 from ..dims import Dim, Unknown
 from ..graph import Param
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, factors, need_rank, number, register
-from .contents import transposed
+from .contents import MOST, passed, spread, transposed
 
 
 def integers(call: Call, attribute: str, index: int) -> tuple[Dim, ...] | None:
@@ -122,10 +122,6 @@ def _show_target(call: Call) -> str:
     return "[" + ", ".join(str(d) for d in _target(call) or ()) + "]"
 
 
-def _reshape_contents(call: Call) -> tuple[Dim, ...] | None:
-    return call.contents(0)
-
-
 def _reshape_lower(call: Call, outputs: Shapes) -> Lowered | None:
     return _as_reshape(call, outputs) if call.attrs.get("shape") is not None else Lowered([call.node])
 
@@ -210,6 +206,20 @@ def _expand_shapes(call: Call) -> Shapes:
     return [broadcast([call.shape(), tuple(target)])]
 
 
+def _expand_contents(call: Call) -> tuple[Dim, ...] | None:
+    data = call.contents(0)
+    (target,) = _expand_shapes(call) if data is not None else (None,)
+    return spread(data, call.shape(), target) if data is not None and isinstance(target, tuple) else None
+
+
+def _tile_contents(call: Call) -> tuple[Dim, ...] | None:
+    """One axis repeated; a table of more axes says no shape."""
+    data, repeats = call.contents(0), integers(call, "repeats", 1)
+    if data is None or repeats is None or len(repeats) != 1 or not isinstance(repeats[0], int):
+        return None
+    return data * repeats[0] if len(data) * repeats[0] <= MOST else None
+
+
 def _tile_shapes(call: Call) -> Shapes:
     repeats = integers(call, "repeats", 1)
     if repeats is None:
@@ -238,7 +248,7 @@ register(
         "Reshape",
         _reshape_shapes,
         needs=_reshape_needs,
-        contents=_reshape_contents,
+        contents=passed,
         formula=lambda call, outputs: f"{dims.show(call.shape())} → {_show_target(call)}",
         lower=_reshape_lower,
         source="ONNX Reshape-21; Caffe reshape_layer.cpp",
@@ -250,15 +260,15 @@ register(
         contents=_transpose_contents,
         source="ONNX Transpose-21",
     ),
-    Operator("Squeeze", _squeeze_shapes, contents=_reshape_contents, lower=as_inputs("axes"), source="ONNX Squeeze-21"),
+    Operator("Squeeze", _squeeze_shapes, contents=passed, lower=as_inputs("axes"), source="ONNX Squeeze-21"),
     Operator(
         "Unsqueeze",
         _unsqueeze_shapes,
-        contents=_reshape_contents,
+        contents=passed,
         lower=as_inputs("axes"),
         source="ONNX Unsqueeze-21",
     ),
     Operator("Pad", _pad_shapes, constants=(1, 2, 3), source="ONNX Pad-21"),
-    Operator("Expand", _expand_shapes, source="ONNX Expand-13"),
-    Operator("Tile", _tile_shapes, lower=_tile_lower, source="ONNX Tile-13"),
+    Operator("Expand", _expand_shapes, contents=_expand_contents, source="ONNX Expand-13"),
+    Operator("Tile", _tile_shapes, contents=_tile_contents, lower=_tile_lower, source="ONNX Tile-13"),
 )
