@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .graph import places
 from .ops import MissingInputError, OpenRankError, find
 from .trace import MALFORMED, Layer, Trace
 from .window import Window, gaps
@@ -71,7 +72,7 @@ def _lost(window: object, n: object) -> int:
     """Pixels (not padding) at the far end that no window reaches."""
     if not isinstance(window, Window) or window.same or not isinstance(n, int) or not isinstance(window.kernel, int):
         return 0
-    if gaps(window):  # a strided 1x1 steps over pixels everywhere, by design
+    if window.stride == 1 or gaps(window):  # a strided 1x1 steps over pixels everywhere, by design
         return 0
     return max(0, window.unused(n) - int(window.pad_end)) if window.size(n) >= 1 else 0
 
@@ -80,6 +81,7 @@ def last_map(trace: Trace) -> Layer | None:
     """The last layer that still gives a map: its receptive field and jump are the net's."""
     for layer in reversed(trace.layers):
         shape = layer.outputs[0].shape if layer.outputs else None
-        if shape is not None and len(shape) > 2 and layer.fields and any(d != 1 for d in shape[2:]):
+        seen = places(shape, layer.call.layout) if shape is not None and layer.fields else ()
+        if any(d != 1 for d in seen):
             return layer
     return None

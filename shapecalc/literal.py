@@ -98,7 +98,7 @@ def complete(given: Input, shape: Sequence[Dim]) -> Shape:
         return named_free(shape, given.declared, layout if rank == 4 else ())
     if rank != 4:
         raise _wrong_rank(given, shape, declared)
-    base: list[Dim] = list(declared) if declared is not None else [1, dims.Unknown("channels"), 0, 0]
+    base: list[Dim] = list(declared) if declared is not None else [dims.Unknown("channels")] * rank
     channel = layout.index("C")
     height, width = layout.index("H"), layout.index("W")
     if isinstance(base[0], dims.Unknown) or declared is None:
@@ -108,18 +108,25 @@ def complete(given: Input, shape: Sequence[Dim]) -> Shape:
     elif len(shape) == 2:
         base[height], base[width] = shape
     elif len(shape) == 3:
-        order = [axis for axis in range(4) if axis != layout.index("N")]
-        for axis, value in zip(order, shape, strict=True):
-            base[axis] = value
+        base[1:] = _in_order(shape, base[channel]) if given.layout == "NHWC" else shape
     else:
         raise _wrong_rank(given, shape, declared)
     if isinstance(base[channel], dims.Unknown) and len(shape) < 3:
         raise UsageError(
             f"the definition does not say how many channels {given.name} has",
             "E001",
-            hint="give them: 3x224x224 for colour, 1x224x224 for gray",
+            hint="give them: 224x224x3 for colour, 224x224x1 for gray"
+            if given.layout == "NHWC"
+            else "give them: 3x224x224 for colour, 1x224x224 for gray",
         )
     return named_free(base, given.declared, layout)
+
+
+def _in_order(shape: tuple[Dim, ...], channels: Dim) -> tuple[Dim, ...]:
+    """Three numbers for a net whose channels come last, as it has them; 3x224x224 too where only that can be meant."""
+    if isinstance(channels, int) and shape[0] == channels != shape[2]:
+        return (*shape[1:], shape[0])
+    return shape
 
 
 def _wrong_rank(given: Input, shape: Sequence[Dim], declared: Shape | None) -> UsageError:

@@ -6,11 +6,12 @@ shapes of every tensor onnxruntime will make can be predicted by tracing it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .dims import all_numbers, show
 from .errors import RefusedError
 from .graph import Graph, Input, Node, Param
+from .layout import Layouts, steps
 from .ops import Lowered, find
 from .ops.training import TRAINING
 from .trace import Layer, Trace
@@ -45,12 +46,17 @@ def lower(graph: Graph, trace: Trace) -> Graph:
     needed = {node.name for node in graph.ancestors(outputs)}
     nodes: list[Node] = []
     params: dict[str, Param] = {}
+    layouts = Layouts(graph)
     for layer in trace.layers:
         if layer.op == "Input" or layer.name not in needed:
             continue
-        lowered = _lowered(layer)
-        nodes += lowered.nodes
-        params.update((param.name, param) for param in lowered.params)
+        for lowered in _lowered(layer, layouts):
+            nodes += lowered.nodes
+            params.update((param.name, param) for param in lowered.params)
+    producers = graph.producers()
+    for name in outputs:
+        shape = trace.tensors[name].shape
+        layouts.as_it_lies(name, len(shape) if isinstance(shape, tuple) else 0, nodes, producers[name])
     own = [graph.params[name] for name in _read(nodes, ()) if name in graph.params]
     for name in _read(nodes, [*own, *params.values()]):
         if name in graph.params:
@@ -67,8 +73,7 @@ def lower(graph: Graph, trace: Trace) -> Graph:
     )
 
 
-def _lowered(layer: Layer) -> Lowered:
-    row = find(layer.op, layer.node.domain)
+def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
     shapes = [tensor.shape for tensor in layer.tensors]
     unknown = next((value for value in layer.outputs if not all_numbers(value.tensor.shape)), None)
     if unknown is not None:
@@ -78,10 +83,13 @@ def _lowered(layer: Layer) -> Lowered:
             location=layer.location,
             because=unknown.unknown,
         )
-    lowered = Lowered([layer.node]) if row is None or row.lower is None else row.lower(layer.call, shapes)
-    if lowered is None:
-        raise RefusedError(f"{layer.name}: {layer.source_op} has no ONNX form", "E303", location=layer.location)
-    return lowered
+    for step in steps(layer.call, shapes):
+        transposes, call, arranged = layouts.arranged(step, shapes)
+        row = find(call.node.op, call.node.domain)
+        lowered = Lowered([call.node]) if row is None or row.lower is None else row.lower(call, arranged)
+        if lowered is None:
+            raise RefusedError(f"{layer.name}: {layer.source_op} has no ONNX form", "E303", location=layer.location)
+        yield Lowered([*transposes, *lowered.nodes], lowered.params)
 
 
 def _read(nodes: Iterable[Node], derived: Iterable[Param]) -> set[str]:

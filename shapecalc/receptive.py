@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .dims import Unknown
-from .graph import Tensor
+from .graph import Tensor, places
 from .ops import AnyWindow, Call, MissingInputError, OpenRankError, find
 from .window import TransposedWindow
 
@@ -113,13 +113,15 @@ def _through(call: Call, field: Fields, outputs: Sequence[Tensor]) -> Fields:
             windows = row.windows(call)
         except (MissingInputError, OpenRankError):
             return ()
-        pairs = list(zip(field, windows, call.spatial, strict=False))
-        if all(isinstance(n, int) for _, _, n in pairs):
+        pairs = list(zip(field, windows, call.spatial, strict=False)) if windows else []
+        if not all(isinstance(n, int) for _, _, n in pairs):
+            return ()
+        if pairs:
             return tuple(f.through(w, n) for f, w, n in pairs)
-        return ()
     rank = len(outputs[0].shape) if outputs and isinstance(outputs[0].shape, tuple) else None
     if rank == len(shape):
         return field
-    if rank is not None and rank < 3 <= len(shape) and all(isinstance(n, int) for n in shape[2:]):
-        return tuple(f.over(int(n)) for f, n in zip(field, shape[2:], strict=False))  # flattened: it sees the whole map
+    spatial = places(shape, call.layout)
+    if rank is not None and rank < 3 <= len(shape) and all(isinstance(n, int) for n in spatial):
+        return tuple(f.over(int(n)) for f, n in zip(field, spatial, strict=False))  # flattened: it sees the whole map
     return field if rank is not None and rank < 3 and len(shape) < 3 else ()  # tokens lie on no axis of the image

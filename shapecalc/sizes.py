@@ -77,10 +77,9 @@ def _before(layer: Layer, axis: int, wanted: Bound) -> Iterator[tuple[str, Bound
             size = call.spatial[axis] if index == 0 else None
             if isinstance(size, int):
                 yield name, Bound(Interval(size, size), layer.name, layer.name)
-        elif row is not None and row.windows is not None and index == 0:
-            yield name, _through(layer, row.windows(call)[axis], wanted)
         else:
-            yield name, wanted
+            windows = row.windows(call) if row is not None and row.windows is not None and index == 0 else ()
+            yield name, _through(layer, windows[axis], wanted) if windows else wanted
 
 
 def _through(layer: Layer, window: AnyWindow, wanted: Bound) -> Bound:

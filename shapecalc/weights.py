@@ -26,6 +26,7 @@ class Slot(NamedTuple):
 
     op: str
     position: int
+    turned: bool = False  # a matrix of (inputs, outputs), where most are (outputs, inputs)
 
 
 #: (operator, input) -> how its numbers start: (kind, what for training from scratch).
@@ -44,7 +45,8 @@ def slots(graph: Graph) -> dict[str, Slot]:
     for node in graph.nodes:
         for index, name in enumerate(node.inputs):
             if name:
-                found.setdefault(name, Slot(node.op, index))
+                turned = node.op == "Gemm" and index == 1 and not node.attrs.get("transB")
+                found.setdefault(name, Slot(node.op, index, turned))
     for param in graph.params.values():  # a derived parameter's sources are used where it is
         for index, source in enumerate(param.sources):
             if param.name in found:
@@ -104,8 +106,30 @@ def _depthwise(weight: Array) -> Array:
     return weight.transpose(1, 0, 2, 3).reshape(channels * multiplier, 1, *kernel)
 
 
+def _hwio(weight: Array) -> Array:
+    """Keras' (height, width, inputs, outputs) as ONNX's (outputs, inputs, height, width)."""
+    return numpy.ascontiguousarray(weight.transpose(weight.ndim - 1, weight.ndim - 2, *range(weight.ndim - 2)))
+
+
+def _hwim(weight: Array) -> Array:
+    """Keras' depthwise (height, width, inputs, multiplier) as ONNX's (inputs*multiplier, 1, height, width)."""
+    *kernel, inputs, multiplier = weight.shape
+    moved = weight.transpose(weight.ndim - 2, weight.ndim - 1, *range(weight.ndim - 2))
+    return moved.reshape(inputs * multiplier, 1, *kernel)
+
+
 #: How a derived parameter is computed from its sources.
-RECIPES: dict[str, Callable[..., Array]] = {"unscaled": _unscaled, "depthwise": _depthwise}
+RECIPES: dict[str, Callable[..., Array]] = {
+    "unscaled": _unscaled,
+    "depthwise": _depthwise,
+    "hwio": _hwio,
+    "hwim": _hwim,
+}
+#: Recipes that only move the numbers of one source, so that one made up in ONNX's order can be moved back.
+ORDERS: dict[str, Callable[[Array, tuple[int, ...]], Array]] = {
+    "hwio": lambda weight, shape: weight.transpose(*range(2, weight.ndim), 1, 0),
+    "hwim": lambda weight, shape: numpy.moveaxis(weight[:, 0].reshape(*shape[-2:], *shape[:-2]), (0, 1), (-2, -1)),
+}
 CONSTANTS = {"ones": 1.0, "zeros": 0.0}
 
 
@@ -125,6 +149,7 @@ class Numbers:
         self.make = make
         self.seed = seed
         self.uses = slots(graph)
+        self.orders = {p.sources[0]: p for p in graph.params.values() if p.recipe in ORDERS}
 
     def array(self, name: str) -> Array:
         """The numbers of one parameter, made when first asked for."""
@@ -147,7 +172,18 @@ class Numbers:
             return numpy.full(shape, CONSTANTS[param.recipe], numpy.float32)
         if param.recipe is not None:
             return RECIPES[param.recipe](*(self.array(source) for source in param.sources))
-        return self.make(param, role(param.name, self.uses), self.seed)
+        return self._made_up(param)
+
+    def _made_up(self, param: Param) -> Array:
+        """Seeded numbers; of a weight that lies otherwise as ONNX's, whose fan-in is told by its shape."""
+        kind, shape = role(param.name, self.uses), param.shape or ()
+        derived = self.orders.get(param.name)
+        if derived is not None and derived.recipe is not None:
+            made = self.make(Param(param.name, derived.shape), kind, self.seed)
+            return numpy.ascontiguousarray(ORDERS[derived.recipe](made, shape))
+        if self.uses.get(param.name, Slot("", 0)).turned and len(shape) == 2:
+            return numpy.ascontiguousarray(self.make(Param(param.name, shape[::-1]), kind, self.seed).T)
+        return self.make(param, kind, self.seed)
 
 
 # -- trained ----------------------------------------------------------------------------------------------------------

@@ -62,6 +62,18 @@ CASES = [
     Case("BatchNormalization", (IMAGE, (8,), (8,), (8,), (8,)), {}, (IMAGE,)),
     Case("LayerNormalization", (IMAGE, (10,), (10,)), {}, (IMAGE, (1, 8, 12, 1), (1, 8, 12, 1))),
     Case("InstanceNormalization", (IMAGE, (8,), (8,)), {}, (IMAGE,)),
+    Case("GroupNormalization", (IMAGE, (8,), (8,)), {"num_groups": 4}, (IMAGE,)),
+    Case("Conv", ((1, 12, 10, 8), (3, 3, 8, 6)), {"layout": "NHWC", "weight_order": "HWIO"}, ((1, 10, 8, 6),)),
+    Case(
+        "Conv",
+        ((1, 12, 10, 8), (3, 3, 8, 2)),
+        {"layout": "NHWC", "weight_order": "HWIM", "depth_multiplier": 2},
+        ((1, 10, 8, 16),),
+    ),
+    Case("GlobalMaxPool", (IMAGE,), {"keepdims": 0}, ((1, 8),)),
+    Case("BatchNormalization", (IMAGE, *[(10,)] * 4), {"axis": -1}, (IMAGE,)),
+    Case("Pad", (IMAGE,), {"pads": (0, 0, 1, -2, 0, 0, 1, -3)}, ((1, 8, 14, 5),)),
+    Case("Add", (IMAGE, (1, 10)), {"batch_first": 1}, (IMAGE,)),
     Case("Scale", (IMAGE, (8,), (8,)), {}, (IMAGE,)),
     Case("PRelu", (IMAGE, (8,)), {"per_channel": 1}, (IMAGE,)),
     *(Case(op, (IMAGE,), {"axis": 1, "keepdims": 0}, ((1, 12, 10),)) for op in ("ArgMax", "ArgMin")),
@@ -147,7 +159,7 @@ def test_every_row_has_a_case_or_its_own_test() -> None:
 
 
 #: Domains whose cases stand in the tests of the format that brings them.
-OWN_TESTS = {"caffe"}
+OWN_TESTS = {"caffe", "keras"}
 
 
 @pytest.mark.parametrize("row", all_rows().values(), ids=lambda row: str(row.name))

@@ -27,7 +27,7 @@ ROWS = (
     ("trace",),
     ("formats", "zoo", "files"),
     ("definition",),
-    ("lower", "weights", "explain", "sizes", "match"),
+    ("layout", "lower", "weights", "explain", "sizes", "match"),
     ("surgery",),
     ("verify",),
     ("model",),

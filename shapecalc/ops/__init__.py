@@ -31,6 +31,7 @@ _FAMILIES = [
     "norm",
     "training",
     "shaping",
+    "padding",
     "joining",
     "constants",
     "reduction",
@@ -39,6 +40,8 @@ _FAMILIES = [
     "indexing",
     "vision",
     "caffe",
+    "keras",
+    "sequences",
 ]
 
 

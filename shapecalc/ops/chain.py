@@ -22,7 +22,8 @@ class Chain:
             return value
         name = f"{self.node.name}/constant{len(self.params)}"
         if isinstance(value, (list, tuple)):
-            self.params.append(Param(name, (len(value),), "int64", contents=tuple(value), trained=False))
+            dtype = "float32" if any(isinstance(number, float) for number in value) else "int64"
+            self.params.append(Param(name, (len(value),), dtype, contents=tuple(value), trained=False))
         else:
             self.params.append(Param(name, (), "float32", contents=(value,), trained=False))
         return name

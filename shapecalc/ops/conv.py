@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from .. import dims
 from ..dims import Dim, Shape
 from ..window import TransposedWindow, Window
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, counted, need_rank, register
-from .windows import SAME, need_fit, pads_of, per_axis, sizes, sliding, window_formula, window_macs
+from .filters import filters, order_of, reordered
+from .windows import SAME, explicit_pads, need_fit, pads_of, per_axis, sizes, sliding, window_formula, window_macs
+
+#: Attributes that plain ONNX does not have.
+EXTRAS = ("channels", "layout", "weight_order", "depth_multiplier")
 
 
 def _kernel(call: Call) -> tuple[Dim, ...]:
     declared = call.attr("kernel_shape")
-    return tuple(declared) if declared else call.shape(1)[2:]
+    return tuple(declared) if declared else filters(call)[2:]
 
 
-def _groups(call: Call) -> int:
+def _groups(call: Call) -> Dim:
+    """Groups; as many as the weight has input channels where it is a depthwise one."""
+    if call.attr("depth_multiplier"):
+        return call.shape(1)[-2] if call.rank(1) else call.channels
     return int(call.attr("group", 1))
+
+
+def _outputs(call: Call) -> Dim:
+    multiplier = call.attr("depth_multiplier")
+    return call.channels * int(multiplier) if multiplier else call.attr("channels")
 
 
 def _windows(call: Call) -> list[Window]:
@@ -26,12 +39,13 @@ def _windows(call: Call) -> list[Window]:
 
 
 def _shapes(call: Call) -> Shapes:
-    return [call.image(call.shape(1)[0], sizes(_windows(call), call.spatial))]
+    return [call.image(filters(call)[0], sizes(_windows(call), call.spatial))]
 
 
 def _weights(call: Call) -> dict[int, Shape]:
-    channels = call.attr("channels")
-    return {1: (channels, call.channels // _groups(call), *_kernel(call)), 2: (channels,)}
+    outputs, groups = _outputs(call), _groups(call)
+    shape = (outputs, call.channels // groups, *_kernel(call))
+    return {1: order_of(call).from_onnx(shape, groups), 2: (outputs,)}
 
 
 def _needs(call: Call) -> Iterator[Need]:
@@ -40,7 +54,7 @@ def _needs(call: Call) -> Iterator[Need]:
     rank = len(kernel) + 2
     yield need_rank(call, rank)
     groups = _groups(call)
-    weight = call.shape(1)
+    weight = filters(call)
     wanted = weight[1] * groups
     yield from _need_groups(call, groups, weight[0])
     if not dims.failed(dims.equal(call.channels % groups, 0)):
@@ -50,7 +64,7 @@ def _needs(call: Call) -> Iterator[Need]:
     yield from need_fit(call, _windows(call))
 
 
-def _need_groups(call: Call, groups: int, outputs: Dim) -> Iterator[Need]:
+def _need_groups(call: Call, groups: Dim, outputs: Dim) -> Iterator[Need]:
     for what, count in (("input channels", call.channels), ("outputs", outputs)):
         yield Need(
             dims.equal(count % groups, 0),
@@ -59,7 +73,7 @@ def _need_groups(call: Call, groups: int, outputs: Dim) -> Iterator[Need]:
         )
 
 
-def _uneven(call: Call, what: str, count: Dim, groups: int) -> Detail:
+def _uneven(call: Call, what: str, count: Dim, groups: Dim) -> Detail:
     return Detail(
         f"{call.name}: {count} {what} do not divide into {groups} groups",
         f"{what} divisible by {groups}",
@@ -73,6 +87,8 @@ def _channels(call: Call, wanted: Dim) -> Detail:
     hint = ""
     if given in colours and wanted in colours:
         hint = f"an input of {counted(wanted, 'channel')} ({colours[wanted]}): repeat or average the image's own"
+    elif call.layout == "NHWC" and call.shape()[1] == wanted:
+        hint = "the channels come last here: 1x224x224x3"
     return Detail(
         f"{call.name} expects {wanted} channels, {call.giver()} gives {given}",
         counted(wanted, "channel"),
@@ -92,8 +108,12 @@ def _runtime_refuses(call: Call, kernel: Sequence[Dim]) -> Iterator[Need]:
 
 
 def _lower(call: Call, outputs: Shapes) -> Lowered | None:
-    attrs = {k: v for k, v in call.attrs.items() if k not in ("channels", "layout") and v is not None}
+    attrs = {k: v for k, v in call.attrs.items() if k not in EXTRAS and v is not None}
     windows = _windows(call)
+    if call.attr("depth_multiplier"):
+        attrs["group"] = _groups(call)
+    if any(w.same for w in windows):
+        attrs |= explicit_pads(windows, call.spatial)
     # C++ division gives one place to a kernel up to a stride too large; plain ONNX needs the input padded to fit.
     short = [max(0, -int(w.numerator(n))) for w, n in zip(windows, call.spatial, strict=True)]
     if any(short):
@@ -102,11 +122,18 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
         attrs["pads"] = [begin for begin, _ in pads] + [
             end + extra for (_, end), extra in zip(pads, short, strict=True)
         ]
-    return Lowered([call.node.replace(attrs=attrs)])
+    return _with_filters(call, attrs)
+
+
+def _with_filters(call: Call, attrs: dict[str, Any]) -> Lowered:
+    """The node with these attributes and its weight in ONNX's order."""
+    weight, params = reordered(call.node.inputs[1], call.shape(1), order_of(call))
+    inputs = (call.node.inputs[0], weight, *call.node.inputs[2:])
+    return Lowered([call.node.replace(inputs=inputs, attrs=attrs)], params)
 
 
 def _macs(call: Call, outputs: Shapes) -> Dim:
-    return window_macs(outputs, dims.product(call.shape(1)[1:]))
+    return window_macs(outputs, dims.product(filters(call)[1:]))
 
 
 # -- transposed -------------------------------------------------------------------------------------------------------
@@ -138,20 +165,21 @@ def _transposed(call: Call) -> list[TransposedWindow]:
 
 
 def _transposed_shapes(call: Call) -> Shapes:
-    return [call.image(call.shape(1)[1] * _groups(call), sizes(_transposed(call), call.spatial))]
+    return [call.image(filters(call)[1] * _groups(call), sizes(_transposed(call), call.spatial))]
 
 
 def _transposed_weights(call: Call) -> dict[int, Shape]:
-    channels = call.attr("channels")
-    return {1: (call.channels, channels // _groups(call), *_kernel(call)), 2: (channels,)}
+    channels, groups = call.attr("channels"), _groups(call)
+    shape = (call.channels, channels // groups, *_kernel(call))
+    return {1: order_of(call).from_onnx(shape, groups), 2: (channels,)}
 
 
 def _transposed_needs(call: Call) -> Iterator[Need]:
     yield need_rank(call, at_least=3)
     yield need_rank(call, len(_kernel(call)) + 2)
-    wanted = call.shape(1)[0]
+    wanted, outputs = filters(call)[:2]
     yield Need(dims.equal(call.channels, wanted), "E102", lambda: _channels(call, wanted))
-    yield from _need_groups(call, _groups(call), call.shape(1)[1] * _groups(call))
+    yield from _need_groups(call, _groups(call), outputs * _groups(call))
     if call.dialect.runs:
         yield from _transposed_refusals(call)
     yield from need_fit(call, _transposed(call))
@@ -173,12 +201,11 @@ def _overstretched(call: Call, window: TransposedWindow, added: Dim) -> Detail:
 
 
 def _transposed_lower(call: Call, outputs: Shapes) -> Lowered | None:
-    drop = ("channels", "layout")
-    return Lowered([call.node.replace(attrs={k: v for k, v in call.attrs.items() if k not in drop and v is not None})])
+    return _with_filters(call, {k: v for k, v in call.attrs.items() if k not in EXTRAS and v is not None})
 
 
 def _transposed_macs(call: Call, outputs: Shapes) -> Dim:
-    return dims.product(call.shape()) * dims.product(call.shape(1)[1:])
+    return dims.product(call.shape()) * dims.product(filters(call)[1:])
 
 
 register(
@@ -191,6 +218,7 @@ register(
         macs=_macs,
         formula=lambda call, outputs: window_formula(_windows(call), call.spatial),
         lower=_lower,
+        images=True,
         source="ONNX Conv-22; Caffe conv_layer.cpp; Chainer utils/conv.py get_conv_outsize",
     ),
     Operator(
@@ -202,6 +230,7 @@ register(
         macs=_transposed_macs,
         formula=lambda call, outputs: window_formula(_transposed(call), call.spatial),
         lower=_transposed_lower,
+        images=True,
         source="ONNX ConvTranspose-22; Caffe deconv_layer.cpp; Chainer get_deconv_outsize",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from .. import dims
 from ..dims import Dim, Shape
 from ..graph import Node, Param
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register, same_shape
+from .chain import Chain
 
 
 def _lrn_lower(call: Call, outputs: Shapes) -> Lowered | None:
@@ -60,8 +61,18 @@ def _lrn_needs(call: Call) -> Iterator[Need]:
 # -- BatchNormalization: x, scale, bias, mean, var [, Caffe's scale factor] --------------------------------------------
 
 
+def _batch_axis(call: Call) -> int:
+    """The axis that is normalized by: the channels, or the one that is named (Keras)."""
+    axis = call.attrs.get("axis")
+    return call.channel_axis if axis is None else call.axis(int(axis))
+
+
+def _batch_channels(call: Call) -> Dim:
+    return call.shape()[_batch_axis(call)]
+
+
 def _batch_weights(call: Call) -> dict[int, Shape]:
-    count = (call.channels,)
+    count = (_batch_channels(call),)
     return {1: count, 2: count, 3: count, 4: count, 5: (1,)}
 
 
@@ -70,12 +81,12 @@ def _batch_needs(call: Call) -> Iterator[Need]:
     for index in range(1, 5):
         if call.has(index):
             wanted = call.shape(index)[0]
-            yield Need(dims.equal(call.channels, wanted), "E102", partial(_mischannelled, call, wanted))
+            given = _batch_channels(call)
+            yield Need(dims.equal(given, wanted), "E102", partial(_mischannelled, call, wanted, given))
             return
 
 
-def _mischannelled(call: Call, wanted: Dim) -> Detail:
-    given = call.channels
+def _mischannelled(call: Call, wanted: Dim, given: Dim) -> Detail:
     return Detail(
         f"{call.name} expects {wanted} channels, {call.giver()} gives {given}",
         f"{wanted} channels",
@@ -84,15 +95,19 @@ def _mischannelled(call: Call, wanted: Dim) -> Detail:
 
 
 def _batch_shapes(call: Call) -> Shapes:
-    statistics = (call.channels,)
+    statistics = (_batch_channels(call),)
     return [call.shape(), *[statistics] * (len(call.node.outputs) - 1)]
+
+
+def _batch_moved(call: Call, order: Sequence[int]) -> dict[str, Any]:
+    return {**call.attrs, "axis": order.index(_batch_axis(call))}
 
 
 def _batch_lower(call: Call, outputs: Shapes) -> Lowered | None:
     node = call.node
     names = [*node.inputs, *[""] * (6 - len(node.inputs))]
-    attrs = {k: v for k, v in call.attrs.items() if k not in ("phase", "layout") and v is not None}
-    channels = call.channels
+    attrs = {k: v for k, v in call.attrs.items() if k not in ("phase", "layout", "axis") and v is not None}
+    channels = _batch_channels(call)
     params: list[Param] = []
 
     def derived(what: str, recipe: str, *sources: str) -> str:
@@ -106,7 +121,35 @@ def _batch_lower(call: Call, outputs: Shapes) -> Lowered | None:
     if names[5]:  # Caffe keeps sums; the mean is the sum over the scale factor (batch_norm_layer.cpp)
         names[3] = derived("mean", "unscaled", names[3], names[5])
         names[4] = derived("var", "unscaled", names[4], names[5])
-    return Lowered([node.replace(inputs=names[:5], outputs=node.outputs[:1], attrs=attrs)], params)
+    axis = _batch_axis(call)
+    if axis == 1:
+        return Lowered([node.replace(inputs=names[:5], outputs=node.outputs[:1], attrs=attrs)], params)
+    chain = Chain(call)
+    order = list(range(len(call.shape())))
+    order[1], order[axis] = axis, 1
+    front = chain.add("Transpose", names[:1], {"perm": order})
+    chain.add("Transpose", (chain.add("BatchNormalization", (front, *names[1:5]), attrs),), {"perm": order})
+    return Lowered(chain.done().nodes, params)
+
+
+def _group_needs(call: Call) -> Iterator[Need]:
+    yield need_rank(call, at_least=3)
+    groups, channels = call.attr("num_groups"), call.channels
+    words = Detail(f"{call.name}: {channels} channels do not divide into {groups} groups")
+    yield Need(dims.equal(channels % groups, 0), "E104", lambda: words)
+
+
+def _group_lower(call: Call, outputs: Shapes) -> Lowered:
+    """ONNX wants a scale and a shift; those that a definition leaves out are 1 and 0."""
+    node, channels = call.node, call.channels
+    names = [*node.inputs, "", ""][:3]
+    params: list[Param] = []
+    for index, recipe in ((1, "ones"), (2, "zeros")):
+        if not names[index]:
+            names[index] = f"{node.name}/{recipe}"
+            params.append(Param(names[index], (channels,), recipe=recipe, trained=False))
+    attrs = {key: call.attrs[key] for key in ("num_groups", "epsilon") if key in call.attrs}
+    return Lowered([node.replace(inputs=names, attrs=attrs)], params)
 
 
 # -- LayerNormalization, InstanceNormalization ------------------------------------------------------------------------
@@ -138,6 +181,15 @@ register(
         source="ONNX InstanceNormalization-22",
     ),
     Operator(
+        "GroupNormalization",
+        same_shape,
+        needs=_group_needs,
+        weights=lambda call: {1: (call.channels,), 2: (call.channels,)},
+        lower=_group_lower,
+        images=True,
+        source="ONNX GroupNormalization-21",
+    ),
+    Operator(
         "LRN",
         same_shape,
         needs=_lrn_needs,
@@ -152,6 +204,7 @@ register(
         lower=_batch_lower,
         constants=(3, 4, 5),
         elementwise=True,
+        moved=_batch_moved,
         source="ONNX BatchNormalization-15; Caffe batch_norm_layer.cpp",
     ),
 )

@@ -11,7 +11,8 @@ from ..dims import Dim, Shape
 from ..graph import Node, Param
 from ..window import Window
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register
-from .windows import SAME, need_fit, sizes, sliding, window_formula
+from .chain import Chain
+from .windows import SAME, explicit_pads, need_fit, sizes, sliding, window_formula
 
 
 def _is_global(call: Call) -> bool:
@@ -108,7 +109,7 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     windows = _windows(call)
     spatial = tuple(out[2:])
     if any(w.same for w in windows):
-        return Lowered([call.node.replace(attrs=plain)])
+        return Lowered([call.node.replace(attrs=plain | explicit_pads(windows, call.spatial))])
     if all(w.remainder(int(n)) == 0 for w, n in zip(windows, call.spatial, strict=True)) or all(
         _as(w, "floor").size(n) == o for w, n, o in zip(windows, call.spatial, spatial, strict=True)
     ):
@@ -169,13 +170,30 @@ def _global_windows(call: Call) -> list[Window]:
     return [Window(n) for n in call.spatial]
 
 
+def _global_shapes(call: Call) -> Shapes:
+    """One element a channel; ``keepdims`` 0 (Keras) leaves its places of 1 out."""
+    if not call.attr("keepdims", 1):
+        return [(call.shape()[0], call.channels)]
+    return [call.image(call.channels, (1,) * len(call.spatial))]
+
+
+def _global_lower(call: Call, outputs: Shapes) -> Lowered:
+    chain = Chain(call)
+    value = chain.add(call.node.op, call.node.inputs[:1])
+    if not call.attr("keepdims", 1):
+        chain.add("Flatten", (value,), {"axis": 1})
+    return chain.done()
+
+
 def _global(name: str) -> Operator:
     return Operator(
         name,
-        lambda call: [call.image(call.channels, (1,) * len(call.spatial))],
+        _global_shapes,
         needs=lambda call: iter([need_rank(call, at_least=3)]),
         windows=_global_windows,
         formula=lambda call, outputs: f"global {dims.show(call.spatial)} → {dims.show((1,) * len(call.spatial))}",
+        lower=_global_lower,
+        images=True,
         source="ONNX Global*Pool-22",
     )
 
@@ -190,6 +208,7 @@ def _pool(name: str, lower: Callable[[Call, Shapes], Lowered | None]) -> Operato
         formula=_formula,
         lower=lower,
         dtype=None,
+        images=True,
         source="ONNX Pool-22; Caffe pooling_layer.cpp; Chainer utils/conv.py cover_all",
     )
 

@@ -12,6 +12,7 @@ from .. import dims
 from ..dims import Dim, Unknown
 from ..graph import Param
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, factors, need_rank, number, register
+from .chain import Chain
 from .contents import MOST, passed, spread, transposed
 
 
@@ -55,9 +56,14 @@ def _as_reshape(call: Call, outputs: Shapes) -> Lowered | None:
 
 
 def _flatten_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    if call.attr("order") == "HWC" and len(call.shape()) > 2:  # Keras moves the channels to the end first
+        chain = Chain(call)
+        last = chain.add("Transpose", call.node.inputs[:1], {"perm": [0, *range(2, len(call.shape())), 1]})
+        chain.add("Flatten", (last,), {"axis": 1})
+        return chain.done()
     if call.attrs.get("end_axis") is not None:
         return _as_reshape(call, outputs)
-    return Lowered([call.node])
+    return Lowered([call.node.replace(attrs={k: v for k, v in call.attrs.items() if k == "axis"})])
 
 
 def _target(call: Call) -> tuple[Dim, ...] | None:
@@ -185,18 +191,6 @@ def as_inputs(*names: str) -> Callable[[Call, Shapes], Lowered]:
     return lower
 
 
-def _pad_shapes(call: Call) -> Shapes:
-    amounts = integers(call, "pads", 1) or integers(call, "paddings", 1)
-    if amounts is None:
-        return [Unknown(f"{call.name}: its padding is computed at run time")]
-    shape = list(call.shape())
-    axes = call.contents(3) or tuple(range(len(shape)))
-    half = len(amounts) // 2
-    for i, axis in enumerate(axes):
-        shape[call.axis(int(axis))] = shape[call.axis(int(axis))] + amounts[i] + amounts[half + i]
-    return [tuple(shape)]
-
-
 def _expand_shapes(call: Call) -> Shapes:
     from .elementwise import broadcast
 
@@ -268,7 +262,6 @@ register(
         lower=as_inputs("axes"),
         source="ONNX Unsqueeze-21",
     ),
-    Operator("Pad", _pad_shapes, constants=(1, 2, 3), source="ONNX Pad-21"),
     Operator("Expand", _expand_shapes, contents=_expand_contents, source="ONNX Expand-13"),
     Operator("Tile", _tile_shapes, contents=_tile_contents, lower=_tile_lower, source="ONNX Tile-13"),
 )

@@ -45,6 +45,12 @@ def sizes(windows: Sequence[AnyWindow], spatial: Shape) -> list[Dim]:
     return [window.size(n) for window, n in zip(windows, spatial, strict=True)]
 
 
+def explicit_pads(windows: Sequence[Window], spatial: Shape) -> dict[str, object]:
+    """ONNX's attributes for the padding SAME comes to on inputs of this size, which every runtime takes alike."""
+    pads = [window.pads(int(n)) for window, n in zip(windows, spatial, strict=True)]
+    return {"auto_pad": "NOTSET", "pads": [*(begin for begin, _ in pads), *(end for _, end in pads)]}
+
+
 AXES = {1: ("width",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 

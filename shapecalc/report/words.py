@@ -14,7 +14,8 @@ from rich.text import Text
 from .. import dims
 from ..errors import ShapecalcError
 from ..explain import last_map, notes
-from ..trace import Problem, Trace
+from ..graph import places
+from ..trace import Problem, Trace, first_input
 from .table import field_text, grouped, trace_table
 
 if TYPE_CHECKING:
@@ -96,8 +97,9 @@ def _grid() -> Table:
 
 
 def _size_of(trace: Trace) -> str:
-    shape = trace.inputs[0].shape if trace.inputs else ()
-    spatial = tuple(shape or ())[2:]
+    given = first_input(trace.graph)
+    shape = trace.feeds[given.name].shape if given is not None else ()
+    spatial = places(shape, given.layout) if given is not None and isinstance(shape, tuple) else ()
     return str(spatial[0]) if len(set(spatial)) == 1 else "x".join(map(str, spatial))
 
 
@@ -184,6 +186,9 @@ def print_written(console: Console, path: Path, model: Model, init: bool, report
     """Where the result lies and what its weights are."""
     if model.graph.format == "onnx":
         kind = "everything but the edit is copied byte for byte"
+    elif path.suffix.lower() != ".onnx":
+        held = f"; weights stay in {model.weights.name}" if model.weights is not None else ""
+        kind = f"everything but the edit is as it was, character by character{held}"
     elif model.weights is not None:
         new = f"; {len(report.seeded)} new ones are initialised" if report.seeded else ""
         kind = f"weights are those of {model.weights.name}, bit for bit{new}"

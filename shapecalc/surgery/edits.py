@@ -185,6 +185,7 @@ class InsertPool(NamedTuple):
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     sizes: tuple[tuple[int, ...], tuple[int, ...]]
+    layout: str = "NCHW"
 
     def apply(self, graph: Graph) -> Graph:
         """The graph with the pooling behind ``value``; everything that read the value reads the pooled one."""
@@ -195,7 +196,7 @@ class InsertPool(NamedTuple):
             "pads": (0,) * (2 * len(self.kernel)),
             "ceil_mode": 0,
             "count_include_pad": 1,
-        }
+        } | ({"layout": self.layout} if self.layout != "NCHW" else {})
         pool = Node(pooled, "AveragePool", (self.value,), (pooled,), attrs, origin=Origin(op="inserted"))
         nodes: list[Node] = []
         for node in graph.nodes:

@@ -51,7 +51,10 @@ def classes_of(node: Node, trace: Trace) -> int | None:
     """How many classes a head has, None where its size is not known."""
     outputs = trace.layer(node.name).outputs
     shape = outputs[0].shape
-    return shape[1] if shape is not None and len(shape) > 1 and is_number(shape[1]) else None
+    if shape is None or len(shape) < 2:
+        return None
+    count = shape[-1 if node.op == "Gemm" or node.attrs.get("layout") == "NHWC" else 1]
+    return count if is_number(count) else None
 
 
 def fresh_name(name: str, classes: int, taken: set[str]) -> str:

@@ -9,7 +9,7 @@ from .. import literal
 from ..definition import Definition
 from ..dims import Shape
 from ..errors import RefusedError, UsageError
-from ..graph import Graph
+from ..graph import Graph, places
 from ..sizes import reference
 from ..trace import Trace
 from .edits import Edit, SetInput
@@ -61,11 +61,12 @@ class Surgery:
         if repair is not None and repair not in REPAIRS:
             raise UsageError(f"no repair {repair!r}", "E002", hint=f"one of {', '.join(REPAIRS)}")
         feeds = model.feeds(input)
+        model = model.told(feeds)
         graph = model.graph
         edits: list[Edit] = []
         changes: dict[str, Any] = {}
         if classes is not None:
-            graph = _with_head(model, graph, classes, edits)
+            graph = _with_head(model, graph, feeds, classes, edits)
             changes["classes"] = f"{classes}classes"
         if input is not None:
             graph = _with_input(graph, feeds, edits)
@@ -100,9 +101,9 @@ class Surgery:
         return f"{type(self).__name__}({self.name!r}, {[edit.describe() for edit in self.edits]})"
 
 
-def _with_head(model: Definition, graph: Graph, classes: int, edits: list[Edit]) -> Graph:
-    native = reference(model)
-    if native is None:
+def _with_head(model: Definition, graph: Graph, feeds: Mapping[str, Shape], classes: int, edits: list[Edit]) -> Graph:
+    native = reference(model) or model.retrace(graph, feeds)  # a data layer leaves its size to the caller
+    if not native.ok:
         raise RefusedError(
             f"{model.name} does not fit its own declared input, so its head cannot be told",
             "E301",
@@ -125,8 +126,9 @@ def _with_input(graph: Graph, feeds: Mapping[str, Shape], edits: list[Edit]) -> 
 
 
 def _size_text(graph: Graph, feeds: Mapping[str, Shape]) -> str:
-    shape = next(iter(feeds.values()), ())
-    spatial = shape[2:] if len(shape) == 4 else shape
+    name, shape = next(iter(feeds.items()), ("", ()))
+    layout = next((given.layout for given in graph.inputs if given.name == name), "NCHW")
+    spatial = places(shape, layout) if len(shape) == 4 else shape
     return str(spatial[0]) if len(set(map(str, spatial))) == 1 and spatial else "x".join(map(str, spatial))
 
 

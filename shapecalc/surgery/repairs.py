@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..dims import Shape, all_numbers, show
-from ..graph import Graph
+from ..graph import Graph, places
 from ..ops import find
 from ..sizes import Bound, bounds_of_values
 from ..trace import Layer, Trace
@@ -93,7 +93,8 @@ def _insertions(misfit: Trace, chain: list[Layer], allowed: list[dict[str, Bound
         return
     shape = _map(last) or ()
     value = last.node.outputs[0]
-    sizes = shape[2:]
+    layout = last.call.layout
+    sizes = places(shape, layout)
     nearest = [_wanted(bounds.get(value), size) for bounds, size in zip(allowed, sizes, strict=True)]
     wanted = tuple(size for size in nearest if size is not None)
     windows = [_shrink(n, out) for n, out in zip(sizes, wanted, strict=False)]
@@ -102,7 +103,7 @@ def _insertions(misfit: Trace, chain: list[Layer], allowed: list[dict[str, Bound
         return
     kernel, stride = tuple(w.kernel for w in fitted), tuple(w.stride for w in fitted)
     name = _free_name(misfit.graph, f"{last.name}_fit")
-    yield "insert-pool", InsertPool(last.name, value, name, kernel, stride, (sizes, wanted)), True
+    yield "insert-pool", InsertPool(last.name, value, name, kernel, stride, (sizes, wanted), layout), True
 
 
 def _wanted(bound: Bound | None, size: int) -> int | None:

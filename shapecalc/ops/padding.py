@@ -1,0 +1,104 @@
+"""Pad: elements added at the ends of axes, or taken away where the amounts are negative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from .. import dims
+from ..dims import Dim, Unknown
+from ..graph import Param
+from ..window import Window
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, register
+from .shaping import integers
+
+
+def _amounts(call: Call) -> list[tuple[Dim, Dim]] | None:
+    """(begin, end) of each axis; an attribute before opset 11 (``paddings`` at first), an input since."""
+    given = integers(call, "pads", 1) or integers(call, "paddings", 1)
+    if given is None:
+        return None
+    amounts: list[tuple[Dim, Dim]] = [(0, 0)] * len(call.shape())
+    axes = call.contents(3) or tuple(range(len(amounts)))
+    half = len(given) // 2
+    for i, axis in enumerate(axes):
+        amounts[call.axis(int(axis))] = (given[i], given[half + i])
+    return amounts
+
+
+def _shapes(call: Call) -> Shapes:
+    amounts = _amounts(call)
+    if amounts is None:
+        return [Unknown(f"{call.name}: its padding is computed at run time")]
+    return [tuple(n + begin + end for n, (begin, end) in zip(call.shape(), amounts, strict=True))]
+
+
+def _needs(call: Call) -> Iterator[Need]:
+    for axis, (begin, end) in enumerate((_amounts(call) or ()) if call.rank() is not None else ()):
+        if any(isinstance(amount, int) and amount < 0 for amount in (begin, end)):
+            size = call.shape()[axis]
+            yield Need(dims.at_least(size + begin + end, 1), "E103", partial(_emptied, call, axis, size, -begin, -end))
+
+
+def _emptied(call: Call, axis: int, size: Dim, begin: Dim, end: Dim) -> Detail:
+    return Detail(
+        f"{call.name} cuts {begin} and {end} from the {size} of axis {axis}", f"more than {begin + end}", str(size)
+    )
+
+
+def _windows(call: Call) -> list[Window]:
+    """A window of one element on the padded map; none where batch or channels are padded as well, or no map is."""
+    amounts = _amounts(call)
+    shape = call.shape()
+    if amounts is None or len(shape) < 3 or not all(isinstance(n, int) for pair in amounts for n in pair):
+        return []
+    if amounts[0] != (0, 0) or amounts[call.channel_axis] != (0, 0):
+        return []
+    inside = [pair for axis, pair in enumerate(amounts) if axis not in (0, call.channel_axis)]
+    return [Window(1, 1, begin, end) for begin, end in inside]
+
+
+def _formula(call: Call, outputs: Shapes) -> str:
+    """``224 + 3 + 3 = 230`` along each padded axis, once where they agree."""
+    texts = [
+        f"{n} {_signed(begin)} {_signed(end)} = {n + begin + end}"
+        for n, (begin, end) in zip(call.shape(), _amounts(call) or (), strict=False)
+        if (begin, end) != (0, 0)
+    ]
+    return " × ".join(dict.fromkeys(texts))
+
+
+def _signed(amount: Dim) -> str:
+    return f"− {-amount}" if isinstance(amount, int) and amount < 0 else f"+ {amount}"
+
+
+def _moved(call: Call, order: Sequence[int]) -> dict[str, Any]:
+    pads = call.attrs["pads"]
+    half = len(pads) // 2
+    return {**call.attrs, "pads": tuple(pads[axis + end] for end in (0, half) for axis in order)}
+
+
+def _lower(call: Call, outputs: Shapes) -> Lowered:
+    """Plain ONNX takes the amounts as an input (Pad-11); a definition has them as an attribute."""
+    pads = call.attrs.get("pads")
+    if pads is None:
+        return Lowered([call.node])
+    name = f"{call.node.name}/pads"
+    node = call.node.replace(inputs=(call.node.inputs[0], name), attrs={})
+    return Lowered([node], [Param(name, (len(pads),), "int64", contents=tuple(pads), trained=False)])
+
+
+register(
+    Operator(
+        "Pad",
+        _shapes,
+        needs=_needs,
+        windows=_windows,
+        formula=_formula,
+        lower=_lower,
+        moved=_moved,
+        constants=(1, 2, 3),
+        source="ONNX Pad-21",
+    )
+)

@@ -1,0 +1,162 @@
+"""Keras' layers on sequences and vectors, under the domain "keras": recurrent ones, attention, embeddings, products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import dims
+from ..dims import Dim, Shape
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register
+from .chain import Chain
+from .keras import nothing
+
+# -- LSTM, GRU, SimpleRNN: x, then kernel, recurrent kernel and bias of each direction ---------------------------------
+
+
+def _recurrent_shapes(call: Call) -> Shapes:
+    """All steps or the last one, then the states where they are returned (rnn.py)."""
+    batch, units = call.shape()[0], call.attr("units")
+    width = units * call.attr("directions", 1) if call.attr("merge", "concat") == "concat" else units
+    steps = (call.shape()[1],) if call.attr("return_sequences", False) else ()
+    states: list[Shape] = [(batch, units)] * (len(call.node.outputs) - 1)
+    return [(batch, *steps, width), *states]
+
+
+def _recurrent_weights(call: Call) -> dict[int, Shape]:
+    units, gates = call.attr("units"), call.attr("gates")
+    width = units * gates
+    bias = (2, width) if call.attr("reset_after", False) else (width,)
+    each: list[Shape] = [(call.shape()[-1], width), (units, width), bias]
+    count = 3 if call.attr("use_bias", True) else 2
+    directions = call.attr("directions", 1)
+    return dict(enumerate([shape for _ in range(directions) for shape in each[:count]], 1))
+
+
+def _recurrent_macs(call: Call, outputs: Shapes) -> Dim:
+    """Every step multiplies its input and its state with their kernels."""
+    batch, steps, features = call.shape()
+    units, directions = call.attr("units"), call.attr("directions", 1)
+    return batch * steps * (features + units) * (units * call.attr("gates") * directions)
+
+
+# -- MultiHeadAttention: query, value, key, then kernel and bias of query, key, value and output -----------------------
+
+
+def _attention_shapes(call: Call) -> Shapes:
+    """The query's shape, its features as ``output_shape`` says; then the scores (multi_head_attention.py)."""
+    query = call.shape()
+    width = call.attr("channels") or query[-1]
+    scores = (query[0], call.attr("heads"), query[1], call.shape(1)[1])
+    return [(*query[:-1], width), scores][: len(call.node.outputs)]
+
+
+def _attention_weights(call: Call) -> dict[int, Shape]:
+    query, value, key = call.shape(0)[-1], call.shape(1)[-1], call.shape(2)[-1]
+    heads, key_dim, value_dim = call.attr("heads"), call.attr("key_dim"), call.attr("value_dim")
+    out = call.attr("channels") or query
+    rows: list[tuple[Shape, Shape]] = [
+        ((query, heads, key_dim), (heads, key_dim)),
+        ((key, heads, key_dim), (heads, key_dim)),
+        ((value, heads, value_dim), (heads, value_dim)),
+        ((heads, value_dim, out), (out,)),
+    ]
+    shapes = [shape for row in rows for shape in (row if call.attr("use_bias", True) else row[:1])]
+    return dict(enumerate(shapes, 3))
+
+
+# -- Embedding, RepeatVector, Dot --------------------------------------------------------------------------------------
+
+
+def _embedding_lower(call: Call, outputs: Shapes) -> Lowered:
+    chain = Chain(call)
+    indices = chain.add("Cast", call.node.inputs[:1], {"to": "int64"})
+    chain.add("Gather", (call.node.inputs[1], indices), {"axis": 0})
+    return chain.done()
+
+
+def _repeat_lower(call: Call, outputs: Shapes) -> Lowered:
+    chain = Chain(call)
+    line = chain.add("Unsqueeze", (call.node.inputs[0], [1]))
+    chain.add("Tile", (line, [1, call.attr("repeats"), 1]))
+    return chain.done()
+
+
+def _dot_axes(call: Call) -> tuple[int, int]:
+    first, second = call.attr("axes")
+    return call.axis(int(first)), call.axis(int(second), len(call.shape(1)))
+
+
+def _dot_needs(call: Call) -> Iterator[Need]:
+    yield need_rank(call, at_least=2)
+    yield need_rank(call, at_least=2, index=1)
+    i, j = _dot_axes(call)
+    a, b = call.shape(0)[i], call.shape(1)[j]
+    text = f"{call.name} multiplies axis {i} of {dims.show(call.shape())} with axis {j} of {dims.show(call.shape(1))}"
+    words = Detail(text, str(a), str(b))
+    yield Need(dims.both(i > 0 and j > 0, dims.equal(a, b)), "E105", lambda: words)
+
+
+def _dot_shapes(call: Call) -> Shapes:
+    """Batch, what is left of the first, what is left of the second; at least one axis behind the batch (dot.py)."""
+    i, j = _dot_axes(call)
+    a, b = call.shape(0), call.shape(1)
+    rest = (*a[1:i], *a[i + 1 :], *b[1:j], *b[j + 1 :])
+    return [(a[0], *(rest or (1,)))]
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxy"
+
+
+def _dot_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    i, j = _dot_axes(call)
+    a, b = len(call.shape(0)), len(call.shape(1))
+    if call.attr("normalize", False) or a + b > len(LETTERS):
+        return None
+    first = ["z", *LETTERS[: a - 1]]
+    second = ["z", *LETTERS[a - 1 : a + b - 2]]
+    second[j] = first[i]
+    rest = [letter for letter in first[1:] + second[1:] if letter != first[i]]
+    chain = Chain(call)
+    equation = f"{''.join(first)},{''.join(second)}->z{''.join(rest)}"
+    value = chain.add("Einsum", call.node.inputs[:2], {"equation": equation})
+    if not rest:
+        chain.add("Unsqueeze", (value, [1]))
+    return chain.done()
+
+
+register(
+    Operator(
+        "Recurrent",
+        _recurrent_shapes,
+        needs=lambda call: iter([need_rank(call, 3)]),
+        weights=_recurrent_weights,
+        macs=_recurrent_macs,
+        lower=nothing,
+        source="Keras layers/rnn",
+    ),
+    Operator(
+        "MultiHeadAttention",
+        _attention_shapes,
+        needs=lambda call: iter([need_rank(call, at_least=3)]),
+        weights=_attention_weights,
+        lower=nothing,
+        source="Keras attention/multi_head_attention.py",
+    ),
+    Operator(
+        "Embedding",
+        lambda call: [(*call.shape(), call.attr("channels"))],
+        weights=lambda call: {1: (call.attr("input_dim"), call.attr("channels"))},
+        lower=_embedding_lower,
+        dtype=lambda call: "float32",
+        source="Keras core/embedding.py",
+    ),
+    Operator(
+        "RepeatVector",
+        lambda call: [(call.shape()[0], call.attr("repeats"), *call.shape()[1:])],
+        needs=lambda call: iter([need_rank(call, 2)]),
+        lower=_repeat_lower,
+        source="Keras reshaping/repeat_vector.py",
+    ),
+    Operator("Dot", _dot_shapes, needs=_dot_needs, lower=_dot_lower, source="Keras merging/dot.py"),
+    domain="keras",
+)
