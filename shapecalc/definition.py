@@ -12,7 +12,7 @@ from . import dims, literal
 from .dims import Shape
 from .errors import UsageError
 from .formats import Source
-from .graph import Graph, Input
+from .graph import Graph, Input, Node
 from .trace import Trace, first_input, open_params, trace
 
 if TYPE_CHECKING:
@@ -111,13 +111,14 @@ class Definition:
     ) -> tuple[dict[str, Shape], dict[str, str]]:
         """As `sized`, by what the weight file holds: what was trained decides where the definition leaves it open."""
         tensors = self.untrained().tensors
+        readers = {node.name: node for node in self.graph.nodes}
+        follows = {place.param: _input_axis(readers[place.layer]) for place in self.places}
         for name in names:
             entry, tensor = self.given.get(name), tensors.get(name)
             if entry is None or tensor is None or not isinstance(tensor.shape, tuple):
                 continue
             shape = entry.seen(len(tensor.shape))
-            same_outputs = len(shape) == len(tensor.shape) and not dims.failed(dims.equal(tensor.shape[0], shape[0]))
-            if same_outputs and shape != shapes.get(name):
+            if shape != shapes.get(name) and _could_be(shape, tensor.shape, follows[name]):
                 shapes[name] = shape
                 wanted.pop(name, None)
         return shapes, wanted
@@ -159,6 +160,21 @@ class Definition:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.graph.format}, {len(self.graph.nodes)} layers)"
+
+
+def _input_axis(node: Node) -> int | None:
+    """The axis of a node's weight that is as long as its input is deep; None where all follow the definition."""
+    if node.op == "Gemm":
+        return 1 if node.attrs.get("transB", 0) else 0
+    return {"Conv": 1, "ConvTranspose": 0}.get(node.op)
+
+
+def _could_be(shape: Shape, wanted: Shape, free: int | None) -> bool:
+    """Whether a weight of ``shape`` may have been trained for ``wanted``, at another input along the axis ``free``."""
+    if len(shape) != len(wanted):
+        return False
+    pairs = enumerate(zip(shape, wanted, strict=True))
+    return not any(axis != free and dims.failed(dims.equal(a, b)) for axis, (a, b) in pairs)
 
 
 def _told(shape: Shape | None) -> bool:

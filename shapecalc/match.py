@@ -73,7 +73,7 @@ class Match:
     @property
     def ok(self) -> bool:
         """Whether everything the definition needs loads as it is."""
-        return set(self.counts) <= {"same", "ignored"} and "same" in self.counts
+        return set(self.counts) <= {"same", "ignored"}
 
     def of(self, *verdicts: str) -> list[Row]:
         """The rows with one of these verdicts."""

@@ -57,7 +57,8 @@ def slots(graph: Graph) -> dict[str, Slot]:
 
 def role(name: str, uses: Mapping[str, Slot]) -> str:
     """ "weight", "gain", "variance", "slope", "scale_factor", or "shift" for everything that is added."""
-    return ROLES.get(uses.get(name, Slot("", 0)), "shift")
+    slot = uses.get(name, Slot("", 0))
+    return ROLES.get((slot.op, slot.position), "shift")
 
 
 def _generator(seed: int, name: str) -> numpy.random.Generator:

@@ -275,6 +275,33 @@ def test_weights_of_another_shape_are_refused() -> None:
     assert caught.value.code == "E209"
 
 
+@pytest.mark.parametrize(
+    ("layer", "weights"),
+    [
+        ('"Convolution" convolution_param { num_output: 4 kernel_size: 3 bias_term: false }', noise(4, 3, 5, 5)),
+        ('"Deconvolution" convolution_param { num_output: 4 kernel_size: 3 bias_term: false }', noise(3, 2, 3, 3)),
+        ('"InnerProduct" inner_product_param { num_output: 4 bias_term: false transpose: true }', noise(243, 2)),
+        ('"InnerProduct" inner_product_param { num_output: 4 bias_term: false }', noise(2, 243)),
+        ('"PReLU" prelu_param { }', noise(4)),
+    ],
+)
+def test_only_what_follows_the_input_is_taken_from_the_file(layer: str, weights: Array) -> None:
+    text = f'input: "d" input_shape {{ dim: [1, 3, 9, 9] }} layer {{ name: "l" bottom: "d" top: "l" type: {layer} }}'
+    Path("w.caffemodel").write_bytes(caffemodel({"l": [weights]}))
+    model = shapecalc.loads(text, format="caffe", weights="w.caffemodel")
+    assert model.trace(None).ok
+    assert model.trace(None).outputs[0].shape == shapecalc.loads(text, format="caffe").trace(None).outputs[0].shape
+    with pytest.raises(shapecalc.RefusedError, match="has weights of other shapes for l"):
+        model.convert("net.onnx", device="cpu")
+
+
+def test_a_net_without_weights_needs_none(capsys: Capture) -> None:
+    text = 'input: "d" input_shape { dim: [1, 3, 9, 9] } layer { name: "r" type: "ReLU" bottom: "d" top: "r" }'
+    Path("p.prototxt").write_text(text)
+    assert run(["match", "p.prototxt", "net.caffemodel"]) == 0
+    assert "everything loads: 6 ignored" in capsys.readouterr().out
+
+
 def test_doubles_become_floats() -> None:
     Path("d.caffemodel").write_bytes(caffemodel(FULL, "double"))
     shapecalc.load("net.prototxt", weights="d.caffemodel").convert("net.onnx", device="cpu")

@@ -16,7 +16,7 @@ import pytest
 import shapecalc
 from shapecalc.trace import Trace
 from shapecalc.verify.run import execute, runnable
-from shapecalc.weights import Array
+from shapecalc.weights import Array, role, slots
 
 DATA = Path(__file__).parent / "data"
 
@@ -145,3 +145,10 @@ def test_cover_all_reaches_every_pixel_in_onnxruntime(size: int, kernel: int, st
     ]
     lowest = float(numpy.finfo(numpy.float32).min)
     assert numpy.array_equal(got[0, 0], numpy.maximum(numpy.array(want, numpy.float32), lowest))
+
+
+def test_weights_and_shifts_are_told_apart() -> None:
+    graph = shapecalc.load("lenet").graph
+    uses = slots(graph)
+    roles = {name: role(name, uses) for name in graph.params}
+    assert roles == {name: "weight" if name.endswith("/W") else "shift" for name in roles}
