@@ -66,6 +66,17 @@ def fresh_name(name: str, classes: int, taken: set[str]) -> str:
     return candidate
 
 
+def _need_own_weight(graph: Graph, node: Node) -> None:
+    weight = node.inputs[CLASSIFIERS[node.op]]
+    if weight not in graph.params:
+        maker = graph.producers().get(weight)
+        raise RefusedError(
+            f"{node.name}: its weight is not stored, so it cannot be replaced",
+            "E301",
+            because=f"{weight} is computed by {maker.name}" if maker else f"{weight} is fed from outside",
+        )
+
+
 def replace_heads(graph: Graph, trace: Trace, classes: int) -> list[ReplaceHead]:
     """The edits that give every head ``classes`` outputs.
 
@@ -83,6 +94,7 @@ def replace_heads(graph: Graph, trace: Trace, classes: int) -> list[ReplaceHead]
     taken = {node.name for node in graph.nodes} | set(graph.params)
     edits = []
     for node in found:
+        _need_own_weight(graph, node)
         before = classes_of(node, trace)
         if before is None:
             raise RefusedError(f"{node.name}: its number of classes is not known", "E301")

@@ -7,6 +7,7 @@ as external data. Weights that are placeholder nodes are replaced by seeded numb
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..definition import Definition
@@ -68,24 +69,35 @@ def load_edited(
     else:
         pieces = segments(source.data, model.graph, edited, tensors, traced.tensors)
     proto = onnx.ModelProto.FromString(assemble(source.data, pieces))
-    arrays = _seed_placeholders(proto, edited, seed, given)
+    numbers = Numbers(edited, given, make=proving, seed=seed)
+    arrays = _seed_placeholders(proto, edited, numbers)
+    if source.path is not None:
+        arrays |= _seed_missing(proto, edited, numbers, source.path.parent)
     _show_everything(proto, edited, traced)
     return Loaded(proto, arrays, str(source.path.parent) if source.path is not None else None)
 
 
-def _seed_placeholders(
-    proto: onnx.ModelProto, graph: Graph, seed: int, given: Mapping[str, Array] | None
-) -> dict[str, Array]:
+def _seed_missing(proto: onnx.ModelProto, graph: Graph, numbers: Numbers, folder: Path) -> dict[str, Array]:
+    """Numbers for weights whose file is not there (a graph published without its weights), by name."""
+    arrays: dict[str, Array] = {}
+    for declared in proto.graph.initializer:
+        where = {entry.key: entry.value for entry in declared.external_data}
+        absent = "location" in where and declared.name in graph.params and not (folder / where["location"]).is_file()
+        if absent and numbers.uses.get(declared.name) is not None:
+            arrays[declared.name] = numbers.array(declared.name)
+    return arrays
+
+
+def _seed_placeholders(proto: onnx.ModelProto, graph: Graph, numbers: Numbers) -> dict[str, Array]:
     """Takes placeholder nodes out of the model and declares their weights; gives the numbers."""
     import onnx
 
     made = {output: node for node in proto.graph.node for output in node.output}
-    numbers = Numbers(graph, given, make=proving, seed=seed)
     arrays: dict[str, Array] = {}
     read = {name for node in graph.nodes for name in node.inputs}  # onnxruntime drops others, then misses them
     for param in graph.params.values():
         node = made.get(param.name)
-        if node is None or param.name not in read or not is_placeholder(param):
+        if node is None or param.name not in read or param.where is not None:
             continue
         proto.graph.node.remove(node)
         array = numbers.array(param.name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..definition import Definition
-from ..dims import all_numbers
+from ..dims import Expr, Shape, all_numbers
 from ..errors import RefusedError
 from ..formats.onnx.write import to_proto
 from ..graph import Graph, Input
@@ -45,7 +45,11 @@ class Run(NamedTuple):
 def runnable(
     model: Definition, graph: Graph, traced: Trace, seed: int, given: Mapping[str, Array] | None = None
 ) -> Runnable:
-    """``graph``, the model's own or an edited one, at the shapes of its trace, seeded where it has no weights."""
+    """``graph``, the model's own or an edited one, at the shapes of its trace, seeded where it has no weights.
+
+    A free batch is run as 1, a free height or width as 224.
+    """
+    traced = _concrete(model, graph, traced)
     if graph.format == "onnx":
         shapes = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
         loaded = onnx_file.load_edited(model, graph, traced, seed, given)
@@ -53,6 +57,24 @@ def runnable(
         images = _images(graph.inputs, shapes, seed)
         return Runnable(loaded.proto, loaded.arrays, images, predicted, loaded.folder, tuple(loaded.arrays))
     return _from_definition(model, graph, traced, seed, given)
+
+
+#: The size at which an image of free height and width is run: a multiple of every usual jump.
+FREE_SIZE = 224
+
+
+def _concrete(model: Definition, graph: Graph, traced: Trace) -> Trace:
+    """The trace at an input of numbers: only that can run."""
+    feeds = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
+    if all(all_numbers(shape) for shape in feeds.values()):
+        return traced
+    return model.retrace(graph, {name: _bound(shape) for name, shape in feeds.items()})
+
+
+def _bound(shape: Shape) -> Shape:
+    """Numbers in place of free dimensions."""
+    map_axes = range(2, len(shape)) if len(shape) == 4 else ()
+    return tuple((FREE_SIZE if i in map_axes else 1) if isinstance(d, Expr) else d for i, d in enumerate(shape))
 
 
 def _from_definition(

@@ -1,0 +1,123 @@
+"""The proof notices what is wrong: shapes, numbers, NaNs, an original that differs; and nothing checked is no proof."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy
+import pytest
+
+import shapecalc
+from shapecalc.verify import plans
+from shapecalc.verify.proof import NumberCheck, Report, ShapeCheck, compare, prove
+from shapecalc.verify.run import Run, Runnable, runnable
+
+
+@pytest.fixture(scope="module")
+def lenet() -> Runnable:
+    model = shapecalc.load("lenet")
+    return runnable(model, model.graph, model.trace(), 0)
+
+
+def report(shapes: list[ShapeCheck], before: list[NumberCheck] | None = None) -> Report:
+    made = Report(Run({}, "cpu", "CPU", 0.0, 0.0), shapes, {}, 0)
+    made.before_edit = before
+    return made
+
+
+RIGHT = ShapeCheck("a", (1, 2), (1, 2))
+
+
+def test_a_right_prediction_is_proved(lenet: Runnable) -> None:
+    found = prove(lenet, device="cpu", repeat=1)
+    assert found.ok
+    assert {check.name for check in found.shapes} >= {"conv1", "pool1", "conv2", "pool2", "fc3", "fc4"}
+
+
+def test_a_wrong_prediction_is_not(lenet: Runnable) -> None:
+    wrong = lenet._replace(predicted={**lenet.predicted, "pool1": (1, 20, 11, 12)})
+    found = prove(wrong, device="cpu", repeat=1)
+    assert [check.name for check in found.failures if isinstance(check, ShapeCheck)] == ["pool1"]
+    with pytest.raises(shapecalc.RefusedError, match="pool1 came out with another shape than predicted") as caught:
+        found.raise_for_failure()
+    assert (caught.value.code, caught.value.expected, caught.value.actual) == (
+        "E401",
+        "(1, 20, 11, 12)",
+        "(1, 20, 12, 12)",
+    )
+
+
+def test_a_tensor_nobody_predicted_is_a_failure(lenet: Runnable) -> None:
+    fewer = {name: shape for name, shape in lenet.predicted.items() if name != "conv2"}
+    assert not prove(lenet._replace(predicted=fewer), device="cpu", repeat=1).ok
+
+
+def test_nothing_checked_is_no_proof() -> None:
+    assert not report([]).ok
+    with pytest.raises(shapecalc.RefusedError, match="nothing ran"):
+        report([]).raise_for_failure()
+
+
+def test_other_numbers_are_refused() -> None:
+    found = report([RIGHT], [NumberCheck("a", 0.5, 2.0, 1e-4)])
+    assert not found.ok
+    with pytest.raises(shapecalc.RefusedError, match=r"a differs by 0\.5 on a scale of 2") as caught:
+        found.raise_for_failure()
+    assert caught.value.code == "E402"
+    report([RIGHT], [NumberCheck("a", 1e-5, 2.0, 1e-4)]).raise_for_failure()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "difference"),
+    [
+        ([1.0, 2.0], [1.0, 2.5], 0.5),
+        ([math.nan, 1.0], [math.nan, 1.0], 0.0),
+        ([math.nan, 1.0], [0.0, 1.0], math.inf),
+        ([0.0, 1.0], [math.nan, 1.0], math.inf),
+        ([math.inf, 1.0], [math.inf, 1.0], 0.0),
+        ([math.inf, 1.0], [-math.inf, 1.0], math.inf),
+        ([1.0, 2.0], [1.0, 2.0, 3.0], math.inf),
+    ],
+)
+def test_differences(first: list[float], second: list[float], difference: float) -> None:
+    (check,) = compare({"t": numpy.array(first)}, {"t": numpy.array(second), "other": numpy.zeros(1)}, 1e-4)
+    assert check.difference == difference
+
+
+def test_integers_are_compared_too() -> None:
+    (check,) = compare({"t": numpy.array([1, 2])}, {"t": numpy.array([1, 3])}, 1e-4)
+    assert not check.ok
+
+
+def test_a_difference_before_the_edit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The original runs with other weights here: everything before the edit must then differ."""
+    real = plans.runnable
+
+    def other_weights(*arguments: Any) -> Runnable:
+        made = real(*arguments)
+        if len(arguments) > 4:  # the original, given the edited net's numbers
+            made = made._replace(arrays={name: array + 1 for name, array in made.arrays.items()})
+        return made
+
+    monkeypatch.setattr(plans, "runnable", other_weights)
+    with pytest.raises(shapecalc.RefusedError, match="differs by"):
+        shapecalc.load("lenet").retarget(classes=3).verify(device="cpu")
+
+
+def test_everything_before_the_edit_is_compared_and_nothing_behind_it() -> None:
+    plan = shapecalc.load("alexnet").retarget(classes=13, input=256)
+    found = plan.verify(device="cpu")
+    assert found.before_edit is not None
+    names = [check.name for check in found.before_edit]
+    assert names[0] == "conv1"
+    assert names[-1] == "pool5"
+    assert len(names) == 15
+    assert not {"pool5_fit", "fc6", "fc8_13"} & set(names)
+
+
+def test_a_free_batch_is_run_as_one() -> None:
+    model = shapecalc.load("mobilenet_v2")
+    found = model.verify("?x3x64x64", device="cpu")
+    assert found.ok
+    assert found.inputs == {"data": (1, 3, 64, 64)}
