@@ -1,0 +1,86 @@
+"""The definition inside an archive: ``config.json`` of a ``.keras`` file, ``model_config`` of an HDF5 one.
+
+Nothing is unpacked to disk, names in an archive lead nowhere, and how much one may unpack to is bounded.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from typing import Any
+
+from ...errors import ModelError
+from .. import Source
+from .text import Document
+
+#: No definition is longer (a text of this size holds a million layers' settings).
+LARGEST = 64 << 20
+CONFIG = "config.json"
+
+
+def zipped(source: Source) -> Document:
+    """The definition of a ``.keras`` archive; raises ModelError."""
+    try:
+        with zipfile.ZipFile(_opened(source)) as archive, archive.open(archive.getinfo(CONFIG)) as member:
+            data = member.read(LARGEST + 1)
+    except KeyError:
+        raise ModelError(
+            f"the archive holds no {CONFIG}",
+            "E202",
+            location=source.name,
+            hint="model.save('model.keras') of Keras 3 writes one",
+        ) from None
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise ModelError(f"the archive cannot be read: {error}", "E202", location=source.name) from None
+    if len(data) > LARGEST:
+        raise ModelError(f"its {CONFIG} unpacks to more than {LARGEST >> 20} MB", "E202", location=source.name)
+    return Document(f"{source.name}/{CONFIG}", _text(data, source))
+
+
+def hdf5(source: Source) -> Document:
+    """The definition of an HDF5 file (Keras' older format); raises ModelError, without h5py naming the extra."""
+    try:
+        import h5py
+    except ImportError:
+        raise ModelError(
+            "this is an HDF5 file, which needs h5py",
+            "E202",
+            location=source.name,
+            hint="pip install 'shapecalc[keras]'",
+        ) from None
+    try:
+        with h5py.File(source.path if source.path is not None else io.BytesIO(bytes(source.data)), "r") as file:
+            config: Any = file.attrs.get("model_config")
+            modern = config is not None
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"the HDF5 file cannot be read: {error}", "E202", location=source.name) from None
+    if not modern:
+        raise ModelError(
+            "the file holds weights and no definition: it has no attribute model_config",
+            "E202",
+            location=source.name,
+            hint="open the definition (model.to_json()) and give this file as its weights",
+        )
+    data = config.encode() if isinstance(config, str) else bytes(config)
+    if len(data) > LARGEST:
+        raise ModelError(f"its model_config has more than {LARGEST >> 20} MB", "E202", location=source.name)
+    return Document(f"{source.name}/model_config", _text(data, source))
+
+
+def _opened(source: Source) -> Any:
+    """The archive as a file: the mapped one as it lies, or the bytes."""
+    return open(source.path, "rb") if source.path is not None else io.BytesIO(bytes(source.data))
+
+
+def _text(data: bytes, source: Source) -> str:
+    return Source(source.name, None, data).text()

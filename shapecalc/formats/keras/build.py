@@ -1,0 +1,406 @@
+"""From a definition to a graph: models, the layers in them, their calls in the order in which they can be made."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ...dims import Dim, Shape, symbol
+from ...errors import ModelError
+from ...graph import Graph, Input, Node, Param
+from . import layers, operations
+from .history import Ref, Site, refs_in, sites
+from .layer import Layer, Made, Weight
+from .text import Document, Value
+from .view import View, plain_text
+
+#: More calls, or models inside models, than this come from no network.
+MOST_NODES, DEEPEST = 20_000, 20
+#: What free axes of an input are called, by its rank.
+FREE = {2: "NF", 3: "NLC", 4: "NHWC", 5: "NDHWC"}
+
+
+def build(document: Document) -> Graph:
+    """The graph of a model; raises ModelError with ``file:line`` for what Keras would not build."""
+    root = document.root
+    kind, config = root.get("class_name"), root.get("config")
+    if kind is None or config is None or not isinstance(config.data, (dict, list)):
+        raise ModelError(
+            "this JSON is no Keras model: it has no class_name and config",
+            "E202",
+            location=document.name,
+            hint="model.to_json() writes one",
+        )
+    builder = _Builder(document, "module" in root.data)
+    outputs = builder.model(root, "", None, 0)
+    return Graph(
+        builder.title(root),
+        builder.inputs,
+        builder.nodes,
+        list(dict.fromkeys(outputs)),
+        builder.params,
+        dialect="keras",
+        format="keras",
+        meta={"text": document.text, "tree": document, "frozen": tuple(dict.fromkeys(builder.frozen))},
+        warnings=builder.warnings,
+    )
+
+
+class Call(NamedTuple):
+    """One call of a layer: which layer of the model, which of its calls."""
+
+    layer: int
+    number: int
+
+
+class _Model(NamedTuple):
+    """A functional model: its layers by place and by name, and their calls."""
+
+    layers: list[Layer]
+    places: dict[str, int]
+    sites: list[list[Site]]
+    first: list[int]  # the number of a layer's first call in this model: a model inside counts its own making as one
+
+    def call(self, ref: Ref) -> Call | None:
+        """The call a reference means; None for one that is not there."""
+        place = self.places.get(ref.layer)
+        if place is None:
+            return None
+        number = ref.node - self.first[place]
+        return Call(place, number) if 0 <= number < max(len(self.sites[place]), 1) else None
+
+
+def is_model(entry: Value) -> bool:
+    """Whether a layer is a model of its own."""
+    config = entry.get("config")
+    inner = config.get("layers") if config is not None else None
+    return (
+        inner is not None and isinstance(inner.data, list) and plain_text(entry.get("class_name")) != "StackedRNNCells"
+    )
+
+
+class _Builder:
+    """Nodes, parameters and inputs in the order they come up."""
+
+    def __init__(self, document: Document, modern: bool) -> None:
+        self.document = document
+        self.modern = modern
+        self.nodes: list[Node] = []
+        self.params: dict[str, Param] = {}
+        self.inputs: list[Input] = []
+        self.frozen: list[str] = []
+        self.warnings: list[str] = []
+        self.layouts: dict[str, str] = {}
+        self.taken: set[str] = set()
+        self.layout = _first_layout(document.root)
+
+    def title(self, root: Value) -> str:
+        """The model's name."""
+        config = root.get("config")
+        return plain_text(config.get("name") if config is not None else None) or plain_text(root.get("name"))
+
+    def error(self, message: str, at: Value, code: str = "E202", hint: str | None = None) -> ModelError:
+        """An error at a value of the definition."""
+        return ModelError(message, code, location=self.document.location(at), hint=hint)
+
+    # -- models -------------------------------------------------------------------------------------------------------
+
+    def model(self, entry: Value, prefix: str, fed: Sequence[str] | None, depth: int) -> list[str]:
+        """Adds a model's layers; returns the values it gives. ``fed`` are those it is called on, None for its own."""
+        if depth > DEEPEST:
+            raise self.error(f"models in models, more than {DEEPEST} deep", entry)
+        config = entry.get("config")
+        assert config is not None
+        if isinstance(config.data, list) or config.get("input_layers") is None:
+            return self.sequence(entry, prefix, fed, depth)
+        return self.functional(config, prefix, fed, depth)
+
+    def sequence(self, entry: Value, prefix: str, fed: Sequence[str] | None, depth: int) -> list[str]:
+        """Layers one after the other (models/sequential.py); before Keras 2.2 the config is the list itself."""
+        config = entry.get("config")
+        listed = config.get("layers") if config is not None and isinstance(config.data, dict) else config
+        members = listed.items() if listed is not None else []
+        if not members:
+            raise self.error(f"{plain_text(entry.get('class_name'))}: a model without layers", entry)
+        begins = plain_text(members[0].get("class_name")) == "InputLayer"
+        if fed is None:
+            values = (
+                [self.input(self.layer(members[0], prefix), members[0])] if begins else [self.unsaid(entry, members)]
+            )
+        else:
+            values = list(fed)
+        for member in members[1:] if begins else members:
+            layer = self.layer(member, prefix)
+            values = self.apply(layer, member, Site([], {}), values, depth)
+        return values
+
+    def functional(self, config: Value, prefix: str, fed: Sequence[str] | None, depth: int) -> list[str]:
+        """Layers called on each other's values (models/functional.py)."""
+        model = self.members(config, prefix)
+        given = refs_in(self.document, config.get("input_layers"))
+        if fed is not None and len(fed) != len(given):
+            raise self.error(f"a model of {len(given)} inputs is called on {len(fed)}", config)
+        values: dict[Call, list[str]] = {}
+        for i, ref in enumerate(given):
+            call = model.call(ref)
+            if call is None:
+                raise self.error(f"there is no layer {ref.layer!r}", ref.at, "E205")
+            layer = model.layers[call.layer]
+            values[call] = [fed[i]] if fed is not None else [self.input(layer, layer.entry)]
+        for call in self.order(model, set(values)):
+            layer, site = model.layers[call.layer], model.sites[call.layer][call.number]
+            read = [self.value(model, values, ref) for ref in site.refs()]
+            values[call] = self.apply(layer, layer.entry, site, read, depth, self.last_index(model, layer.name))
+        return [self.value(model, values, ref) for ref in refs_in(self.document, config.get("output_layers"))]
+
+    def members(self, config: Value, prefix: str) -> _Model:
+        """The layers of a functional model, their calls, and how those are counted."""
+        listed = config.get("layers")
+        entries = listed.items() if listed is not None else []
+        made = [self.layer(entry, prefix) for entry in entries]
+        places: dict[str, int] = {}
+        for place, layer in enumerate(made):
+            if layer.name in places:
+                raise layer.refuse(f"a second layer is called {layer.name!r}", "E206")
+            places[layer.name] = place
+        calls = [sites(self.document, entry) for entry in entries]
+        highest: dict[str, int] = {}
+        ends = refs_in(self.document, config.get("output_layers"))
+        for ref in [*ends, *(ref for row in calls for site in row for ref in site.refs())]:
+            highest[ref.layer] = max(highest.get(ref.layer, 0), ref.node)
+        first = [
+            int(is_model(e) and highest.get(m.name, 0) >= len(c)) for e, m, c in zip(entries, made, calls, strict=True)
+        ]
+        return _Model(made, places, calls, first)
+
+    def layer(self, entry: Value, prefix: str) -> Layer:
+        """A layer's entry as the tables see it."""
+        if not isinstance(entry.data, dict):
+            raise self.error(f"{str(entry.plain())[:60]!r} is no layer", entry)
+        layer = Layer(self.document, entry, prefix, self.modern)
+        if not layer.trainable:
+            self.frozen.append(layer.path)
+        return layer
+
+    def order(self, model: _Model, done: set[Call]) -> Iterator[Call]:
+        """Calls in an order in which each finds its values made, as near to the file's as that allows."""
+        waiting: dict[Call, int] = {}
+        users: dict[Call, list[Call]] = {}
+        for place, row in enumerate(model.sites):
+            for number, site in enumerate(row):
+                call = Call(place, number)
+                needed = {self.found(model, ref) for ref in site.refs()} - done
+                waiting[call] = len(needed)
+                for other in needed:
+                    users.setdefault(other, []).append(call)
+        ready = [call for call, count in waiting.items() if not count and call not in done]
+        heapq.heapify(ready)
+        while ready:
+            call = heapq.heappop(ready)
+            yield call
+            del waiting[call]
+            for user in users.get(call, ()):
+                waiting[user] -= 1
+                if not waiting[user]:
+                    heapq.heappush(ready, user)
+        if waiting:
+            layer = model.layers[min(waiting).layer]
+            raise layer.refuse("it waits for a value of its own, or for one that nothing makes", "E205")
+
+    def found(self, model: _Model, ref: Ref) -> Call:
+        """The call a reference means."""
+        call = model.call(ref)
+        if call is None:
+            raise self.error(f"there is no call {ref.node} of a layer {ref.layer!r}", ref.at, "E205")
+        return call
+
+    def value(self, model: _Model, values: dict[Call, list[str]], ref: Ref) -> str:
+        """The name of a value that was made."""
+        outputs = values.get(self.found(model, ref), [])
+        if ref.index >= len(outputs):
+            raise self.error(
+                f"{ref.layer} gives {len(outputs)} values, number {ref.index} is asked for", ref.at, "E205"
+            )
+        return outputs[ref.index]
+
+    def last_index(self, model: _Model, name: str) -> int:
+        """The highest output of a layer that anything reads."""
+        refs = (ref for row in model.sites for site in row for ref in site.refs() if ref.layer == name)
+        return max((ref.index for ref in refs), default=0)
+
+    # -- inputs -------------------------------------------------------------------------------------------------------
+
+    def input(self, layer: Layer, at: Value) -> str:
+        """An InputLayer as an input, and a layer that gives it."""
+        if layer.kind != "InputLayer":
+            raise self.error(f"{layer.path} is an input of the model but no InputLayer", at)
+        return self.feed(layer.path, _batch_shape(layer.config), layer)
+
+    def unsaid(self, entry: Value, members: list[Value]) -> str:
+        """The input of a sequence that begins without an InputLayer: its first layer, or its building, says the shape."""
+        first = self.layer(members[0], "")
+        name = plain_text(entry.get("name")) or f"{first.name}_input"
+        return self.feed(name, _told_shape(self.document, entry, members[0]), first)
+
+    def feed(self, name: str, sizes: list[int | None] | None, layer: Layer) -> str:
+        """Adds an input; a free batch is 1, other free axes are symbols."""
+        name = self.unique(name)
+        declared = native = None
+        if sizes is not None:
+            names = FREE.get(len(sizes), "N")
+            declared = _named(sizes, names)
+            native = tuple(
+                1 if i == 0 and n is None else d for i, (n, d) in enumerate(zip(sizes, declared, strict=True))
+            )
+        rank = 4 if sizes is None else len(sizes)
+        given = Input(
+            name,
+            declared,
+            native=native,
+            dtype=_dtype(layer),
+            layout=self.layout,
+            role="image" if rank > 2 else "other",
+            origin=layer.origin,
+        )
+        self.inputs.append(given)
+        self.nodes.append(Node(name, "Input", (), (name,), origin=layer.origin))
+        self.layouts[name] = self.layout
+        return name
+
+    # -- nodes --------------------------------------------------------------------------------------------------------
+
+    def unique(self, name: str) -> str:
+        """The name, or with ``_2``, ``_3``, … where it is taken: a layer may be called twice."""
+        chosen, number = name, 2
+        while chosen in self.taken:
+            chosen, number = f"{name}_{number}", number + 1
+        self.taken.add(chosen)
+        return chosen
+
+    def apply(
+        self, layer: Layer, entry: Value, site: Site, read: Sequence[str], depth: int, last: int = 0
+    ) -> list[str]:
+        """Adds a layer called on values; returns what it gives."""
+        if is_model(entry):
+            return self.model(entry, f"{layer.path}/", read, depth + 1)
+        if len(self.nodes) >= MOST_NODES:
+            raise self.error(f"more than {MOST_NODES} layers", entry)
+        if not read:
+            raise layer.refuse("it is called on nothing")
+        if layer.operation or layer.kind in operations.FUNCTIONS:
+            made = operations.make(layer, site)
+        else:
+            made = layers.make(layer)
+        return self.node(layer, made, read, last)
+
+    def node(self, layer: Layer, made: Made, read: Sequence[str], last: int) -> list[str]:
+        """Adds the node of a layer; its first output has the node's name."""
+        values = list(read if made.takes is None else read[: made.takes])
+        if made.takes is not None and made.takes > len(values):
+            values += values[-1:] * (made.takes - len(values))  # attention takes its values for keys
+        name = self.unique(layer.path or layer.kind.lower())
+        count = max(made.outputs, last + 1) if made.op == "Unread" else made.outputs
+        outputs = [name, *(self.unique(f"{name}:{i}") for i in range(1, count))]
+        layout = made.layout or self.layouts.get(values[0], "NHWC")
+        attrs: dict[str, Any] = {key: value for key, value in made.attrs.items() if value is not None}
+        if layout != "NCHW":
+            attrs["layout"] = layout
+        if made.activation is not None:
+            attrs["activation"] = made.activation
+        inputs = [*values, *(self.param(layer, weight) for weight in made.weights)]
+        op = _binary(made.op, len(values))
+        self.nodes.append(Node(name, op, inputs, outputs, attrs, origin=layer.origin, domain=made.domain))
+        self.layouts |= dict.fromkeys(outputs, layout)
+        return outputs
+
+    def param(self, layer: Layer, weight: Weight | None) -> str:
+        """The name of a parameter, shared by every call of its layer."""
+        if weight is None:
+            return ""
+        name = f"{layer.path}/{weight.name}"
+        if name not in self.params:
+            self.params[name] = Param(
+                name, weight.shape, contents=weight.contents, trained=weight.trained, origin=layer.origin
+            )
+        return name
+
+
+def _binary(op: str, count: int) -> str:
+    """Keras' merging layers take any number; of one there is nothing to merge."""
+    return "Identity" if count == 1 and op in ("Add", "Mul", "Sub", "Mean", "Max", "Min") else op
+
+
+# -- what a definition says of its input -----------------------------------------------------------------------------
+
+
+def _batch_shape(config: View) -> list[int | None] | None:
+    """``batch_shape`` of Keras 3, ``batch_input_shape`` before, ``input_shape`` without the batch."""
+    value = config.find("batch_shape", "batch_input_shape")
+    if value is not None:
+        return _sizes(config, value)
+    value = config.find("input_shape", "shape")
+    if value is not None:
+        return [None, *_sizes(config, value)]
+    return (
+        [None, config.integer("input_dim", low=1)] if config.has("input_dim") and not config.has("output_dim") else None
+    )
+
+
+def _sizes(config: View, value: Value) -> list[int | None]:
+    sizes: list[int | None] = []
+    for item in value.items():
+        size = item.data
+        if size is not None and (type(size) is not int or not 1 <= size < 1 << 31):
+            raise config.refuse(f"{value.plain()!r} is no shape", at=value)
+        sizes.append(size)
+    if len(sizes) > 32 or not isinstance(value.data, list):
+        raise config.refuse(f"{str(value.plain())[:60]!r} is no shape", at=value)
+    return sizes
+
+
+def _told_shape(document: Document, entry: Value, first: Value) -> list[int | None] | None:
+    own = first.get("config")
+    if own is not None and isinstance(own.data, dict):
+        shape = _batch_shape(View(document, own, plain_text(own.get("name"))))
+        if shape is not None:
+            return shape
+    config = entry.get("config")
+    told = config.get("build_input_shape") if config is not None else None
+    for owner in (entry, first):
+        built = owner.get("build_config")
+        if told is None or told.data is None:
+            told = built.get("input_shape") if built is not None else None
+    if told is None or not told.items():
+        return None
+    return _sizes(View(document, entry, plain_text(entry.get("class_name"))), told)
+
+
+def _named(sizes: Sequence[int | None], names: str) -> Shape:
+    found: list[Dim] = []
+    for i, size in enumerate(sizes):
+        found.append(symbol(names[i] if i < len(names) else f"d{i}") if size is None else size)
+    return tuple(found)
+
+
+def _dtype(layer: Layer) -> str:
+    """Whole numbers stay what they are; every real one is a float32, which weights are too."""
+    value = layer.config.value.get("dtype")
+    config = value.get("config") if value is not None else None
+    text = plain_text(config.get("name") if config is not None else value)
+    return text if text in ("int8", "uint8", "int16", "int32", "int64", "bool") else "float32"
+
+
+def _first_layout(root: Value) -> str:
+    """Where the channels of the images stand: as the first layer says that says it."""
+    waiting = [root]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value.data, dict):
+            told = plain_text(value.data.get("data_format"))
+            if told in ("channels_last", "channels_first"):
+                return "NHWC" if told == "channels_last" else "NCHW"
+            waiting.extend(reversed(value.data.values()))
+        elif isinstance(value.data, list):
+            waiting.extend(reversed(value.data))
+    return "NHWC"
