@@ -284,6 +284,7 @@ register(
         source="Keras preprocessing/normalization.py",
     ),
     Operator("UnitNormalization", same_shape, lower=_unit_lower, source="Keras unit_normalization.py"),
+    Operator("Function", same_shape, lower=nothing, elementwise=True, moved=unmoved, source="a function that is code"),
     Operator("Unread", _unread, lower=nothing, source="a layer that is code"),
     domain="keras",
 )

@@ -132,9 +132,15 @@ def _batch_lower(call: Call, outputs: Shapes) -> Lowered | None:
     return Lowered(chain.done().nodes, params)
 
 
+def _groups(call: Call) -> Dim:
+    """Groups; -1 (Keras) is a group for each channel."""
+    groups = int(call.attr("num_groups"))
+    return call.channels if groups == -1 else groups
+
+
 def _group_needs(call: Call) -> Iterator[Need]:
     yield need_rank(call, at_least=3)
-    groups, channels = call.attr("num_groups"), call.channels
+    groups, channels = _groups(call), call.channels
     words = Detail(f"{call.name}: {channels} channels do not divide into {groups} groups")
     yield Need(dims.equal(channels % groups, 0), "E104", lambda: words)
 
@@ -148,7 +154,7 @@ def _group_lower(call: Call, outputs: Shapes) -> Lowered:
         if not names[index]:
             names[index] = f"{node.name}/{recipe}"
             params.append(Param(names[index], (channels,), recipe=recipe, trained=False))
-    attrs = {key: call.attrs[key] for key in ("num_groups", "epsilon") if key in call.attrs}
+    attrs = {"num_groups": _groups(call)} | ({"epsilon": call.attrs["epsilon"]} if "epsilon" in call.attrs else {})
     return Lowered([node.replace(inputs=names, attrs=attrs)], params)
 
 
@@ -166,13 +172,47 @@ def _layer_shapes(call: Call) -> Shapes:
     return [shape, *[statistics] * (len(call.node.outputs) - 1)]
 
 
+def _layer_needs(call: Call) -> Iterator[Need]:
+    """ONNX normalizes from an axis to the last one; ``count`` says how many a definition names."""
+    count = call.attr("count")
+    if count is not None and call.rank() is not None:
+        axis, rank = _layer_axis(call), len(call.shape())
+        words = Detail(f"{call.name} normalizes {count} axes from {axis} on, of {rank}", f"the last {count}", str(axis))
+        yield Need(axis + int(count) == rank, "E109", lambda: words, blocks=True)
+
+
+def _layer_lower(call: Call, outputs: Shapes) -> Lowered:
+    node = call.node
+    attrs = {k: v for k, v in call.attrs.items() if k != "count"}
+    names, params = list(node.inputs), []
+    if len(names) > 1 and not names[1]:  # ONNX wants a scale
+        names[1] = f"{node.name}/ones"
+        shape = tuple(int(n) for n in call.shape()[_layer_axis(call) :])
+        params = [Param(names[1], shape, recipe="ones", trained=False)]
+    return Lowered([node.replace(inputs=names, attrs=attrs)], params)
+
+
 def _layer_weights(call: Call) -> dict[int, Shape]:
     normalized = call.shape()[_layer_axis(call) :]
     return {1: normalized, 2: normalized}
 
 
 register(
-    Operator("LayerNormalization", _layer_shapes, weights=_layer_weights, source="ONNX LayerNormalization-17"),
+    Operator(
+        "LayerNormalization",
+        _layer_shapes,
+        needs=_layer_needs,
+        weights=_layer_weights,
+        lower=_layer_lower,
+        source="ONNX LayerNormalization-17",
+    ),
+    Operator(
+        "RMSNormalization",
+        _layer_shapes,
+        weights=lambda call: {1: call.shape()[_layer_axis(call) :]},
+        source="ONNX RMSNormalization-23",
+    ),
+    *(Operator(name, same_shape, source=f"ONNX {name}") for name in ("LpNormalization", "MeanVarianceNormalization")),
     Operator(
         "InstanceNormalization",
         same_shape,

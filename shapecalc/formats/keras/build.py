@@ -6,19 +6,17 @@ import heapq
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ...dims import Dim, Shape, symbol
 from ...errors import ModelError
 from ...graph import Graph, Input, Node, Param
 from . import layers, operations
 from .history import Ref, Site, refs_in, sites
+from .inputs import batch_shape, first_layout, made_input, told_shape
 from .layer import Layer, Made, Weight
 from .text import Document, Value
-from .view import View, plain_text
+from .view import plain_text
 
 #: More calls, or models inside models, than this come from no network.
 MOST_NODES, DEEPEST = 20_000, 20
-#: What free axes of an input are called, by its rank.
-FREE = {2: "NF", 3: "NLC", 4: "NHWC", 5: "NDHWC"}
 
 
 def build(document: Document) -> Graph:
@@ -61,6 +59,7 @@ class _Model(NamedTuple):
     places: dict[str, int]
     sites: list[list[Site]]
     first: list[int]  # the number of a layer's first call in this model: a model inside counts its own making as one
+    highest: list[int]  # the highest output of a layer that anything reads
 
     def call(self, ref: Ref) -> Call | None:
         """The call a reference means; None for one that is not there."""
@@ -75,9 +74,7 @@ def is_model(entry: Value) -> bool:
     """Whether a layer is a model of its own."""
     config = entry.get("config")
     inner = config.get("layers") if config is not None else None
-    return (
-        inner is not None and isinstance(inner.data, list) and plain_text(entry.get("class_name")) != "StackedRNNCells"
-    )
+    return inner is not None and isinstance(inner.data, list)
 
 
 class _Builder:
@@ -93,7 +90,7 @@ class _Builder:
         self.warnings: list[str] = []
         self.layouts: dict[str, str] = {}
         self.taken: set[str] = set()
-        self.layout = _first_layout(document.root)
+        self.layout = first_layout(document.root)
 
     def title(self, root: Value) -> str:
         """The model's name."""
@@ -125,9 +122,8 @@ class _Builder:
             raise self.error(f"{plain_text(entry.get('class_name'))}: a model without layers", entry)
         begins = plain_text(members[0].get("class_name")) == "InputLayer"
         if fed is None:
-            values = (
-                [self.input(self.layer(members[0], prefix), members[0])] if begins else [self.unsaid(entry, members)]
-            )
+            first = self.layer(members[0], prefix)
+            values = [self.input(first, members[0]) if begins else self.unsaid(entry, members[0], first)]
         else:
             values = list(fed)
         for member in members[1:] if begins else members:
@@ -151,7 +147,7 @@ class _Builder:
         for call in self.order(model, set(values)):
             layer, site = model.layers[call.layer], model.sites[call.layer][call.number]
             read = [self.value(model, values, ref) for ref in site.refs()]
-            values[call] = self.apply(layer, layer.entry, site, read, depth, self.last_index(model, layer.name))
+            values[call] = self.apply(layer, layer.entry, site, read, depth, model.highest[call.layer])
         return [self.value(model, values, ref) for ref in refs_in(self.document, config.get("output_layers"))]
 
     def members(self, config: Value, prefix: str) -> _Model:
@@ -160,19 +156,20 @@ class _Builder:
         entries = listed.items() if listed is not None else []
         made = [self.layer(entry, prefix) for entry in entries]
         places: dict[str, int] = {}
-        for place, layer in enumerate(made):
+        for number, layer in enumerate(made):
             if layer.name in places:
                 raise layer.refuse(f"a second layer is called {layer.name!r}", "E206")
-            places[layer.name] = place
+            places[layer.name] = number
         calls = [sites(self.document, entry) for entry in entries]
-        highest: dict[str, int] = {}
+        last, highest = [0] * len(made), [0] * len(made)
         ends = refs_in(self.document, config.get("output_layers"))
         for ref in [*ends, *(ref for row in calls for site in row for ref in site.refs())]:
-            highest[ref.layer] = max(highest.get(ref.layer, 0), ref.node)
-        first = [
-            int(is_model(e) and highest.get(m.name, 0) >= len(c)) for e, m, c in zip(entries, made, calls, strict=True)
-        ]
-        return _Model(made, places, calls, first)
+            place = places.get(ref.layer)
+            if place is not None:
+                last[place], highest[place] = max(last[place], ref.node), max(highest[place], ref.output)
+        inner = [is_model(entry) for entry in entries]
+        first = [int(model and n >= len(row)) for model, n, row in zip(inner, last, calls, strict=True)]
+        return _Model(made, places, calls, first, highest)
 
     def layer(self, entry: Value, prefix: str) -> Layer:
         """A layer's entry as the tables see it."""
@@ -218,16 +215,10 @@ class _Builder:
     def value(self, model: _Model, values: dict[Call, list[str]], ref: Ref) -> str:
         """The name of a value that was made."""
         outputs = values.get(self.found(model, ref), [])
-        if ref.index >= len(outputs):
-            raise self.error(
-                f"{ref.layer} gives {len(outputs)} values, number {ref.index} is asked for", ref.at, "E205"
-            )
-        return outputs[ref.index]
-
-    def last_index(self, model: _Model, name: str) -> int:
-        """The highest output of a layer that anything reads."""
-        refs = (ref for row in model.sites for site in row for ref in site.refs() if ref.layer == name)
-        return max((ref.index for ref in refs), default=0)
+        if ref.output >= len(outputs):
+            message = f"{ref.layer} gives {len(outputs)} values, number {ref.output} is asked for"
+            raise self.error(message, ref.at, "E205")
+        return outputs[ref.output]
 
     # -- inputs -------------------------------------------------------------------------------------------------------
 
@@ -235,35 +226,16 @@ class _Builder:
         """An InputLayer as an input, and a layer that gives it."""
         if layer.kind != "InputLayer":
             raise self.error(f"{layer.path} is an input of the model but no InputLayer", at)
-        return self.feed(layer.path, _batch_shape(layer.config), layer)
+        return self.feed(layer.path, batch_shape(layer.config), layer)
 
-    def unsaid(self, entry: Value, members: list[Value]) -> str:
-        """The input of a sequence that begins without an InputLayer: its first layer, or its building, says the shape."""
-        first = self.layer(members[0], "")
-        name = plain_text(entry.get("name")) or f"{first.name}_input"
-        return self.feed(name, _told_shape(self.document, entry, members[0]), first)
+    def unsaid(self, entry: Value, member: Value, first: Layer) -> str:
+        """The input of a sequence that begins without an InputLayer."""
+        return self.feed(f"{first.path}_input", told_shape(self.document, entry, member), first)
 
     def feed(self, name: str, sizes: list[int | None] | None, layer: Layer) -> str:
-        """Adds an input; a free batch is 1, other free axes are symbols."""
+        """Adds an input, and a layer that gives it."""
         name = self.unique(name)
-        declared = native = None
-        if sizes is not None:
-            names = FREE.get(len(sizes), "N")
-            declared = _named(sizes, names)
-            native = tuple(
-                1 if i == 0 and n is None else d for i, (n, d) in enumerate(zip(sizes, declared, strict=True))
-            )
-        rank = 4 if sizes is None else len(sizes)
-        given = Input(
-            name,
-            declared,
-            native=native,
-            dtype=_dtype(layer),
-            layout=self.layout,
-            role="image" if rank > 2 else "other",
-            origin=layer.origin,
-        )
-        self.inputs.append(given)
+        self.inputs.append(made_input(name, sizes, layer, self.layout))
         self.nodes.append(Node(name, "Input", (), (name,), origin=layer.origin))
         self.layouts[name] = self.layout
         return name
@@ -329,78 +301,3 @@ class _Builder:
 def _binary(op: str, count: int) -> str:
     """Keras' merging layers take any number; of one there is nothing to merge."""
     return "Identity" if count == 1 and op in ("Add", "Mul", "Sub", "Mean", "Max", "Min") else op
-
-
-# -- what a definition says of its input -----------------------------------------------------------------------------
-
-
-def _batch_shape(config: View) -> list[int | None] | None:
-    """``batch_shape`` of Keras 3, ``batch_input_shape`` before, ``input_shape`` without the batch."""
-    value = config.find("batch_shape", "batch_input_shape")
-    if value is not None:
-        return _sizes(config, value)
-    value = config.find("input_shape", "shape")
-    if value is not None:
-        return [None, *_sizes(config, value)]
-    return (
-        [None, config.integer("input_dim", low=1)] if config.has("input_dim") and not config.has("output_dim") else None
-    )
-
-
-def _sizes(config: View, value: Value) -> list[int | None]:
-    sizes: list[int | None] = []
-    for item in value.items():
-        size = item.data
-        if size is not None and (type(size) is not int or not 1 <= size < 1 << 31):
-            raise config.refuse(f"{value.plain()!r} is no shape", at=value)
-        sizes.append(size)
-    if len(sizes) > 32 or not isinstance(value.data, list):
-        raise config.refuse(f"{str(value.plain())[:60]!r} is no shape", at=value)
-    return sizes
-
-
-def _told_shape(document: Document, entry: Value, first: Value) -> list[int | None] | None:
-    own = first.get("config")
-    if own is not None and isinstance(own.data, dict):
-        shape = _batch_shape(View(document, own, plain_text(own.get("name"))))
-        if shape is not None:
-            return shape
-    config = entry.get("config")
-    told = config.get("build_input_shape") if config is not None else None
-    for owner in (entry, first):
-        built = owner.get("build_config")
-        if told is None or told.data is None:
-            told = built.get("input_shape") if built is not None else None
-    if told is None or not told.items():
-        return None
-    return _sizes(View(document, entry, plain_text(entry.get("class_name"))), told)
-
-
-def _named(sizes: Sequence[int | None], names: str) -> Shape:
-    found: list[Dim] = []
-    for i, size in enumerate(sizes):
-        found.append(symbol(names[i] if i < len(names) else f"d{i}") if size is None else size)
-    return tuple(found)
-
-
-def _dtype(layer: Layer) -> str:
-    """Whole numbers stay what they are; every real one is a float32, which weights are too."""
-    value = layer.config.value.get("dtype")
-    config = value.get("config") if value is not None else None
-    text = plain_text(config.get("name") if config is not None else value)
-    return text if text in ("int8", "uint8", "int16", "int32", "int64", "bool") else "float32"
-
-
-def _first_layout(root: Value) -> str:
-    """Where the channels of the images stand: as the first layer says that says it."""
-    waiting = [root]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value.data, dict):
-            told = plain_text(value.data.get("data_format"))
-            if told in ("channels_last", "channels_first"):
-                return "NHWC" if told == "channels_last" else "NCHW"
-            waiting.extend(reversed(value.data.values()))
-        elif isinstance(value.data, list):
-            waiting.extend(reversed(value.data))
-    return "NHWC"

@@ -2,12 +2,12 @@
 
 =========== ===========================================================================================================
 Keras 3     ``{"args": [tensor, 2.0, [tensor, tensor]], "kwargs": {…}}``, a tensor being
-            ``{"class_name": "__keras_tensor__", "config": {"keras_history": [layer, node, index]}}``
-Keras 2, 1  ``[[layer, node, index, {…kwargs}], …]``, one for each tensor; of functions in the graph also
-            ``[layer, node, index, {…}]``, and constants as ``["_CONSTANT_VALUE", -1, value, {…}]``
+            ``{"class_name": "__keras_tensor__", "config": {"keras_history": [layer, node, output]}}``
+Keras 2, 1  ``[[layer, node, output, {…kwargs}], …]``, one for each tensor; of functions in the graph also
+            ``[layer, node, output, {…}]``, and constants as ``["_CONSTANT_VALUE", -1, value, {…}]``
 =========== ===========================================================================================================
 
-``node`` counts the calls of the layer, ``index`` its outputs.
+``node`` counts the calls of the layer, ``output`` what they give.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Ref(NamedTuple):
 
     layer: str
     node: int
-    index: int
+    output: int
     at: Value
 
 
@@ -57,14 +57,14 @@ def leaves(value: Any) -> Iterator[Ref]:
 
 
 def ref_of(value: Value) -> Ref | None:
-    """A tensor written as ``[layer, node, index]`` (and maybe more); None where this is something else."""
+    """A tensor written as ``[layer, node, output]`` (and maybe more); None where this is something else."""
     parts = value.items()
     if len(parts) < 3:
         return None
-    name, node, index = (part.data for part in parts[:3])
-    if not isinstance(name, str) or type(node) is not int or type(index) is not int or node < 0 or index < 0:
+    name, node, output = (part.data for part in parts[:3])
+    if not isinstance(name, str) or type(node) is not int or type(output) is not int or node < 0 or output < 0:
         return None
-    return Ref(name, node, index, value)
+    return Ref(name, node, output, value)
 
 
 def refs_in(document: Document, value: Value | None) -> list[Ref]:
@@ -128,7 +128,7 @@ def _older(document: Document, node: Value) -> Site:
 
 
 def _deeper(value: Value) -> Any:
-    """A keyword argument of older versions: tensors in it are ``[layer, node, index]`` too."""
+    """A keyword argument of older versions: tensors in it are ``[layer, node, output]`` too."""
     found = ref_of(value)
     if found is not None:
         return found

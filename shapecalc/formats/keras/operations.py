@@ -211,8 +211,8 @@ ROWS: dict[str, Row] = {
     "minimum": _bounded("Min", "max"),
     **{
         name: _activation(name)
-        for name in "relu relu6 sigmoid silu softmax log_softmax softplus softsign elu selu gelu hard_sigmoid hard_silu "
-        "tanh leaky_relu".split()
+        for name in "relu relu6 sigmoid tanh silu softmax log_softmax softplus softsign elu selu gelu hard_sigmoid "
+        "hard_silu leaky_relu".split()
     },
     "exp": _simple("Exp"),
     "log": _simple("Log"),

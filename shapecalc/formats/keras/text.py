@@ -1,7 +1,7 @@
 """JSON with places: every value knows the characters it stands on, so that an error has a line and an edit a span.
 
-The grammar is JSON's (RFC 8259) with the NaN and Infinity that Python writes. Nothing is evaluated; nesting and size are
-bounded.
+The grammar is JSON's (RFC 8259) with the NaN and Infinity that Python writes. Nothing is evaluated; nesting and size
+are bounded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WORDS = {
 
 
 class Value:
-    """A JSON value: ``data`` is None, a bool, a number, a text, a list of values or a dict of them; ``span`` its place."""
+    """A JSON value: ``data`` is None, a bool, a number, a text, a list or dict of values; ``span`` is its place."""
 
     __slots__ = ("data", "span")
 
