@@ -7,6 +7,7 @@ One grammar everywhere: ``256``, ``224x320`` (height x width), ``3x224x224``, ``
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -166,28 +167,49 @@ def feeds(graph: Graph, spec: Spec, default: Input | None) -> dict[str, Shape]:
 
 
 def _named(spec: Spec) -> Iterable[tuple[str | None, tuple[Dim, ...]]]:
+    items: Any = spec
     if spec is None:
         return
     if isinstance(spec, str):
         yield parse(spec)
     elif isinstance(spec, Mapping):
         for name, shape in spec.items():
-            yield str(name), _checked(parse(shape)[1] if isinstance(shape, str) else shape)
-    elif isinstance(spec, int):
+            yield str(name), parse(shape)[1] if isinstance(shape, str) else _checked(_listed(shape))
+    elif not _is_list(spec):
         yield None, _checked((spec,))
-    elif spec and all(isinstance(item, str) for item in spec):
-        for item in spec:
+    elif len(items) and all(isinstance(item, str) for item in items):
+        for item in items:
             yield parse(item)
     else:
-        yield None, _checked(tuple(spec))
+        yield None, _checked(_listed(spec))
 
 
-def _checked(shape: int | Sequence[Any]) -> tuple[Dim, ...]:
+def _is_list(spec: Any) -> bool:
+    return hasattr(spec, "__len__") and hasattr(spec, "__iter__") and not isinstance(spec, (bytes, bytearray))
+
+
+def _listed(shape: Any) -> tuple[Any, ...]:
+    return tuple(shape) if _is_list(shape) else (shape,)
+
+
+def _whole(value: Any, shape: Any) -> Any:
+    """A plain int for anything that is a whole number (numpy's too); names, symbols and arrays of sizes as they are."""
+    if value is None or isinstance(value, (str, dims.Expr, dims.Unknown)) or getattr(value, "ndim", None):
+        return value
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise _senseless(str(shape), f"{value!r} is not a whole number")
+    return operator.index(value)
+
+
+def _checked(shape: Sequence[Any]) -> tuple[Dim, ...]:
     values: list[Dim] = []
-    for value in (shape,) if isinstance(shape, int) else shape:
+    if not shape:
+        raise _senseless("()", "it has no dimensions")
+    for value in shape:
+        value = _whole(value, shape)
         if value is None or isinstance(value, str):
             value = dims.Unknown("left free") if value in (None, "?", "-1") else dims.symbol(str(value))
         elif isinstance(value, int) and (value < 1 or value > LARGEST):
-            raise _senseless(str(shape), f"{value} is not a size: sizes start at 1")
+            raise _senseless(str(shape), f"{value} is not a size: sizes are 1 to {LARGEST:,}")
         values.append(value)
     return tuple(values)

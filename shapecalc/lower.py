@@ -92,9 +92,10 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
         yield Lowered([*transposes, *lowered.nodes], lowered.params)
 
 
-def _read(nodes: Iterable[Node], derived: Iterable[Param]) -> set[str]:
-    names = {name for node in nodes for name in node.inputs if name}
-    return names | {name for param in derived for name in param.sources}
+def _read(nodes: Iterable[Node], derived: Iterable[Param]) -> list[str]:
+    """Names that are read, each once and in order, so that the same definition gives the same file."""
+    names = [name for node in nodes for name in node.inputs if name]
+    return list(dict.fromkeys([*names, *(name for param in derived for name in param.sources)]))
 
 
 def sized(param: Param, trace: Trace) -> Param:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import literal, zoo
 from .definition import Definition
-from .errors import ModelError
+from .errors import ModelError, UsageError
 from .formats import Options, Source, contents, read
 
 if TYPE_CHECKING:
@@ -63,7 +63,23 @@ class Model(Definition):
         feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
         repairs = propose(misfit, fitting, lambda graph: self.retrace(graph, feeds, misfit.dialect))
         bound = square_bounds(self, misfit.dialect)
-        return Advice(None if bound is None else bound.sizes, repairs)
+        sizes = None if bound is None or not self._fits_throughout(bound.sizes, misfit) else bound.sizes
+        return Advice(sizes, repairs)
+
+    def _fits_throughout(self, sizes: Interval, misfit: Trace) -> bool:
+        """Whether an interval from the inverse holds under the forward rules: its ends, its middle, and just outside.
+
+        Joins and reshapes can forbid sizes inside; an interval that has the misfit in it is wrong as well.
+        """
+        if sizes.empty or sizes.high is None:
+            return False
+        inside = {sizes.low, sizes.high, (sizes.low + sizes.high) // 2, (3 * sizes.low + sizes.high) // 4}
+        outside = {size for size in (sizes.low - 1, sizes.high + 1) if size > 0}
+        try:
+            fits = {size: self.trace(size, dialect=misfit.dialect).ok for size in inside | outside}
+        except UsageError:
+            return False
+        return all(fits[size] for size in inside) and not any(fits[size] for size in outside)
 
     def match(self, weights: str | Path | None = None, *, input: literal.Spec = None) -> Match:  # noqa: A002
         """Which weights of a file (None: the one the model was opened with) load into which layer, and why not.

@@ -32,7 +32,9 @@ class Slot(NamedTuple):
 #: (operator, input) -> how its numbers start: (kind, what for training from scratch).
 ROLES: dict[tuple[str, int], str] = {
     **dict.fromkeys([("Conv", 1), ("ConvTranspose", 1), ("Gemm", 1), ("MatMul", 1)], "weight"),
-    **dict.fromkeys([("Scale", 1), ("BatchNormalization", 1)], "gain"),
+    **dict.fromkeys([("Scale", 1), ("BatchNormalization", 1), ("LayerNormalization", 1)], "gain"),
+    **dict.fromkeys([("InstanceNormalization", 1), ("GroupNormalization", 1), ("RMSNormalization", 1)], "gain"),
+    **dict.fromkeys([("Mul", 0), ("Mul", 1)], "gain"),
     ("BatchNormalization", 4): "variance",
     ("BatchNormalization", 5): "scale_factor",
     ("PRelu", 1): "slope",
@@ -40,10 +42,15 @@ ROLES: dict[tuple[str, int], str] = {
 
 
 def slots(graph: Graph) -> dict[str, Slot]:
-    """Parameter name -> its first use."""
+    """Parameter name -> its first use; a Reshape that only lines it up with its axis is looked through."""
     found: dict[str, Slot] = {}
+    lined_up: dict[str, str] = {}
     for node in graph.nodes:
-        for index, name in enumerate(node.inputs):
+        if node.op == "Reshape" and node.inputs[0] in graph.params:
+            lined_up[node.outputs[0]] = node.inputs[0]
+            continue
+        for index, value in enumerate(node.inputs):
+            name = lined_up.get(value, value)
             if name:
                 turned = node.op == "Gemm" and index == 1 and not node.attrs.get("transB")
                 found.setdefault(name, Slot(node.op, index, turned))
@@ -116,7 +123,7 @@ def _hwim(weight: Array) -> Array:
     """Keras' depthwise (height, width, inputs, multiplier) as ONNX's (inputs*multiplier, 1, height, width)."""
     *kernel, inputs, multiplier = weight.shape
     moved = weight.transpose(weight.ndim - 2, weight.ndim - 1, *range(weight.ndim - 2))
-    return moved.reshape(inputs * multiplier, 1, *kernel)
+    return numpy.ascontiguousarray(moved.reshape(inputs * multiplier, 1, *kernel))
 
 
 #: How a derived parameter is computed from its sources.

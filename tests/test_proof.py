@@ -92,7 +92,7 @@ def test_integers_are_compared_too() -> None:
 
 def test_a_difference_before_the_edit_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The original runs with other weights here: everything before the edit must then differ."""
-    real = plans.runnable
+    real = runnable
 
     def other_weights(*arguments: Any) -> Runnable:
         made = real(*arguments)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import ShapecalcError
+from ..errors import ShapecalcError, UsageError
 from . import commands
 
 app = typer.Typer(
@@ -71,6 +71,10 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except (OSError, MemoryError) as error:
+        words = getattr(error, "strerror", None) or "there is not enough memory for this"
+        print(f"error: {words}: {getattr(error, 'filename', None) or 'shapecalc'}", file=sys.stderr)
+        return UsageError.exit_code
     except Exception as error:
         show, status = getattr(error, "show", None), getattr(error, "exit_code", None)
         if show is None or status is None:

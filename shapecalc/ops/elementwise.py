@@ -106,7 +106,7 @@ def _joined(sizes: Sequence[Dim]) -> Dim:
     known = [d for d in others if isinstance(d, int)]
     if known:
         return known[0]
-    if len(others) > 1 and others[0] != others[1] and all(dims.is_symbol(d) for d in others):
+    if len(others) > 1 and all(dims.is_symbol(d) for d in others) and others[0] != others[1]:
         return functools.reduce(dims.maximum, others)  # either may be the one that is 1
     return others[0]
 

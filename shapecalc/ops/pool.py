@@ -110,17 +110,23 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     spatial = tuple(out[2:])
     if any(w.same for w in windows):
         return Lowered([call.node.replace(attrs=plain | explicit_pads(windows, call.spatial))])
-    if all(w.remainder(int(n)) == 0 for w, n in zip(windows, call.spatial, strict=True)) or all(
-        _as(w, "floor").size(n) == o for w, n, o in zip(windows, call.spatial, spatial, strict=True)
-    ):
-        plain["ceil_mode"] = 0
-    elif all(_as(w, "ceil_clip").size(n) == o for w, n, o in zip(windows, call.spatial, spatial, strict=True)):
-        plain["ceil_mode"] = 1
-    else:
+    ceil_mode = _ceil_mode(windows, call.spatial, spatial)
+    if ceil_mode is None or any(max(w.pads(0)) >= int(w.kernel) for w in windows):
         return _explicit(call, plain, windows, spatial)
-    if any(max(w.pads(0)) >= int(w.kernel) for w in windows):
-        return _explicit(call, plain, windows, spatial)
-    return Lowered([call.node.replace(attrs=plain)])
+    return Lowered([call.node.replace(attrs={**plain, "ceil_mode": ceil_mode})])
+
+
+def _ceil_mode(windows: Sequence[Window], sizes: Shape, out: Shape) -> int | None:
+    """The ``ceil_mode`` that gives these sizes: 1 where the source rounds up, so that other sizes follow; or None."""
+
+    def gives(rounding: str) -> bool:
+        return all(_as(w, rounding).size(n) == o for w, n, o in zip(windows, sizes, out, strict=True))
+
+    if any(w.rounding in ("ceil", "ceil_clip") for w in windows) and gives("ceil_clip"):
+        return 1
+    if gives("floor"):
+        return 0
+    return 1 if gives("ceil_clip") else None
 
 
 def _plain_attrs(call: Call) -> dict[str, Any]:
@@ -132,11 +138,11 @@ def _as(window: Window, rounding: str) -> Window:
     return Window(window.kernel, window.stride, window.pad_begin, window.pad_end, window.dilation, rounding)
 
 
-def _explicit(call: Call, plain: dict[str, Any], windows: Sequence[Window], spatial: Shape) -> Lowered:
+def _explicit(call: Call, plain: dict[str, Any], windows: Sequence[Window], spatial: Shape) -> Lowered | None:
     """Pad to exactly what the windows reach, then pool without padding: for sizes no ``ceil_mode`` gives.
 
     A maximum pads with ``outside`` (minus infinity unless the framework starts from a finite number), an average
-    with 0, which equals counting the padding.
+    with 0, which equals counting the padding. None for an average whose divisor leaves out padding or what hangs over.
     """
     begins = [int(w.pad_begin) for w in windows]
     ends = [
@@ -144,6 +150,9 @@ def _explicit(call: Call, plain: dict[str, Any], windows: Sequence[Window], spat
         for w, n, o in zip(windows, call.spatial, spatial, strict=True)
     ]
     node = call.node
+    overhang = any(end > int(w.pad_end) for end, w in zip(ends, windows, strict=True))
+    if node.op == "AveragePool" and (overhang or not call.attr("count_include_pad", 0)):
+        return None
     pads_name, value_name, padded = f"{node.name}/pads", f"{node.name}/outside", f"{node.name}/padded"
     maximum = node.op == "MaxPool"
     outside = call.attr("outside", float("-inf")) if maximum else 0.0

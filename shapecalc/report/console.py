@@ -60,10 +60,18 @@ def _speaks_unicode(stream: TextIO) -> bool:
     return True
 
 
+class Output(Console):
+    """A console that lets its caller know when the reader has left; rich would end the process with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich where a pipe is closed."""
+        raise BrokenPipeError
+
+
 def make_console(stream: TextIO | None = None) -> Console:
     """A console on ``stream`` (stdout): honours NO_COLOR, COLUMNS and pipes."""
     out = stream if stream is not None else sys.stdout
     width = None if out.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
     plain = not _speaks_unicode(out)
     file: Any = out if out.isatty() and not plain else Tidy(out, plain)
-    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False)
+    return Output(file=file, width=width, highlight=False, soft_wrap=False, emoji=False)

@@ -133,6 +133,8 @@ def print_proof(console: Console, report: Report) -> None:
     if report.cpu is not None and report.cpu_run is not None:
         lines.append(f"on CUDA, {_numbers(report.cpu)} as on the CPU ({report.cpu_run.run_seconds * 1e3:.1f} ms)")
     lines += _made_up(report)
+    if report.not_cuda is not None:
+        lines.append(f"not on CUDA: {report.not_cuda}")
     for line in lines:
         console.print(_hanging(Text(line), 2))
     for failure in report.failures[:SHOWN]:

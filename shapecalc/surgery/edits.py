@@ -99,7 +99,7 @@ class ReplaceHead(NamedTuple):
         nodes = [_renamed(node, outputs) if node is not new else new for node in _with(graph, old, new)]
         params = dict(graph.params)
         for name, fresh in renamed.items():
-            params[fresh] = self._param(params.pop(name), fresh)
+            params[fresh] = self._param(params.pop(name), fresh, _class_axis(old, name))
         result = graph.replace(
             nodes=tuple(nodes),
             params=params,
@@ -117,12 +117,11 @@ class ReplaceHead(NamedTuple):
             return self.name + name[len(self.layer) :]
         return f"{name}_{self.after}"
 
-    def _param(self, old: Param, name: str) -> Param:
+    def _param(self, old: Param, name: str, axis: int) -> Param:
         shape = None
         if old.shape is not None:
-            shape = tuple(self.after if d == self.before else d for d in old.shape)
-            if len(shape) > 1 and old.shape[0] == self.before:  # a square weight: only its outputs change
-                shape = (self.after, *old.shape[1:])
+            axis %= max(len(old.shape), 1)
+            shape = tuple(self.after if i == axis and d == self.before else d for i, d in enumerate(old.shape))
         return Param(name, shape, old.dtype, trained=True)
 
     def _recount(self, graph: Graph, head: Node) -> Graph:
@@ -153,7 +152,10 @@ class ReplaceHead(NamedTuple):
         return node
 
     def _counted(self, target: Any) -> tuple[Any, ...]:
-        return tuple(self.after if isinstance(d, int) and d == self.before else d for d in target)
+        """The target with its axis of classes changed: axis 1 where that holds the count, else the last that does."""
+        places = [i for i, d in enumerate(target) if isinstance(d, int) and d == self.before]
+        chosen = 1 if 1 in places else places[-1]
+        return tuple(self.after if i == chosen else d for i, d in enumerate(target))
 
     def describe(self) -> str:
         """One line for people."""
@@ -168,6 +170,12 @@ class ReplaceHead(NamedTuple):
             "before": self.before,
             "after": self.after,
         }
+
+
+def _class_axis(head: Node, name: str) -> int:
+    """The axis of a head's parameter that runs over its outputs."""
+    matrix = head.op == "Gemm" and len(head.inputs) > 1 and head.inputs[1] == name
+    return 1 if matrix and not head.attrs.get("transB") else 0
 
 
 def _renamed(node: Node, values: Mapping[str, str]) -> Node:
@@ -186,9 +194,10 @@ class InsertPool(NamedTuple):
     stride: tuple[int, ...]
     sizes: tuple[tuple[int, ...], tuple[int, ...]]
     layout: str = "NCHW"
+    readers: tuple[str, ...] = ()  # the nodes that get the pooled map; none named: all
 
     def apply(self, graph: Graph) -> Graph:
-        """The graph with the pooling behind ``value``; everything that read the value reads the pooled one."""
+        """The graph with the pooling behind ``value``, read by those that are to read it."""
         pooled = self.name
         attrs = {
             "kernel_shape": self.kernel,
@@ -200,10 +209,13 @@ class InsertPool(NamedTuple):
         pool = Node(pooled, "AveragePool", (self.value,), (pooled,), attrs, origin=Origin(op="inserted"))
         nodes: list[Node] = []
         for node in graph.nodes:
-            nodes.append(_renamed(node, {self.value: pooled}))
+            nodes.append(_renamed(node, {self.value: pooled}) if self._concerns(node) else node)
             if self.value in node.outputs:
                 nodes.append(pool)
         return graph.replace(nodes=tuple(nodes))
+
+    def _concerns(self, node: Node) -> bool:
+        return not self.readers or node.name in self.readers
 
     def describe(self) -> str:
         """One line for people."""

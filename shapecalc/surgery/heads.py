@@ -34,14 +34,33 @@ BEHIND = frozenset(
 )
 
 
+#: Behind these a convolution gives features, unless a Softmax says that they are scores.
+RECTIFIERS = frozenset({"Relu", "MaxPool"})
+
+
+def _normalized(graph: Graph, value: str) -> bool:
+    """Whether a Softmax or Sigmoid stands before this score, or a loss behind it."""
+    producers = graph.producers()
+    node = producers.get(value)
+    while node is not None and node.op in BEHIND:
+        if node.op in ("Softmax", "LogSoftmax", "Sigmoid"):
+            return True
+        node = producers.get(node.inputs[0])
+    return value in graph.meta.get("scores", ())
+
+
 def heads(graph: Graph) -> list[Node]:
     """The classifiers of a graph, one for each of its scores; empty where the last layers are something else."""
     producers = graph.producers()
     found: list[Node] = []
     for value in scores(graph):
         node = producers.get(value)
+        rectified = False
         while node is not None and node.op in BEHIND:
+            rectified = rectified or node.op in RECTIFIERS
             node = producers.get(node.inputs[0])
+        if node is not None and node.op == "Conv" and rectified and not _normalized(graph, value):
+            continue  # a feature map: nothing says that its channels are classes
         if node is not None and node.op in CLASSIFIERS and node not in found:
             found.append(node)
     return found
@@ -66,8 +85,28 @@ def fresh_name(name: str, classes: int, taken: set[str]) -> str:
     return candidate
 
 
+def _need_one_count(found: list[Node], trace: Trace) -> None:
+    """Heads with different numbers of outputs are not all classes: which one is meant nobody can tell."""
+    counts = {node.name: classes_of(node, trace) for node in found}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        raise RefusedError(
+            "it has several heads of different sizes, and which holds the classes cannot be told",
+            "E301",
+            because=listed,
+            hint="cut the definition to the head that is meant",
+        )
+
+
 def _need_own_weight(graph: Graph, node: Node) -> None:
     weight = node.inputs[CLASSIFIERS[node.op]]
+    sharing = [user.name for user in graph.nodes if weight in user.inputs and user is not node]
+    if sharing:
+        raise RefusedError(
+            f"{node.name}: its weight is shared, so it cannot be replaced alone",
+            "E301",
+            because=f"{', '.join(sharing)} reads {weight} too",
+        )
     if weight not in graph.params:
         maker = graph.producers().get(weight)
         raise RefusedError(
@@ -91,6 +130,7 @@ def replace_heads(graph: Graph, trace: Trace, classes: int) -> list[ReplaceHead]
             because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
             hint="a head is a fully connected layer or a convolution before the scores",
         )
+    _need_one_count(found, trace)
     taken = {node.name for node in graph.nodes} | set(graph.params)
     edits = []
     for node in found:

@@ -56,8 +56,8 @@ class Surgery:
         """The plan for another number of classes, another input, or both."""
         if classes is None and input is None:
             raise UsageError("nothing to change", "E002", hint="give classes, input, or both")
-        if classes is not None and classes < 1:
-            raise UsageError(f"{classes} classes make no sense", "E002", hint="1 or more")
+        if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 1):
+            raise UsageError(f"{classes!r} classes make no sense", "E002", hint="a whole number, 1 or more")
         if repair is not None and repair not in REPAIRS:
             raise UsageError(f"no repair {repair!r}", "E002", hint=f"one of {', '.join(REPAIRS)}")
         feeds = model.feeds(input)
@@ -105,8 +105,9 @@ def _with_head(model: Definition, graph: Graph, feeds: Mapping[str, Shape], clas
     native = reference(model) or model.retrace(graph, feeds)  # a data layer leaves its size to the caller
     if not native.ok:
         raise RefusedError(
-            f"{model.name} does not fit its own declared input, so its head cannot be told",
+            f"{model.name} does not fit this input, so its head cannot be told",
             "E301",
+            because=native.problems[0].headline,
             hint="shapecalc trace shows what does not fit",
         )
     for edit in replace_heads(graph, native, classes):

@@ -63,7 +63,7 @@ def propose(misfit: Trace, fitting: Trace, retrace: Tracer) -> list[Repair]:
     for name, edit, whole in _candidates(misfit, broken, allowed):
         graph = edit.apply(misfit.graph)
         attempt = retrace(graph)
-        if attempt.ok:
+        if attempt.ok and attempt.graph.nodes != misfit.graph.nodes:
             changed = broken - order[edit.layer] - (name == "insert-pool")  # what is pooled keeps its numbers
             found.append(Repair(name, (edit,), attempt, changed, whole))
     return sorted(found, key=lambda repair: repair.rank)
@@ -72,8 +72,9 @@ def propose(misfit: Trace, fitting: Trace, retrace: Tracer) -> list[Repair]:
 def _candidates(misfit: Trace, broken: int, allowed: list[dict[str, Bound]]) -> Iterator[tuple[str, Edit, bool]]:
     feeding = {node.name for node in misfit.graph.ancestors(misfit.layers[broken].node.inputs)}
     chain = [layer for layer in misfit.layers[:broken] if layer.name in feeding]
-    yield from _insertions(misfit, chain, allowed)
-    for layer in reversed(chain):
+    behind = {*feeding, misfit.layers[broken].name}
+    yield from _insertions(misfit, chain, behind, allowed)
+    for layer in reversed([*chain, misfit.layers[broken]]):  # a pooling larger than its map is its own repair
         if layer.op in POOLINGS and not layer.call.attr("global_pooling"):
             if misfit.graph.format != "onnx" or misfit.graph.opset >= CEIL_MODE_SINCE:
                 yield from _roundings(layer)
@@ -86,8 +87,10 @@ def _map(layer: Layer) -> Shape | None:
     return shape if isinstance(shape, tuple) and len(shape) == 4 and all_numbers(shape) else None
 
 
-def _insertions(misfit: Trace, chain: list[Layer], allowed: list[dict[str, Bound]]) -> Iterator[tuple[str, Edit, bool]]:
-    """A pooling behind the last map before the misfit, if that map is too large."""
+def _insertions(
+    misfit: Trace, chain: list[Layer], behind: set[str], allowed: list[dict[str, Bound]]
+) -> Iterator[tuple[str, Edit, bool]]:
+    """A pooling behind the last map before the misfit, if that map is too large; other readers keep the map."""
     last = next((layer for layer in reversed(chain) if _map(layer) is not None), None)
     if last is None:
         return
@@ -103,7 +106,8 @@ def _insertions(misfit: Trace, chain: list[Layer], allowed: list[dict[str, Bound
         return
     kernel, stride = tuple(w.kernel for w in fitted), tuple(w.stride for w in fitted)
     name = _free_name(misfit.graph, f"{last.name}_fit")
-    yield "insert-pool", InsertPool(last.name, value, name, kernel, stride, (sizes, wanted), layout), True
+    readers = tuple(user.name for user in misfit.graph.users().get(value, ()) if user.name in behind)
+    yield "insert-pool", InsertPool(last.name, value, name, kernel, stride, (sizes, wanted), layout, readers), True
 
 
 def _wanted(bound: Bound | None, size: int) -> int | None:
@@ -171,8 +175,10 @@ def _windows(layer: Layer, allowed: list[dict[str, Bound]]) -> Iterator[tuple[st
 def _text(windows: list[Window]) -> str:
     kernel = show(tuple(w.kernel for w in windows))
     stride = "×".join(str(s) for s in dict.fromkeys(w.stride for w in windows))
-    pads = dict.fromkeys(w.pad_begin for w in windows)
-    pad = f", padding {'×'.join(map(str, pads))}" if any(pads) else ""
+    pads = dict.fromkeys(
+        str(w.pad_begin) if w.pad_begin == w.pad_end else f"{w.pad_begin}+{w.pad_end}" for w in windows
+    )
+    pad = f", padding {'×'.join(pads)}" if set(pads) != {"0"} else ""
     return f"{kernel}, stride {stride}{pad}"
 
 

@@ -6,7 +6,9 @@ was made are believed.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import os
 import sys
 from pathlib import Path
@@ -87,10 +89,12 @@ def _loading_error() -> str:
 
 
 def make_session(
-    model: bytes, device: str, arrays: dict[str, Any], folder: str | None = None
+    model: bytes | str, device: str, arrays: dict[str, Any], folder: str | None = None
 ) -> onnxruntime.InferenceSession:
-    """A session on exactly ``device``; ``arrays`` are the numbers of initializers the model only declares,
-    ``folder`` is where the files lie that it names as external data.
+    """A session of a model (its bytes, or its path) on exactly ``device``.
+
+    ``arrays`` are the numbers of initializers the model only declares, ``folder`` is where the files lie that it names
+    as external data.
 
     Optimisations are off, so every tensor of the file exists. Raises DeviceError if onnxruntime put the session
     elsewhere, RefusedError with onnxruntime's own words if it refuses the model.
@@ -108,7 +112,8 @@ def make_session(
         options.add_external_initializers(list(arrays), values)
     providers: list[Any] = [CPU]
     if device == "cuda":
-        onnxruntime.preload_dlls()
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it cannot load; the session will tell
+            onnxruntime.preload_dlls()
         providers = [(CUDA, CUDA_OPTIONS), CPU]
     try:
         session = onnxruntime.InferenceSession(model, options, providers=providers)
@@ -122,7 +127,11 @@ def make_session(
 def refused(error: Exception) -> RefusedError:
     """onnxruntime's refusal in our form: its words, without its file names."""
     words = " ".join(str(error).split())
-    return RefusedError("onnxruntime refuses the model", "E403", because=words[:600])
+    return RefusedError(
+        "onnxruntime refuses the model",
+        "E403",
+        because=words if len(words) <= 900 else f"{words[:300]} … {words[-600:]}",
+    )
 
 
 def device_name(device: str) -> str:

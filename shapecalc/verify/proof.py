@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..errors import RefusedError
+from ..errors import DeviceError, RefusedError
 from ..weights import Array
 from .device import choose
 from .run import Run, Runnable, execute
@@ -54,6 +54,7 @@ class Report:
         self.before_edit: list[NumberCheck] | None = None  # against the original; None: nothing to compare with
         self.cpu: list[NumberCheck] | None = None  # CUDA against the CPU
         self.cpu_run: Run | None = None
+        self.not_cuda: str | None = None  # why "auto" is the CPU on a machine with a GPU
         self.seeded: tuple[str, ...] = ()  # parameters whose numbers were made up for the proof
         self.weights: str | None = None  # the file of trained weights that ran
 
@@ -76,6 +77,7 @@ class Report:
             "ok": self.ok,
             "device": self.run.device,
             "device_name": self.run.device_name,
+            "not_cuda": self.not_cuda,
             "inputs": {name: list(shape) for name, shape in self.inputs.items()},
             "seed": self.seed,
             "seeded_weights": bool(self.seeded),
@@ -119,8 +121,12 @@ def _numbers(checks: list[NumberCheck] | None) -> list[dict[str, Any]] | None:
 
 
 def compare(first: Mapping[str, Array], second: Mapping[str, Array], limit: float) -> list[NumberCheck]:
-    """The numbers of every tensor both runs have; another shape, or a NaN in one only, is an infinite difference."""
-    return [_compared(name, first[name], second[name], limit) for name in first if name in second]
+    """The numbers of every tensor of the first run in the second.
+
+    A missing tensor, another shape, a NaN in one only or no finite number at all is an infinite difference.
+    """
+    missing = [NumberCheck(name, float("inf"), 1.0, limit) for name in first if name not in second]
+    return missing + [_compared(name, first[name], second[name], limit) for name in first if name in second]
 
 
 def _compared(name: str, a: Array, b: Array, limit: float) -> NumberCheck:
@@ -128,14 +134,15 @@ def _compared(name: str, a: Array, b: Array, limit: float) -> NumberCheck:
 
     if a.shape != b.shape:
         return NumberCheck(name, float("inf"), 1.0, limit)
-    if a.size == 0 or a.dtype.kind not in "fiub":
+    if a.size == 0 or a.dtype.kind != "f":
         return NumberCheck(name, 0.0 if numpy.array_equal(a, b) else float("inf"), 1.0, limit)
-    same = (a == b) | (numpy.isnan(a) & numpy.isnan(b)) if a.dtype.kind == "f" else a == b
+    if not numpy.isfinite(a).any():
+        return NumberCheck(name, float("inf"), 1.0, limit)
+    same = (a == b) | (numpy.isnan(a) & numpy.isnan(b))
     with numpy.errstate(all="ignore"):
         apart = numpy.where(same, 0.0, numpy.abs(a.astype(numpy.float64) - b.astype(numpy.float64)))
     difference = float(numpy.nan_to_num(apart, nan=numpy.inf, posinf=numpy.inf).max())
-    finite = numpy.abs(a[numpy.isfinite(a)]) if a.dtype.kind == "f" else numpy.abs(a.astype(numpy.float64))
-    return NumberCheck(name, difference, float(finite.max()) if finite.size else 0.0, limit)
+    return NumberCheck(name, difference, float(numpy.abs(a[numpy.isfinite(a)]).max()), limit)
 
 
 def prove(what: Runnable, *, device: str = "auto", seed: int = 0, rtol: float = RTOL, repeat: int = 3) -> Report:
@@ -144,9 +151,17 @@ def prove(what: Runnable, *, device: str = "auto", seed: int = 0, rtol: float = 
     Raises DeviceError where ``device`` cannot run, RefusedError where onnxruntime refuses the model.
     """
     place = choose(device)
-    run = execute(what, place, repeat=repeat)
+    reason = None
+    try:
+        run = execute(what, place, repeat=repeat)
+    except DeviceError as error:
+        if device != "auto":
+            raise
+        place, reason = "cpu", error.because  # auto asked for what works; why it is not CUDA is said
+        run = execute(what, place, repeat=repeat)
     shapes = [ShapeCheck(n, what.predicted.get(n), tuple(v.shape)) for n, v in run.tensors.items()]
     report = Report(run, shapes, {n: tuple(v.shape) for n, v in what.inputs.items()}, seed)
+    report.not_cuda = reason
     report.seeded = what.seeded
     if place == "cuda":
         report.cpu_run = execute(what, "cpu", repeat=1)

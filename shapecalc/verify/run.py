@@ -95,9 +95,20 @@ def _from_definition(
     read = {name for node in lowered.nodes for name in node.inputs}
     arrays = {p.name: numbers.array(p.name) for p in lowered.params.values() if p.contents is None and p.name in read}
     names = [name for node in lowered.nodes for name in node.outputs if name]
-    shown = {name: predicted.values[name] for name in names}
+    shown = {name: predicted.values[name] for name in names} | _promised(graph, traced, set(names))
     seeded = tuple(name for name in from_file(lowered) if name not in known)
     return Runnable(proto, arrays, _images(lowered.inputs, wanted, seed), shown, seeded=seeded)
+
+
+def _promised(graph: Graph, traced: Trace, made: set[str]) -> dict[str, tuple[Any, ...] | None]:
+    """The shapes the definition's own trace showed, for every value that runs under its own name.
+
+    So the proof holds a wrong rule against what ran, and not the lowered rule against itself. Inside a channels-last
+    net the values run channels-first; there it is the outputs that must come out as traced.
+    """
+    turned = any(given.layout != "NCHW" for given in graph.inputs)
+    own = graph.outputs if turned else [name for node in graph.nodes for name in node.outputs]
+    return {name: traced.values[name] for name in own if name in made and name in traced.values}
 
 
 def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], seed: int) -> dict[str, Array]:
