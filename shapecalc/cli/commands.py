@@ -217,13 +217,9 @@ def retarget(
     net = _open(model, phase, stage, class_name, arg, weights)
     count = classes if classes is not None else num_classes
     made = net.retarget(classes=count, input=_spec(input, alias), repair=repair, plan=plan)
-    target = output if output is not None else Path(f"{made.name}.onnx")
-    from .. import files
-
+    target = output if output is not None else Path(made.file_name)
     if not dry_run:
-        files.check_writable(target, overwrite=overwrite)
-        made.verify(device=device, seed=seed)
-        made.save(target, overwrite=overwrite, init=init, seed=seed)
+        made.save(target, overwrite=overwrite, init=init, seed=seed, device=device)
     if json:
         proof = made.report.to_dict() if made.report is not None else None
         _print_json(made.to_dict() | {"proof": proof, "path": None if dry_run else str(target)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -69,23 +69,35 @@ class Reader(Protocol):
         """The graph; raises ModelError."""
 
 
+class Editor(Protocol):
+    """What the module ``patch`` of a format offers whose definitions are text."""
+
+    def patch(self, source: Source, old: Graph, new: Graph) -> Iterator[str]:
+        """Texts that may say ``new``, best first, made of the source of ``old``; raises RefusedError (E303)."""
+
+
 class Format(NamedTuple):
-    """A row of the table below."""
+    """A row of the table below; ``patched`` tells definitions that an edit is written back into, as text."""
 
     name: str
     suffixes: tuple[str, ...]
     package: str
+    patched: bool = False
 
     def reader(self) -> Reader:
         """The format's package, imported now."""
         return cast(Reader, importlib.import_module(self.package))
 
+    def editor(self) -> Editor:
+        """What writes edits back, imported now."""
+        return cast(Editor, importlib.import_module(f"{self.package}.patch"))
+
 
 FORMATS = {
     row.name: row
     for row in (
-        Format("caffe", (".prototxt", ".pt", ".pbtxt", ".prototext"), "shapecalc.formats.caffe"),
-        Format("chainer", (".py",), "shapecalc.formats.chainer"),
+        Format("caffe", (".prototxt", ".pt", ".pbtxt", ".prototext"), "shapecalc.formats.caffe", True),
+        Format("chainer", (".py",), "shapecalc.formats.chainer", True),
         Format("onnx", (".onnx", ".pb", ".ort"), "shapecalc.formats.onnx"),
     )
 }
@@ -121,4 +133,5 @@ def read(source: Source, options: Options = Options(), format: str | None = None
     """The graph of a source; raises ModelError with file and line for anything that cannot be read."""
     if len(source.data) == 0:
         raise ModelError("the file is empty", "E202", location=source.name)
-    return format_of(source, format).reader().read(source, options)
+    graph = format_of(source, format).reader().read(source, options)
+    return graph.replace(meta={**graph.meta, "options": options})  # a patched source is read again as this one was

@@ -17,6 +17,7 @@ from ..lower import lower
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from ..weights import Numbers, from_file, initial, trained
+from .definition_file import own_suffixes, patched
 from .onnx_file import new_weights, sized_graph
 from .proof import RTOL, Report, compare_with_original, prove
 from .run import runnable
@@ -33,6 +34,12 @@ class Plan(Surgery):
     """
 
     report: Report | None = None
+
+    @property
+    def file_name(self) -> str:
+        """What the result is called: ``alexnet-13classes-256.onnx``; a file keeps its format, a zoo model is ONNX."""
+        own = own_suffixes(self.model) if self.model.zoo_name is None else ()
+        return self.name + (own[0] if own else ".onnx")
 
     def verify(self, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
         """Runs the result in onnxruntime and compares it with the trace and with the original.
@@ -53,9 +60,12 @@ class Plan(Surgery):
     ) -> Path:
         """Writes the result, verified first if it was not; the file appears whole or not at all.
 
+        The suffix of ``path`` says how: ONNX, or the definition's own format, in which everything but the edit stays
+        character by character as it was and weights are not written.
+
         A model opened with weights keeps them, and what an edit made anew is initialised. Without, weights are
-        placeholders, or initialised ones with ``init``. Raises RefusedError where the proof fails, UsageError where
-        the file exists and ``overwrite`` is not set.
+        placeholders, or initialised ones with ``init``. Raises RefusedError where the proof fails or the definition
+        cannot say the edit, UsageError where the file exists and ``overwrite`` is not set.
         """
         return save_plan(self, Path(path), overwrite=overwrite, init=init, seed=seed, device=device)
 
@@ -111,12 +121,13 @@ def convert_model(
     return report
 
 
-def _check_target(path: Path, overwrite: bool) -> None:
-    if path.suffix.lower() != ".onnx":
-        raise UsageError(
-            f"{path.name}: results are written as ONNX", "E002", hint=f"-o {path.with_suffix('.onnx').name}"
-        )
+def _check_target(path: Path, overwrite: bool, own: tuple[str, ...] = ()) -> None:
     files.check_writable(path, overwrite=overwrite)
+    if path.suffix.lower() not in (".onnx", *own):
+        ways = f"ONNX or {own[0]}" if own else "ONNX"
+        raise UsageError(
+            f"{path.name}: results are written as {ways}", "E002", hint=f"-o {path.with_suffix('.onnx').name}"
+        )
 
 
 def before_edits(original: Graph, edited: Graph) -> Graph:
@@ -134,11 +145,23 @@ def before_edits(original: Graph, edited: Graph) -> Graph:
 
 def save_plan(plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int, device: str) -> Path:
     """Writes a plan's result, proving it first where that was not done. See `Plan.save`."""
-    _check_target(path, overwrite)
+    own = own_suffixes(plan.model)
+    _check_target(path, overwrite, own)
+    text = _patched(plan, path, init) if path.suffix.lower() in own else None  # refused before anything runs
     if plan.report is None:
         plan.verify(device=device, seed=seed)
-    files.write_whole(path, lambda file: _write(plan, file, init, seed), overwrite=overwrite)
+    if text is None:
+        files.write_whole(path, lambda file: _write(plan, file, init, seed), overwrite=overwrite)
+    else:
+        files.write_whole(path, lambda file: file.write(text), overwrite=overwrite)
     return path
+
+
+def _patched(plan: Plan, path: Path, init: bool) -> bytes:
+    if init:
+        hint = f"-o {path.with_suffix('.onnx').name} writes a file that does"
+        raise UsageError(f"{path.name} holds no weights that --init could initialise", "E002", hint=hint)
+    return patched(plan).encode()
 
 
 def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 from ...dims import Dim, Shape, Unknown, symbol
 from ...errors import ModelError
 from ...graph import Graph, Input, Node
+from ...source import Origin
 from .. import Options, Source
 from .chains import LINK
 from .interpreter import Run
 from .text import LONGEST, Site, Text
 from .use import LARGEST
-from .values import Arguments, Bound, Class, Function, Instance, Native, Scope, Value, Variable
+from .values import Arguments, Bound, Class, Function, Instance, Native, Placed, Scope, Value, Variable
 
 #: Arguments of ``forward`` that switch training on and off (Chainer 1).
 SWITCHES = {"train": True, "test": False}
@@ -33,6 +34,7 @@ class Reading:
         self.class_name, train = _phased(options, self.text)
         self.modules: dict[str, Scope | None] = {}
         self.run = Run(train=train, arguments=self.given, load=self.load)
+        self.run.text = self.text
 
     # -- modules beside the definition ----------------------------------------------------------------------------
     def load(self, name: str, site: Site) -> Scope | None:
@@ -71,7 +73,12 @@ class Reading:
             tape.params,
             dialect="chainer",
             format="chainer",
-            meta={"class": kind.name, "text": self.text.text, "scores": tuple(tape.scores)},
+            meta={
+                "class": kind.name,
+                "text": self.text.text,
+                "scores": tuple(tape.scores),
+                "written": {value: tuple(spans) for value, spans in tape.written.items()},
+            },
             warnings=tape.warnings,
         )
 
@@ -137,7 +144,7 @@ class Reading:
             if size is not None:  # it flattens what it is given, of any rank
                 yield Input(name, native=(1, size), origin=given.origin)
             else:
-                yield Input(name, self.shape(name, reader, kind, model), origin=given.origin)
+                yield Input(name, self.shape(name, reader, kind, model), origin=_with_insize(given.origin, kind, model))
 
     def shape(self, name: str, reader: Node | None, kind: Class, model: Instance) -> Shape:
         """One image: channels from the first layer, height and width from ``insize``, asked for where it says none."""
@@ -147,10 +154,9 @@ class Reading:
             self.run.tape.warnings.setdefault(
                 f"{self.source.name}: the definition does not say how many channels {name} has; 3 are assumed"
             )
-        insize = model.attributes.get("insize", kind.find("insize"))
-        sides = tuple(insize[-2:]) if isinstance(insize, (tuple, list)) else (insize, insize)
+        sides = _insize(kind, model)
         if len(sides) == 2 and all(isinstance(side, int) and 0 < side <= LARGEST for side in sides):
-            return (1, channels, *sides)
+            return (1, channels, *map(int, sides))
         unknown = Unknown(f"{kind.name} has no insize")
         return (1, channels, unknown, unknown)
 
@@ -270,6 +276,21 @@ def _results(result: Value) -> list[str]:
     if isinstance(result, (tuple, list)):
         return [part.name for part in result if isinstance(part, Variable)]
     return []
+
+
+def _insize(kind: Class, model: Instance) -> tuple[Value, ...]:
+    """Height and width that the class was made for: its ``insize``, one number or two."""
+    insize = model.attributes.get("insize", kind.find("insize"))
+    return tuple(insize[-2:]) if isinstance(insize, (tuple, list)) else (insize, insize)
+
+
+def _with_insize(origin: Origin | None, kind: Class, model: Instance) -> Origin | None:
+    """The origin of an input with the places of the numbers of ``insize``."""
+    sides = [side.span for side in _insize(kind, model) if isinstance(side, Placed)]
+    if origin is None or len(sides) != 2:
+        return origin
+    parts = dict(zip(("insize.height", "insize.width"), sides, strict=True))
+    return Origin(origin.file, origin.line, origin.op, origin.span, parts)
 
 
 #: Operators that leave the channels as they are, so the layer after them tells the input's.

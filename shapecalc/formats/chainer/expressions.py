@@ -15,10 +15,14 @@ from .methods import BUILTINS
 from .operators import binary, negative
 from .text import Site
 from .use import describe
-from .values import Arguments, Function, Opaque, Scope, Value, Variable
+from .values import Arguments, Function, Opaque, Placed, Scope, Value, Variable
 
 if TYPE_CHECKING:
     from .interpreter import Run
+
+
+#: Expressions that make a value, where others only name one.
+_MAKING = (ast.Call, ast.BinOp, ast.UnaryOp)
 
 
 def evaluate(run: Run, node: ast.expr, scope: Scope) -> Value:
@@ -28,13 +32,17 @@ def evaluate(run: Run, node: ast.expr, scope: Scope) -> Value:
     rule = EXPRESSIONS.get(type(node))
     if rule is None:
         raise site.error(f"{site.quote()}: this kind of expression is not supported", "E204")
-    return rule(run, node, scope)
+    value = rule(run, node, scope)
+    if isinstance(value, Variable) and isinstance(node, _MAKING) and scope.text is run.text:
+        run.tape.wrote(value.name, site.span)
+    return value
 
 
 def _constant(run: Run, node: ast.Constant, scope: Scope) -> Value:
     if isinstance(node.value, (bytes, complex)):
         return Opaque(scope.site(node).quote(), scope.site(node))
-    return python.checked(node.value, scope.site(node))
+    value = python.checked(node.value, scope.site(node))
+    return Placed.at(value, scope.text.span(node)) if type(value) is int and scope.text is run.text else value
 
 
 def _name(run: Run, node: ast.Name, scope: Scope) -> Value:

@@ -17,7 +17,7 @@ from .python import truth
 from .statements import execute
 from .tape import Tape
 from .text import Site, Text
-from .use import Row, Use
+from .use import Row, Use, numbers
 from .values import Arguments, Link, Opaque, Scope, Value
 
 #: Steps a reading may take: the largest public definition takes about 20,000.
@@ -38,6 +38,7 @@ class Run:
         self.train = train
         self.arguments = dict(arguments or {})  # what the caller gave, also for names the definition leaves open
         self.load = load  # the scope of a module beside the definition
+        self.text: Text | None = None  # the file that edits are written into
         self.steps = 0
         self.sites: list[Site] = []  # calls of the definition's own text that we are inside of
         self.chains: list[Link] = []  # links whose forward we are inside of
@@ -53,12 +54,15 @@ class Run:
             raise site.error(f"more than {MOST_STEPS:,} steps: this loop does not end", "E202")
 
     def origin(self, site: Site, op: str, parts: dict[str, Span]) -> Origin:
-        """Where a layer comes from: in shapecalc's own composites, the call in the definition that led there."""
+        """Where a layer comes from: in shapecalc's own composites, the call in the definition that led there.
+
+        What is left of ``parts`` then are the places of numbers that the definition passed on.
+        """
         if site.text.own:
             return Origin(site.text.name, site.line, op, site.span, parts)
         if self.sites:
             near = self.sites[-1]
-            return Origin(near.text.name, near.line, op, near.span)
+            return Origin(near.text.name, near.line, op, near.span, numbers(parts))
         return Origin(op=op)
 
     @property

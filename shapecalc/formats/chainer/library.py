@@ -10,7 +10,7 @@ from .functions import FUNCTIONS
 from .links import LINKS
 from .methods import OUTSIDE
 from .text import Site, Text
-from .use import Row
+from .use import NUMBER, Row
 from .values import Arguments, Layer, Native, Value
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _with_channels(given: dict[str, Value], parts: dict[str, Span]) -> dict[str,
         name = "in_channels" if given["ksize"] is None else "out_channels"
     else:
         return parts
-    return parts | {"channels": parts[name]} if name in parts else parts
+    return parts | {f"channels{end}": parts[name + end] for end in ("", NUMBER) if name + end in parts}
 
 
 def composite(run: Run, name: str) -> Value:

@@ -13,18 +13,21 @@ from typing import Any
 from ...dims import symbols
 from ...errors import ModelError
 from ...graph import Input, Node, Param
-from ...source import Origin
+from ...source import Origin, Span
 from .values import Variable
 
 #: More layers than this come from a loop that does not end, not from a network.
 MOST_NODES = 20_000
+#: Expressions around one another that one value is known by.
+MOST_PLACES = 8
 _TRAILING = re.compile(r"(\d+)$")
 
 
 class Tape:
     """Nodes, parameters and inputs in the order they come up.
 
-    ``scores`` are the values that go into losses and accuracies, ``labels`` the inputs compared with them.
+    ``scores`` are the values that go into losses and accuracies, ``labels`` the inputs compared with them, ``written``
+    the expressions that give each value.
     """
 
     def __init__(self) -> None:
@@ -34,6 +37,7 @@ class Tape:
         self.scores: dict[str, None] = {}
         self.labels: dict[str, None] = {}
         self.warnings: dict[str, None] = {}
+        self.written: dict[str, list[Span]] = {}
         self._taken: set[str] = set()
         self._counts: dict[str, int] = {}
 
@@ -45,6 +49,12 @@ class Tape:
             chosen = f"{name}_{self._counts[name]}"
         self._taken.add(chosen)
         return chosen
+
+    def wrote(self, value: str, span: Span) -> None:
+        """An expression of the definition that gives a value, inner ones before those around them."""
+        spans = self.written.setdefault(value, [])
+        if span not in spans[-MOST_PLACES:]:
+            spans.append(span)
 
     def feed(self, given: Input) -> None:
         """Adds an input."""

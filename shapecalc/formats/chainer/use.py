@@ -14,7 +14,7 @@ from ...source import Origin, Span
 from .binding import bind
 from .tape import Tape, joined, label
 from .text import Site
-from .values import Arguments, Layer, Opaque, Ratio, Signature, Value, Variable
+from .values import Arguments, Layer, Opaque, Placed, Ratio, Signature, Value, Variable
 
 #: The default of an argument whose absence means something else than any value.
 UNSET = Opaque("unset")
@@ -23,6 +23,8 @@ LEGACY = frozenset(
     "train test volatile use_cudnn wscale bias deterministic initialW initial_bias dtype initial_gamma "
     "initial_beta initial_avg_mean initial_avg_var conv_init bias_init finetune running_mean running_var".split()
 )
+#: What the place of a number is called by, behind the name of its argument.
+NUMBER = ".number"
 #: No size of a network is larger; larger numbers are a slip or an attack.
 LARGEST = 10**9
 
@@ -58,11 +60,16 @@ class Row:
         self.signature = Signature((*plain, *defaults), defaults, rest=rest)
 
     def bind(self, arguments: Arguments, site: Site) -> tuple[dict[str, Value], dict[str, Span]]:
-        """The arguments by name, defaults filled in, and where each was written."""
+        """The arguments by name, defaults filled in, and where each was written.
+
+        ``<name>.number`` is where a number stands that was passed by name: in a default, a constant, a call.
+        """
         kept = {
             key: value for key, value in arguments.keywords.items() if key in self.signature.names or key not in LEGACY
         }
-        return bind(self.signature, Arguments(arguments.positional, kept, arguments.spans), self.name, site)
+        given, spans = bind(self.signature, Arguments(arguments.positional, kept, arguments.spans), self.name, site)
+        placed = {f"{key}{NUMBER}": value.span for key, value in given.items() if isinstance(value, Placed)}
+        return given, spans | placed
 
 
 class Use:
@@ -128,7 +135,7 @@ class Use:
             raise self.error(f"its argument {name} is {describe(value)}, not a whole number", hint=_way_out(value))
         if not least <= value <= LARGEST:
             raise self.error(f"its argument {name} is {value}, which is no {name}", "E109", f"{least} or more")
-        return value
+        return int(value)
 
     def pair(self, name: str, least: int = 0, rank: int = 2) -> tuple[Dim, ...]:
         """An argument that is one number for all axes or one for each."""
@@ -201,6 +208,11 @@ class Use:
         names = [value.name if isinstance(value, Variable) else value for value in inputs]
         made = self.tape.add("Loss" if loss else op, name, names, attrs or {}, self.origin, len(ranks))
         return [Variable(out, 0 if loss else rank, after, loss=loss) for out, rank in zip(made, ranks, strict=True)]
+
+
+def numbers(parts: Mapping[str, Span]) -> dict[str, Span]:
+    """Those of the parts of an origin that are places of numbers."""
+    return {key: span for key, span in parts.items() if key.endswith(NUMBER)}
 
 
 def _way_out(value: Value) -> str | None:

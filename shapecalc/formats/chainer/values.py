@@ -35,6 +35,22 @@ class Opaque:
         return f"Opaque({self.name!r})"
 
 
+class Placed(int):
+    """A whole number that remembers where it stands in the definition: what an edit of it replaces.
+
+    It keeps its place through names, defaults, lists and calls; what is computed from it is a plain number.
+    """
+
+    span: Span
+
+    @classmethod
+    def at(cls, value: int, span: Span) -> Placed:
+        """``value``, standing at ``span``."""
+        made = cls(value)
+        made.span = span
+        return made
+
+
 class Variable:
     """A value of the graph on its way through ``forward``.
 

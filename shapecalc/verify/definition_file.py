@@ -1,0 +1,119 @@
+"""A changed definition in its own format: the patched text, read again and compared with the plan before it is written.
+
+A format proposes texts (`shapecalc.formats.Editor`); the first that reads as the edited net is the one. So a change
+that would reach further than the plan, a number that serves two layers, is never written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from itertools import islice
+from typing import Any
+
+from ..definition import Definition
+from ..errors import ModelError, RefusedError
+from ..formats import FORMATS, Source, read
+from ..formats.changes import WAY_OUT, changes
+from ..graph import Graph
+from ..surgery.plan import Surgery
+from ..trace import Trace, trace
+
+#: Texts that are tried before an edit is refused.
+MOST_TEXTS = 64
+
+
+def own_suffixes(model: Definition) -> tuple[str, ...]:
+    """Suffixes of files in a definition's own format, its own first; none where edits of it are not written back."""
+    row = FORMATS.get(model.graph.format)
+    if row is None or not row.patched or model.source is None:
+        return ()
+    given = model.path.suffix.lower() if model.path is not None else ""
+    return row.suffixes if given in ("", ".onnx") else tuple(dict.fromkeys((given, *row.suffixes)))
+
+
+def patched(plan: Surgery) -> str:
+    """The source of a plan's model with the plan's edits, and everything else character by character as it was.
+
+    Raises RefusedError (E303) where the format cannot say the edit, or not without changing more than the plan does.
+    """
+    model = plan.model
+    assert model.source is not None
+    texts = FORMATS[model.graph.format].editor().patch(model.source, model.graph, plan.graph)
+    for text in islice(texts, MOST_TEXTS):
+        again = _read(model.source, text, model.graph)
+        if again is not None and same_net(plan.trace, _traced(again, plan.trace)):
+            return text
+    raise RefusedError(
+        "the definition cannot say this edit without changing more than it",
+        "E303",
+        location=changes(model.graph, plan.graph).location,
+        because="a text there serves several layers, or the number comes from elsewhere",
+        hint=WAY_OUT,
+    )
+
+
+def _read(source: Source, text: str, like: Graph) -> Graph | None:
+    """The graph of a text, read as the source was; None where it cannot be read."""
+    try:
+        return read(source._replace(data=text.encode()), like.meta["options"], like.format)
+    except ModelError:
+        return None
+
+
+def _traced(graph: Graph, like: Trace) -> Trace:
+    """A trace of a net whose weights are not trained yet, at the inputs of another trace.
+
+    A retargeted definition is what it says it is: its weights have the sizes its own input gives them. The plan's are
+    those of the original; that both agree is what a repair is for.
+    """
+    shapes = {name: tensor.shape for name, tensor in like.feeds.items()}
+    return trace(graph, {given.name: shapes[given.name] for given in graph.inputs if given.name in shapes})
+
+
+# -- comparison -------------------------------------------------------------------------------------------------------
+
+
+#: Attributes that stand for others: what ``refers`` fills in, and the rounding, which shows in the shapes.
+_UNSEEN = frozenset({"refers", "ceil_mode"})
+
+
+def same_net(first: Trace, second: Trace) -> bool:
+    """Whether two traces have the same layers, wiring and shapes, whatever the names and the order."""
+    numbers: dict[Hashable, int] = {}
+    return second.ok and _layers(first, numbers) == _layers(second, numbers)
+
+
+def _layers(found: Trace, numbers: dict[Hashable, int]) -> Counter[int]:
+    """How often each layer occurs. A layer is its operator, attributes and shapes, and the layers that feed it."""
+    values: dict[str, int] = {"": -1}
+    for name in found.feeds:
+        values[name] = _number(numbers, ("input", name))
+    for name, param in found.graph.params.items():
+        tensor = found.tensors.get(name)
+        shape = repr(tensor.shape) if tensor is not None else "unused"
+        values.setdefault(name, _number(numbers, ("param", shape, repr(param.contents), param.trained)))
+    layers: Counter[int] = Counter()
+    for layer in found.layers:
+        node = layer.node
+        made = _number(
+            numbers,
+            (
+                node.op,
+                node.domain,
+                repr(_settings(layer.call.attrs)),
+                tuple(values.get(name, -2) for name in node.inputs),
+                repr([tensor.shape for tensor in layer.tensors]),
+            ),
+        )
+        layers[made] += 1
+        values.update((name, _number(numbers, (made, i))) for i, name in enumerate(node.outputs))
+    return layers
+
+
+def _settings(attrs: Any) -> list[tuple[str, Any]]:
+    return sorted((key, value) for key, value in attrs.items() if key not in _UNSEEN and value is not None)
+
+
+def _number(numbers: dict[Hashable, int], key: Hashable) -> int:
+    return numbers.setdefault(key, len(numbers))
