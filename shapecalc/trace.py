@@ -21,6 +21,8 @@ __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input
 
 #: Subgraphs in subgraphs and functions in functions are followed so deep.
 DEEPEST = 16
+#: Nodes walked inside subgraphs and functions, each as often as it is entered; a hostile file could ask for any number.
+MOST_INSIDE = 100_000
 
 
 def trace(
@@ -66,14 +68,22 @@ class _Walk:
         self.sized = sized
         self.wanted = wanted
         self.depth: int = 0 if outer is None else outer.depth + 1
+        self.budget: list[int] = [MOST_INSIDE] if outer is None else outer.budget
         self.arguments = arguments
         self.tensors = result.tensors
         self.givers: MutableMapping[str, str] = {} if outer is None else ChainMap({}, outer.givers)
         graph = result.graph
         self.params = graph.params
         self.functions: Mapping[tuple[str, str], Graph] = graph.functions if outer is None else outer.functions
-        self.scope = Scope(
-            dialect, opset=graph.opset, givers=self.givers, params=self.params, enter=self.enter, report=self.report
+        opset = graph.opset if outer is None or graph.parameters is not None else outer.scope.opset
+        self.scope: Scope = Scope(
+            dialect,
+            opset=opset,
+            givers=self.givers,
+            params=self.params,
+            enter=self.enter,
+            report=self.report,
+            inside=outer is not None,
         )
         self.inside: list[Problem] = []  # what was reported of subgraphs of the node at hand
         for param in self.params.values():
@@ -92,6 +102,9 @@ class _Walk:
         if self.inside:
             problems += self.inside
             self.inside = []
+        extra = len(node.outputs) - len(outputs)
+        if extra > 0:  # a damaged file; the rule knows of no such output
+            outputs = [*outputs, *[Tensor(Unknown(f"{node.name}: {node.op} has no such output"))] * extra]
         for name, tensor in zip(node.outputs, outputs, strict=True):
             if name:
                 self.tensors[name] = tensor
@@ -117,8 +130,9 @@ class _Walk:
     # -- graphs inside ------------------------------------------------------------------------------------------------
     def enter(self, call: Call, body: Graph, inputs: Sequence[Tensor | None]) -> Entered:
         """What a subgraph or a function gives for these inputs."""
-        if self.depth >= DEEPEST:
-            reason = Unknown(f"{call.name}: graphs lie more than {DEEPEST} deep in each other")
+        self.budget[0] -= len(body.nodes) + 1
+        if self.depth >= DEEPEST or self.budget[0] < 0:
+            reason = Unknown(f"{call.name}: graphs inside graphs, too deep or too many to follow")
             return Entered([Tensor(reason) for _ in body.outputs], [], True)
         given = {i.name: tensor for i, tensor in zip(body.inputs, inputs, strict=False) if tensor is not None}
         inner = Trace(body, self.scope.dialect, given)

@@ -52,10 +52,11 @@ class Scope:
     """What the calls of one graph share.
 
     ``givers`` tells the layer each value comes from, ``params`` the graph's parameters. ``enter`` walks a subgraph for
-    given inputs; `Call.report` adds what it found to the problems of the net.
+    given inputs; `Call.report` adds what it found to the problems of the net. ``inside``: the graph is itself a
+    subgraph or a function, so its nodes may run any number of times.
     """
 
-    __slots__ = ("dialect", "enter", "givers", "opset", "params", "report")
+    __slots__ = ("dialect", "enter", "givers", "inside", "opset", "params", "report")
 
     def __init__(
         self,
@@ -66,8 +67,10 @@ class Scope:
         params: Mapping[str, Param] | None = None,
         enter: Callable[[Call, Graph, Sequence[Tensor | None]], Entered] | None = None,
         report: Callable[[Entered], None] | None = None,
+        inside: bool = False,
     ) -> None:
         self.dialect = dialect
+        self.inside = inside
         self.opset = opset
         self.givers = {} if givers is None else givers
         self.params = {} if params is None else params
@@ -161,7 +164,7 @@ class Call:
     # -- layout ---------------------------------------------------------------------------------------------------
     @property
     def layout(self) -> str:
-        """"NCHW" or "NHWC"."""
+        """ "NCHW" or "NHWC"."""
         return str(self.attr("layout", "NCHW"))
 
     @property

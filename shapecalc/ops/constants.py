@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .. import dims
-from ..dims import Dim, Unknown
+from ..dims import Dim
 from ..graph import Tensor
 from .base import Call, Operator, Shapes, register, same_shape
 from .contents import cast, count
-from .shaping import integers
+from .shaping import integers, unknown_target
 
 
 def _range_of(call: Call) -> slice:
@@ -16,7 +16,7 @@ def _range_of(call: Call) -> slice:
 
 def _filled_shape(call: Call) -> Shapes:
     target = integers(call, "shape", 0)
-    return [tuple(target)] if target is not None else [Unknown(f"{call.name}: its shape is computed at run time")]
+    return [tuple(target) if target is not None else unknown_target(call, 0)]
 
 
 def _filled_contents(call: Call) -> tuple[Dim, ...] | None:

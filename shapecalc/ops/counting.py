@@ -15,7 +15,12 @@ from .shaping import integers
 
 
 def runtime_count(call: Call, output: int = 0, axis: int = 0, *, low: int = 0, high: Dim = None) -> Dim:
-    """A size that depends on the numbers: a symbol between ``low`` and ``high``, named after an output and its axis."""
+    """A size that depends on the numbers: a symbol between ``low`` and ``high``, named after an output and its axis.
+
+    Inside a subgraph or a function it is unknown: another turn of it has another size under the same name.
+    """
+    if call.scope.inside:
+        return Unknown(f"{call.name}: its size depends on the numbers")
     outputs = call.node.outputs
     name = (outputs[output] if output < len(outputs) else "") or f"{call.name}.{output}"
     return dims.symbol(f"{name}[{axis}]", low, high)
@@ -87,11 +92,11 @@ def _unique(call: Call) -> Shapes:
     among = dims.product(shape) if axis is None else shape[call.axis(int(axis))]
     known = whole(call.contents(0)) if axis is None or len(shape) == 1 else None
     low = int(dims.at_least(among, 1) is True)
-    count = runtime_count(call, axis=int(axis or 0), low=low, high=among) if known is None else len(set(known))
+    at = 0 if axis is None else call.axis(int(axis))
+    count = runtime_count(call, axis=at, low=low, high=among) if known is None else len(set(known))
     if axis is None:
         values: tuple[Dim, ...] = (count,)
     else:
-        at = call.axis(int(axis))
         values = (*shape[:at], count, *shape[at + 1 :])
     return [values, (count,), (among,), (count,)][: len(call.node.outputs)]
 

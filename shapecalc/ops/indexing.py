@@ -54,5 +54,6 @@ register(
         Operator(name, same_shape, contents=_put, source=f"ONNX {name}")
         for name in ("Scatter", "ScatterElements", "ScatterND")
     ),
+    Operator("ReverseSequence", same_shape, source="ONNX ReverseSequence-10"),
     Operator("TensorScatter", same_shape, source="ONNX TensorScatter-24"),
 )

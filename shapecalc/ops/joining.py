@@ -72,7 +72,7 @@ def _concat_formula(call: Call, outputs: Shapes) -> str:
 
 def _split_parts(call: Call) -> tuple[Dim, ...] | None:
     given = integers(call, "split", 1)
-    if given is not None:
+    if given is not None or call.has(1):
         return given
     count = len(call.node.outputs)
     total = call.shape()[call.axis(int(call.attr("axis", 0)))]
@@ -87,7 +87,7 @@ def _split_shapes(call: Call) -> Shapes:
     axis = call.axis(int(call.attr("axis", 0)))
     parts = _split_parts(call)
     if parts is None:
-        return [Unknown(f"{call.name}: its parts are computed at run time")] * len(call.node.outputs)
+        parts = (Unknown(f"{call.name}: its parts are computed at run time"),) * len(call.node.outputs)
     return [(*shape[:axis], part, *shape[axis + 1 :]) for part in parts]
 
 
@@ -137,15 +137,16 @@ def _split_lower(call: Call, outputs: Shapes) -> Lowered | None:
 def _slice_plan(call: Call) -> list[tuple[int, Dim, Dim, int]] | None:
     """(axis, start, end, step) of each sliced axis, from attributes (opset 1) or inputs (10 and later)."""
     starts, ends = integers(call, "starts", 1), integers(call, "ends", 2)
-    if starts is None or ends is None:
+    axes, steps = integers(call, "axes", 3), integers(call, "steps", 4)
+    if starts is None or ends is None or (axes is None and call.has(3)) or (steps is None and call.has(4)):
         return None
-    axes = integers(call, "axes", 3) or tuple(range(len(starts)))
-    steps = integers(call, "steps", 4) or (1,) * len(starts)
+    axes = axes or tuple(range(len(starts)))
+    steps = steps or (1,) * len(starts)
     return [(call.axis(int(a)), s, e, int(p)) for a, s, e, p in zip(axes, starts, ends, steps, strict=True)]
 
 
 def _clamped(value: Dim, size: Dim, low: Dim = 0) -> Dim:
-    if isinstance(value, int) and value < 0:
+    if dims.at_least(-1, value) is True:
         value = value + size
     return dims.minimum(dims.maximum(value, low), size)
 
@@ -160,9 +161,11 @@ def _sliced(size: Dim, start: Dim, end: Dim, step: int) -> Dim:
 
 def _slice_shapes(call: Call) -> Shapes:
     plan = _slice_plan(call)
-    if plan is None:
-        return [Unknown(f"{call.name}: its bounds are computed at run time")]
     shape = list(call.shape())
+    if plan is None:
+        why = Unknown(f"{call.name}: its bounds are computed at run time")
+        sliced = {call.axis(int(axis)) for axis in integers(call, "axes", 3) or range(len(shape))}
+        return [tuple(why if axis in sliced else d for axis, d in enumerate(shape))]
     for axis, start, end, step in plan:
         shape[axis] = _sliced(shape[axis], start, end, step)
     return [tuple(shape)]

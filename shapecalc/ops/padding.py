@@ -30,7 +30,7 @@ def _amounts(call: Call) -> list[tuple[Dim, Dim]] | None:
 def _shapes(call: Call) -> Shapes:
     amounts = _amounts(call)
     if amounts is None:
-        return [Unknown(f"{call.name}: its padding is computed at run time")]
+        return [(Unknown(f"{call.name}: its padding is computed at run time"),) * len(call.shape())]
     return [tuple(n + begin + end for n, (begin, end) in zip(call.shape(), amounts, strict=True))]
 
 

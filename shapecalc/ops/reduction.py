@@ -51,6 +51,7 @@ def _reduce_lower(call: Call, outputs: Shapes) -> Lowered | None:
 
 
 register(
+    Operator("Det", lambda call: [call.shape()[:-2]], source="ONNX Det-22"),
     *(
         Operator(name, _arg_shapes, dtype=lambda call: "int64", source=f"ONNX {name}-13")
         for name in ["ArgMax", "ArgMin"]

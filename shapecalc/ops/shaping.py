@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from .. import dims
-from ..dims import Dim, Unknown
+from ..dims import Dim, Shape, Unknown
 from ..graph import Param
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, factors, need_rank, number, register
 from .chain import Chain
 from .contents import MOST, passed, spread, transposed
+
+
+def unknown_target(call: Call, index: int, least: int = 0) -> Shape | Unknown:
+    """A shape that input ``index`` holds at run time: its rank is that input's length, and at least ``least``."""
+    why = Unknown(f"{call.name}: its target shape is computed at run time")
+    length = call.shape(index)[0] if call.has(index) and call.rank(index) == 1 else None
+    return (why,) * max(length, least) if isinstance(length, int) else why
 
 
 def integers(call: Call, attribute: str, index: int) -> tuple[Dim, ...] | None:
@@ -73,7 +80,7 @@ def _target(call: Call) -> tuple[Dim, ...] | None:
 def _reshape_shapes(call: Call) -> Shapes:
     target = _target(call)
     if target is None:
-        return [Unknown(f"{call.name}: its target shape is computed at run time")]
+        return [unknown_target(call, 1)]
     shape = call.shape()
     copies = not call.attr("allowzero", 0)
     first = int(call.attr("axis", 0))  # Caffe reshapes axes [axis, axis + num_axes) only
@@ -155,13 +162,23 @@ def _transpose_needs(call: Call) -> Iterator[Need]:
         yield need_rank(call, len(order))
 
 
+def _any_axes(call: Call, rank: int, sign: int) -> Shape | Unknown:
+    """What is known where input 1 names, at run time, axes that come in or go: how many there will be."""
+    why = Unknown(f"{call.name}: its axes are computed at run time")
+    count = call.shape(1)[0] if call.rank(1) == 1 else None
+    return (why,) * (rank + sign * count) if isinstance(count, int) else why
+
+
 def _squeeze_shapes(call: Call) -> Shapes:
     shape = call.shape()
     axes = integers(call, "axes", 1)
     if axes is None:
         if call.has(1):
-            return [Unknown(f"{call.name}: its axes are computed at run time")]
-        drop = {i for i, d in enumerate(shape) if isinstance(d, int) and d == 1}
+            return [_any_axes(call, len(call.shape()), -1)]
+        ones = [dims.equal(d, 1) for d in shape]
+        if any(one is None or not (one is True or dims.failed(one)) for one in ones):
+            return [Unknown(f"{call.name}: which axes are of size 1 is known when it runs")]
+        drop = {i for i, one in enumerate(ones) if one is True}
     else:
         drop = {call.axis(int(axis)) for axis in axes}
     return [tuple(d for i, d in enumerate(shape) if i not in drop)]
@@ -170,7 +187,7 @@ def _squeeze_shapes(call: Call) -> Shapes:
 def _unsqueeze_shapes(call: Call) -> Shapes:
     axes = integers(call, "axes", 1)
     if axes is None:
-        return [Unknown(f"{call.name}: its axes are computed at run time")]
+        return [_any_axes(call, len(call.shape()), 1)]
     shape = list(call.shape())
     rank = len(shape) + len(axes)
     for axis in sorted(int(a) + rank if int(a) < 0 else int(a) for a in axes):
@@ -196,7 +213,7 @@ def _expand_shapes(call: Call) -> Shapes:
 
     target = call.contents(1)
     if target is None:
-        return [Unknown(f"{call.name}: its target shape is computed at run time")]
+        return [unknown_target(call, 1, len(call.shape()))]
     return [broadcast([call.shape(), tuple(target)])]
 
 
@@ -217,7 +234,7 @@ def _tile_contents(call: Call) -> tuple[Dim, ...] | None:
 def _tile_shapes(call: Call) -> Shapes:
     repeats = integers(call, "repeats", 1)
     if repeats is None:
-        return [Unknown(f"{call.name}: its repeats are computed at run time")]
+        return [(Unknown(f"{call.name}: its repeats are computed at run time"),) * len(call.shape())]
     return [tuple(d * r for d, r in zip(call.shape(), repeats, strict=True))]
 
 

@@ -6,8 +6,8 @@ from .base import Call, Operator, Shapes, register, same_shape
 
 
 def _scalar(call: Call) -> Shapes:
-    """One number; a second output has the shape of the scores (Caffe's probabilities)."""
-    shapes: list[tuple[int, ...]] = [()]
+    """One number, or one a label; a second output has the shape of the scores (Caffe's probabilities)."""
+    shapes = [call.shape(1) if call.attr("reduction", "mean") == "none" else ()]
     return [*shapes, *[call.shape()] * (len(call.node.outputs) - 1)][: len(call.node.outputs)]
 
 
@@ -27,6 +27,7 @@ register(
     Operator(
         "SoftmaxCrossEntropyLoss", _scalar, source="ONNX SoftmaxCrossEntropyLoss-13; Caffe softmax_loss_layer.cpp"
     ),
+    Operator("NegativeLogLikelihoodLoss", _scalar, source="ONNX NegativeLogLikelihoodLoss-22"),
     Operator("Loss", _scalar, source="Caffe loss_layer.cpp: a 0-D scalar"),
     Operator("Accuracy", _accuracy, source="Caffe accuracy_layer.cpp"),
     Operator("Silence", _nothing, source="Caffe silence_layer.cpp"),

@@ -20,7 +20,6 @@ from shapecalc.dims import symbol
 from shapecalc.errors import ModelError, ShapecalcError
 from shapecalc.formats.onnx import sniff
 from shapecalc.graph import Graph
-from shapecalc.source import Span
 
 # Trained parameters as published for each net; resnet50 and vgg19 are torchvision's to the digit, the normalizations of
 # densenet121 and inception_v2 stand twice in their files (BatchNormalization, then a scale and a shift).
@@ -225,17 +224,24 @@ def test_external_data_is_located_and_not_opened(tmp_path: Path) -> None:
     assert loaded.trace().ok
 
 
-def test_subgraphs_stay_spans() -> None:
+def test_subgraphs_are_graphs_and_keep_their_span() -> None:
     branch = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["z"])], "b", [], [helper.make_empty_tensor_value_info("z")]
     )
     node = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
     made = model([node], {"x": [1]}, {"y": [1]}, {"c": numpy.array(True)})
-    graph = graph_of(made)
-    span = graph.nodes[0].attrs["then_branch"]
-    assert isinstance(span, Span)
-    assert made.SerializeToString()[span.start : span.end] == branch.SerializeToString()
-    assert shapecalc.load(made).trace().outputs[0].unknown == "If_0: there is no rule for If"
+    inner = graph_of(made).nodes[0].attrs["then_branch"]
+    assert [n.op for n in inner.nodes] == ["Relu"]
+    assert made.SerializeToString()[slice(*inner.meta["span"])] == branch.SerializeToString()
+
+
+def test_subgraphs_without_end_are_refused() -> None:
+    body = helper.make_graph([helper.make_node("Relu", ["x"], ["z"])], "b", [], [])
+    for _ in range(20):
+        body = helper.make_graph([helper.make_node("If", ["c"], ["y"], then_branch=body)], "b", [], [])
+    made = model(list(body.node), {"x": [1]}, {"y": [1]}, {"c": numpy.array(True)})
+    with pytest.raises(ModelError, match="subgraphs more than 16 deep"):
+        graph_of(made)
 
 
 # -- old opsets: what is an input today was an attribute --------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...graph import Tensor
+from ...graph import Graph, Reference, Tensor
 from ...source import Span
 from . import schema
 from .tensors import read_sparse, read_tensor
@@ -16,30 +16,36 @@ from .wire import File, record
 EMPTY: dict[str, Any] = {"f": 0.0, "i": 0, "s": "", "floats": (), "ints": (), "strings": ()}
 
 
-def read_attributes(file: File, op: str, spans: list[Span], folder: Path | None) -> dict[str, Any]:
-    """Name -> value for the attributes of one node; subgraphs and types stay spans. Raises ModelError."""
-    attrs: dict[str, Any] = {}
-    for span in spans:
-        name, value = _attribute(file, span, folder)
-        attrs[name] = value
+def read_attributes(
+    file: File, op: str, spans: list[Span], folder: Path | None, subgraph: Callable[[Span], Graph]
+) -> dict[str, Any]:
+    """Name -> value for the attributes of one node, subgraphs read by ``subgraph``; types stay spans.
+
+    Raises ModelError.
+    """
+    attrs = dict(_attribute(file, span, folder, subgraph) for span in spans)
     attrs = {**schema.DEFAULTS.get(op, {}), **attrs}
     for name in attrs:
-        if (op, name) in schema.TYPE_ATTRIBUTES:
+        if (op, name) in schema.TYPE_ATTRIBUTES and not isinstance(attrs[name], Reference):
             attrs[name] = _type_name(attrs[name])
     return _constant(attrs) if op == "Constant" else attrs
 
 
-def _attribute(file: File, span: Span, folder: Path | None) -> tuple[str, Any]:
+def _attribute(file: File, span: Span, folder: Path | None, subgraph: Callable[[Span], Graph]) -> tuple[str, Any]:
     fields = record(file, span, schema.ATTRIBUTE)
     name = fields.get("name")
     if not name:
         raise file.broken(span.start, "an attribute without a name")
+    if fields.get("ref_attr_name"):
+        return name, Reference(fields["ref_attr_name"])
     kind = schema.ATTRIBUTE_TYPES.get(fields.get("type", 0)) or _present(fields)
     if kind is None:
-        return name, None  # a reference to a function's attribute, or a type from the future
+        return name, None  # a type from the future
     if kind not in fields and kind not in EMPTY:
         raise file.broken(span.start, f"attribute {name!r} lacks its value")
-    value = fields.get(kind, EMPTY.get(kind))
+    value: Any = fields.get(kind, EMPTY.get(kind))
+    if kind in ("g", "graphs"):
+        return name, subgraph(value) if kind == "g" else tuple(map(subgraph, value))
     return name, READ.get(kind, _as_is)(file, value, folder)
 
 

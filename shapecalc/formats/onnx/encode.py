@@ -8,14 +8,14 @@ from typing import Any
 
 from ...dims import Expr, Shape
 from ...errors import RefusedError
-from ...graph import Location, Node, Tensor
+from ...graph import Graph, Location, Node, Tensor
 from ...source import Span
 from . import schema, wire
 from .pieces import Pieces, field, size_of
 
 
 def attribute(op: str, name: str, value: Any) -> Pieces:
-    """AttributeProto; a span is a subgraph copied from the source. Raises RefusedError for what ONNX cannot hold."""
+    """AttributeProto; subgraphs are copied from the source. Raises RefusedError for what ONNX cannot hold."""
     if (op, name) in schema.TYPE_ATTRIBUTES and isinstance(value, str):
         value = schema.BY_NAME[value].number
     head = wire.text(1, name)
@@ -25,8 +25,9 @@ def attribute(op: str, name: str, value: Any) -> Pieces:
 
 def _value(name: str, value: Any) -> tuple[int, Pieces]:
     """(AttributeProto.type, the field that holds the value)."""
-    if isinstance(value, Span):
-        return 5, [wire.prefix(6, value.end - value.start), value]
+    if isinstance(value, Graph):
+        span = value.meta["span"]
+        return 5, [wire.prefix(6, span.end - span.start), span]
     if isinstance(value, Tensor):
         return 4, [wire.block(5, _constant(name, value))]
     if isinstance(value, (tuple, list)):

@@ -8,7 +8,6 @@ meet one kind of weight. Every node keeps the index of its place in the file as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ... import dims
@@ -19,9 +18,9 @@ from ...ops import find
 from ...source import Origin, Span
 from .. import Options, Source
 from . import schema
-from .attributes import read_attributes
-from .order import sorted_nodes, unique_names
-from .tensors import MOST_AXES, as_param, read_sparse, read_tensor
+from .nodes import Reader, opset_versions
+from .order import sorted_nodes
+from .tensors import MOST_AXES, as_param, read_tensor
 from .wire import File, record
 
 #: Sizes of the last axis that tell an image laid out NHWC.
@@ -49,18 +48,15 @@ def read(source: Source, options: Options) -> Graph:
     model = _model(file)
     (span,) = model["graph"]
     fields = record(file, span, schema.GRAPH)
-    folder = source.path.parent if source.path is not None else None
-    place = place_of(source)
-    params = _params(file, fields, folder, place)
-    raw = [record(file, Span(*node), schema.NODE) for node in fields.get("node", [])]
-    parts = _split(file, fields, raw, params, source)
+    reader = Reader(file, source.path.parent if source.path is not None else None, place_of(source))
+    parts = _split(reader, reader.nodes(fields.get("node", [])), reader.params(fields))
     inputs = [_input(file, Span(*item)) for item in fields.get("input", [])]
     fed = tuple(item for item in inputs if item.name not in parts.params)
     given = parts.params.keys() | {item.name for item in fed}
-    outputs = [record(file, item, schema.VALUE_INFO).get("name", "") for item in fields.get("output", [])]
+    outputs = reader.value_names(fields.get("output", []))
     nodes = sorted_nodes(parts.nodes, given, source.name)
     _check_outputs(outputs, nodes, given, source.name)
-    opsets = _opsets(file, model)
+    opsets = opset_versions(file, model)
     return Graph(
         fields.get("name", ""),
         fed,
@@ -70,8 +66,9 @@ def read(source: Source, options: Options) -> Graph:
         dialect="onnxruntime",
         format="onnx",
         opset=opsets.get("", 1),
-        meta={"path": place, **_meta(file, model, fields, opsets)},
+        meta={"path": reader.place, **_meta(file, model, fields, opsets)},
         warnings=_warnings(model),
+        functions=reader.functions(model.get("functions", [])),
     )
 
 
@@ -98,11 +95,6 @@ def _model(file: File) -> dict[str, Any]:
     return model
 
 
-def _opsets(file: File, model: Mapping[str, Any]) -> dict[str, int]:
-    rows = [record(file, span, schema.OPSET) for span in model.get("opset_import", [])]
-    return {("" if (name := row.get("domain", "")) == "ai.onnx" else name): row.get("version", 1) for row in rows}
-
-
 def _meta(file: File, model: Mapping[str, Any], graph: Mapping[str, Any], opsets: dict[str, int]) -> dict[str, Any]:
     pairs = [record(file, span, schema.ENTRY) for span in model.get("metadata_props", [])]
     return {
@@ -112,26 +104,11 @@ def _meta(file: File, model: Mapping[str, Any], graph: Mapping[str, Any], opsets
         "producer_version": model.get("producer_version", ""),
         "doc_string": model.get("doc_string", "") or graph.get("doc_string", ""),
         "metadata": {pair.get("key", ""): pair.get("value", "") for pair in pairs},
-        "functions": {_function(file, span): span for span in model.get("functions", [])},
     }
-
-
-def _function(file: File, span: Span) -> tuple[str, str]:
-    fields = record(file, span, schema.FUNCTION)
-    return fields.get("domain", ""), fields.get("name", "")
 
 
 def _warnings(model: Mapping[str, Any]) -> tuple[str, ...]:
     return ("the file holds training steps, which are not traced",) if model.get("training_info") else ()
-
-
-def _params(file: File, fields: Mapping[str, Any], folder: Path | None, place: str) -> dict[str, Param]:
-    found = [as_param(file, read_tensor(file, s, folder), s, place) for s in fields.get("initializer", [])]
-    found += [read_sparse(file, span, folder) for span in fields.get("sparse_initializer", [])]
-    for param in found:
-        if not param.name and param.origin is not None and param.origin.span is not None:
-            raise file.broken(param.origin.span.start, "an initializer without a name")
-    return {param.name: param for param in found}
 
 
 # -- nodes, and the weights that are written as nodes -----------------------------------------------------------------
@@ -142,40 +119,13 @@ class _Parts(NamedTuple):
     params: dict[str, Param]
 
 
-def _split(
-    file: File,
-    fields: Mapping[str, Any],
-    raw: list[dict[str, Any]],
-    params: Mapping[str, Param],
-    source: Source,
-) -> _Parts:
+def _split(reader: Reader, nodes: list[Node], params: Mapping[str, Param]) -> _Parts:
     """Nodes, and parameters with those that the file writes as nodes."""
-    folder = source.path.parent if source.path is not None else None
-    names = unique_names([(row.get("name", ""), row.get("op_type", "")) for row in raw])
-    nodes = [
-        _node(file, row, name, Span(*span), folder)
-        for row, name, span in zip(raw, names, fields.get("node", []), strict=True)
-    ]
     slots = _weight_slots(nodes)
-    weights = [_as_weight(file, node, params, slots, source) for node in nodes]
+    weights = [_as_weight(reader, node, params, slots) for node in nodes]
     kept = [node for node, weight in zip(nodes, weights, strict=True) if weight is None]
     added = {weight.name: weight for weight in weights if weight is not None}
     return _Parts(kept, {**params, **added})
-
-
-def _node(file: File, fields: Mapping[str, Any], name: str, span: Span, folder: Path | None) -> Node:
-    op = fields.get("op_type", "")
-    if not op:
-        raise file.broken(span.start, f"node {name!r} has no operator")
-    return Node(
-        name,
-        op,
-        fields.get("input", ()),
-        fields.get("output", ()),
-        read_attributes(file, op, fields.get("attribute", []), folder),
-        origin=Origin(file.name, None, op, span),
-        domain=fields.get("domain", ""),
-    )
 
 
 def _weight_slots(nodes: Iterable[Node]) -> dict[str, bool]:
@@ -189,9 +139,7 @@ def _weight_slots(nodes: Iterable[Node]) -> dict[str, bool]:
     return slots
 
 
-def _as_weight(
-    file: File, node: Node, params: Mapping[str, Param], slots: Mapping[str, bool], source: Source
-) -> Param | None:
+def _as_weight(reader: Reader, node: Node, params: Mapping[str, Param], slots: Mapping[str, bool]) -> Param | None:
     """The parameter that a node without inputs from the graph stands for, None for any other node."""
     value = node.attrs.get("value")
     if node.domain or not isinstance(value, Tensor) or value.dtype not in schema.FLOATS or len(node.outputs) != 1:
@@ -204,19 +152,20 @@ def _as_weight(
             return None
         return Param(name, tuple(target.contents), value.dtype, origin=origin)
     if node.op == "Constant" and slots.get(name, False) and isinstance(value.shape, tuple):
-        where = _inside(file, node, source)
+        where = _inside(reader, node)
         return Param(name, value.shape, value.dtype, contents=value.contents, where=where, origin=origin)
     return None
 
 
-def _inside(file: File, node: Node, source: Source) -> Location | None:
+def _inside(reader: Reader, node: Node) -> Location | None:
     """Where the numbers of a Constant lie."""
+    file = reader.file
     if node.origin.span is None:
         return None
     for span in record(file, node.origin.span, schema.NODE).get("attribute", []):
         tensor = record(file, span, schema.ATTRIBUTE).get("t")
         if tensor is not None:
-            return as_param(file, read_tensor(file, tensor, None), tensor, place_of(source)).where
+            return as_param(file, read_tensor(file, tensor, None), tensor, reader.place).where
     return None
 
 

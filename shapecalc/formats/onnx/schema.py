@@ -114,7 +114,16 @@ SHAPE = {1: _span("dim", True)}
 DIMENSION = {1: _int("dim_value"), 2: _text("dim_param")}
 OPSET = {1: _text("domain"), 2: _int("version")}
 ENTRY = {1: _text("key"), 2: _text("value")}
-FUNCTION = {1: _text("name"), 10: _text("domain"), 13: _text("overload")}
+FUNCTION = {
+    1: _text("name"),
+    4: _text("input", True),
+    5: _text("output", True),
+    7: _span("node", True),
+    9: _span("opset_import", True),
+    10: _text("domain"),
+    11: _span("attribute_proto", True),
+    13: _text("overload"),
+}
 
 EXTERNAL = 1  # TensorProto.DataLocation
 
@@ -166,7 +175,11 @@ INTEGERS = frozenset(row.name for row in _TYPES if row.letter and row.letter in 
 
 #: Attributes that hold an element type; a graph keeps them by name ("float32").
 TYPE_ATTRIBUTES = frozenset(
-    {("Cast", "to"), ("EyeLike", "dtype"), ("Multinomial", "dtype"), ("SequenceEmpty", "dtype")}
+    [(op, "dtype") for op in "Bernoulli EyeLike Multinomial RandomNormal RandomNormalLike SequenceEmpty".split()]
+    + [(op, "dtype") for op in ("RandomUniform", "RandomUniformLike")]
+    + [(op, "output_datatype") for op in ("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix")]
+    + [(op, "output_dtype") for op in ("DequantizeLinear", "QuantizeLinear")]
+    + [(op, "to") for op in ("BitCast", "Cast")]
 )
 
 #: What a definition leaves out and the specification fills in, where a rule would ask the dialect instead.

@@ -1,0 +1,200 @@
+"""Operators with graphs inside: If, Loop, Scan, SequenceMap. A graph is entered with what is known of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..dims import Dim, Unknown
+from ..graph import Graph, Tensor
+from .base import Call, Entered, register
+from .counting import runtime_count
+from .lists import Listed, merged, whole
+
+#: Loops of so many turns or fewer are walked turn by turn.
+MOST_TURNS = 64
+
+
+def _graph(call: Call, name: str) -> Graph:
+    body = call.attr(name)
+    if not isinstance(body, Graph):
+        raise ValueError(f"no graph {name!r}")
+    return body
+
+
+def _merged(rows: Sequence[Sequence[Tensor]], why: str) -> list[Tensor]:
+    """What is known of values that are those of one of several rows."""
+    found = list(rows[0])
+    for row in rows[1:]:
+        found = [merged(a, b, why) for a, b in zip(found, row, strict=True)]
+    return found
+
+
+# -- If ---------------------------------------------------------------------------------------------------------------
+
+
+def _if(call: Call) -> list[Tensor]:
+    """The branch that its condition chooses; both, where that is not known."""
+    branches = [_graph(call, "else_branch"), _graph(call, "then_branch")]
+    condition = call.contents(0)
+    if condition and isinstance(condition[0], int):
+        chosen = call.enter(branches[bool(condition[0])], ())
+        call.report(chosen)
+        return chosen.outputs
+    both = [call.enter(branch, ()).outputs for branch in branches]
+    return _merged(both, f"{call.name}: it depends on a condition that is known when it runs")
+
+
+# -- Loop -------------------------------------------------------------------------------------------------------------
+
+
+def _known(call: Call, index: int, default: int | None) -> int | None:
+    """A number given as a tensor; ``default`` where the input is absent, None where it is not known."""
+    if not call.has(index):
+        return default
+    contents = call.contents(index)
+    return contents[0] if contents and isinstance(contents[0], int) else None
+
+
+def _turn(call: Call, state: Sequence[Tensor], number: int | None) -> Entered:
+    counter = Tensor((), "int64", None if number is None else (number,))
+    return call.enter(_graph(call, "body"), [counter, Tensor((), "bool", (1,)), *state])
+
+
+def _goes_on(entered: Entered) -> bool | None:
+    """Whether a turn asks for another one, None where that is not known."""
+    contents = entered.outputs[0].contents
+    return bool(contents[0]) if contents and isinstance(contents[0], int) else None
+
+
+def _loop(call: Call) -> list[Tensor]:
+    """Values carried from turn to turn, then one row a turn of what else the body gives."""
+    start = [call.tensor(i) for i in range(2, len(call.inputs))]
+    turns, condition = _known(call, 0, None), _known(call, 1, 1)
+    if condition == 0:
+        turns = 0
+    elif condition is None:
+        turns = None
+    walked = _walked(call, start, turns) if turns is not None and turns <= MOST_TURNS else None
+    return walked if walked is not None else _settled(call, start, turns)
+
+
+def _walked(call: Call, start: list[Tensor], turns: int) -> list[Tensor] | None:
+    """Turn by turn; None where one does not tell whether another follows."""
+    state, rows, count = start, [], 0
+    reports: list[Entered] = []
+    for number in range(turns):
+        entered = _turn(call, state, number)
+        further = _goes_on(entered)
+        if further is None:
+            return None
+        reports.append(entered)
+        count += 1
+        state, row = _parted(entered, len(start))
+        rows.append(row)
+        if not further:
+            break
+    for entered in reports[:1]:
+        call.report(entered)
+    if not rows:
+        rows = [_parted(_turn(call, start, None), len(start))[1]]
+    return [*state, *_stacked(_merged(rows, f"{call.name}: its turns give unlike rows"), count)]
+
+
+def _settled(call: Call, start: list[Tensor], turns: int | None) -> list[Tensor]:
+    """As many turns as it takes until nothing new comes of another one."""
+    why = f"{call.name}: it changes from turn to turn"
+    state = [Tensor(tensor.shape, tensor.dtype) for tensor in start]
+    while True:
+        entered = _turn(call, state, None)
+        after, row = _parted(entered, len(start))
+        wider = _merged([state, [Tensor(t.shape, t.dtype) for t in after]], why)
+        if all(_same(a, b) for a, b in zip(state, wider, strict=True)):
+            break
+        state = wider
+    exact = turns is not None and _goes_on(entered) is True
+    if exact:
+        call.report(entered)
+    counts = [
+        turns if exact else runtime_count(call, len(start) + i, high=_known(call, 0, None)) for i in range(len(row))
+    ]
+    return [*state, *(_stacked([tensor], count)[0] for tensor, count in zip(row, counts, strict=True))]
+
+
+def _parted(entered: Entered, carried: int) -> tuple[list[Tensor], list[Tensor]]:
+    """(carried values, rows) of a turn; its first output is the condition."""
+    return entered.outputs[1 : 1 + carried], entered.outputs[1 + carried :]
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Whether merging changed nothing: unknown sizes stay unknown."""
+    if isinstance(a.shape, Listed) and isinstance(b.shape, Listed):
+        first, second = a.shape.common, b.shape.common
+        known = (a.shape.items is None) == (b.shape.items is None)
+        return known and (first is second or (first is not None and second is not None and _same(first, second)))
+    if not isinstance(a.shape, tuple) or not isinstance(b.shape, tuple):
+        return isinstance(a.shape, tuple) == isinstance(b.shape, tuple)
+    return [isinstance(d, Unknown) for d in a.shape] == [isinstance(d, Unknown) for d in b.shape]
+
+
+def _stacked(rows: Sequence[Tensor], count: Dim, axes: Sequence[int] = ()) -> list[Tensor]:
+    """Tensors with one more axis, of ``count`` rows: the first one unless ``axes`` says which."""
+    found = []
+    for index, tensor in enumerate(rows):
+        shape = tensor.shape
+        if isinstance(shape, tuple):
+            axis = axes[index] if index < len(axes) else 0
+            axis = axis + len(shape) + 1 if axis < 0 else axis
+            shape = (*shape[:axis], count, *shape[axis:])
+        found.append(Tensor(shape, tensor.dtype))
+    return found
+
+
+# -- Scan, SequenceMap ------------------------------------------------------------------------------------------------
+
+
+def _scan(call: Call) -> list[Tensor]:
+    """One turn for each place along the scanned axes (Scan-9; the older form also knew batches)."""
+    if call.opset < 9:
+        return [Tensor(Unknown(f"{call.name}: Scan of opset 8 is not followed")) for _ in call.node.outputs]
+    scanned = int(call.attr("num_scan_inputs"))
+    carried = len(call.inputs) - scanned
+    axes = call.attr("scan_input_axes", (0,) * scanned)
+    state = [call.tensor(i) for i in range(carried)]
+    slices: list[Tensor] = []
+    length: Dim = 0
+    for index, given in zip(range(carried, len(call.inputs)), axes, strict=True):
+        shape = call.shape(index)
+        axis = call.axis(int(given), len(shape))
+        length = shape[axis]
+        slices.append(Tensor((*shape[:axis], *shape[axis + 1 :]), call.tensor(index).dtype))
+    entered = call.enter(_graph(call, "body"), [*(Tensor(t.shape, t.dtype) for t in state), *slices])
+    call.report(entered)
+    after = _merged([state, entered.outputs[:carried]], f"{call.name}: it changes from turn to turn")
+    plain = [Tensor(tensor.shape, tensor.dtype) for tensor in after]
+    return [*plain, *_stacked(entered.outputs[carried:], length, call.attr("scan_output_axes", ()))]
+
+
+def _sequence_map(call: Call) -> list[Tensor]:
+    """The body for every item of its first sequence; other sequences give an item to each, tensors stay as they are."""
+    first = call.tensor(0).shape
+    body = _graph(call, "body")
+    if not isinstance(first, Listed) or first.items is None:
+        return [Tensor(Listed(None)) for _ in body.outputs]
+    rows: list[list[Tensor]] = []
+    for index in range(len(first.items)):
+        given = [call.tensor(i) for i in range(len(call.inputs))]
+        items = [
+            t.shape.items[index] if isinstance(t.shape, Listed) and t.shape.items is not None else t for t in given
+        ]
+        entered = call.enter(body, items)
+        call.report(entered)
+        rows.append(entered.outputs)
+    return [Tensor(Listed([row[i] for row in rows])) for i in range(len(body.outputs))]
+
+
+register(
+    whole("If", _if, "ONNX If-25"),
+    whole("Loop", _loop, "ONNX Loop-25"),
+    whole("Scan", _scan, "ONNX Scan-25"),
+    whole("SequenceMap", _sequence_map, "ONNX SequenceMap-17"),
+)

@@ -1,0 +1,166 @@
+"""Operators of onnxruntime's own domain that exporters and its optimizers write (docs/ContribOperators.md there)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..dims import Dim, Shape, Unknown
+from ..graph import Tensor
+from .attention import heads
+from .base import Call, Operator, Shapes, register, same_shape
+from .quantized import ROWS
+from .views import like
+
+DOMAIN = "com.microsoft"
+SOURCE = "onnxruntime docs/ContribOperators.md"
+
+
+def _like(name: str, op: str, positions: Any = (0, 1), **rules: Any) -> Operator:
+    return like(name, op, positions, source=SOURCE, **rules)
+
+
+# -- normalizations ---------------------------------------------------------------------------------------------------
+
+
+def _skip_shapes(call: Call) -> Shapes:
+    """The sum's shape; mean and deviation (in training only), then the sum itself."""
+    shape = call.shape()
+    statistics = (*shape[:-1], 1)
+    return [shape, statistics, statistics, shape][: len(call.node.outputs)]
+
+
+def _layer_shapes(call: Call) -> Shapes:
+    shape = call.shape()
+    axis = call.axis(int(call.attr("axis", -1)))
+    statistics = (*shape[:axis], *(1,) * (len(shape) - axis))
+    return [shape, statistics, statistics][: len(call.node.outputs)]
+
+
+# -- matrices ---------------------------------------------------------------------------------------------------------
+
+
+def _turned(shape: Shape, batch: bool, last: bool) -> Shape:
+    """A matrix's shape after FusedMatMul's transpositions: of its batch axes, of its last two."""
+    if batch and len(shape) > 2:
+        shape = (*shape[1:-1], shape[0], shape[-1])
+    return (*shape[:-2], shape[-1], shape[-2]) if last and len(shape) > 1 else shape
+
+
+def _fused_shapes(call: Call) -> Shapes:
+    from . import find
+
+    row = find("MatMul")
+    flags = [(call.attr(f"transBatch{side}", 0), call.attr(f"trans{side}", 0)) for side in "AB"]
+    inputs = [
+        Tensor(_turned(call.shape(i), bool(batch), bool(last)), call.tensor(i).dtype)
+        for i, (batch, last) in enumerate(flags)
+    ]
+    if row is None:
+        raise ValueError("no row MatMul")
+    return row.shapes(Call(call.node, inputs, call.scope))
+
+
+def _packed(call: Call) -> Shapes:
+    """A weight packed in blocks: its width is an attribute."""
+    return [(*call.shape()[:-1], int(call.attr("N")))]
+
+
+# -- attention --------------------------------------------------------------------------------------------------------
+
+
+def _attention(call: Call) -> Shapes:
+    """One weight for query, key and value; the past has its own length."""
+    batch, length, _ = call.shape()
+    hidden = call.attr("qkv_hidden_sizes")
+    width: Dim = hidden[2] if hidden else call.shape(1)[1] // 3
+    count = int(call.attr("num_heads"))
+    past = call.shape(4)[3] if call.has(4) else 0
+    return [(batch, length, width), (2, batch, count, past + length, width // count)][: len(call.node.outputs)]
+
+
+def _multi_head(call: Call) -> Shapes:
+    """Query, key, value; keys and values may lie packed with the query, or come with their heads apart."""
+    query, count = call.shape(), int(call.attr("num_heads"))
+    if len(query) == 5:  # batch, length, heads, 3, features of a head
+        batch, length, _, _, each = query
+        k: Shape = (batch, count, length, each)
+        v = k
+    else:
+        batch, length = query[:2]
+        k = _keys(call, 1, count)
+        v = _keys(call, 2, count) if call.has(2) else k
+    past = call.shape(6)[2] if call.has(6) else 0
+    total = past + k[2]
+    rest: list[Shape] = [(*k[:2], total, k[3]), (*v[:2], total, v[3])]
+    return [(batch, length, v[3] * count), *rest][: len(call.node.outputs)]
+
+
+def _keys(call: Call, index: int, count: int) -> Shape:
+    shape = call.shape(index)
+    if len(shape) == 5:  # batch, length, heads, 2, features of a head
+        return (shape[0], shape[2], shape[1], shape[4])
+    return heads(shape, count)
+
+
+def _group_query(call: Call) -> Shapes:
+    """The query's shape; how long keys and values become is an input."""
+    batch, length, width = call.shape()
+    count, groups = int(call.attr("num_heads")), int(call.attr("kv_num_heads"))
+    packed = not call.has(1)
+    each = width // (count + 2 * groups) if packed else width // count
+    total = call.contents(6)
+    longest: Dim = Unknown(f"{call.name}: how long the past is, is known when it runs")
+    if total and not call.has(3):
+        longest = total[0]
+    present: Shape = (batch, groups, longest, each)
+    return [(batch, length, each * count), present, present][: len(call.node.outputs)]
+
+
+# -- quantized joins --------------------------------------------------------------------------------------------------
+
+
+def _values(count: int) -> Sequence[int]:
+    """QLinearConcat: scale and zero point of the result, then value, scale and zero point of each part."""
+    return range(2, count, 3)
+
+
+def _nhwc(call: Call) -> dict[str, Any]:
+    return {"layout": "NHWC" if call.attr("channels_last", 0) else "NCHW"}
+
+
+SAME = (
+    "BiasGelu BiasDropout BiasSoftmax FastGelu Gelu QuickGelu QLinearLeakyRelu QLinearSigmoid QLinearSoftmax "
+    "RotaryEmbedding GroupNorm Inverse Trilu BiasAdd DequantizeWithOrder QuantizeWithOrder"
+).split()
+SKIPPING = "SkipLayerNormalization SkipSimplifiedLayerNormalization".split()
+
+register(
+    *(Operator(name, same_shape, elementwise=name != "Inverse", source=SOURCE) for name in SAME),
+    *(Operator(name, _skip_shapes, source=SOURCE) for name in SKIPPING),
+    *(_like(f"QLinear{op}", op, (0, 3)) for op in ("Add", "Mul")),
+    *(_like(f"QLinear{op}Pool", f"{op}Pool", (0,), attrs=_nhwc) for op in ("Average", "GlobalAverage")),
+    _like("QLinearConcat", "Concat", _values, dtype=lambda call: call.tensor(2).dtype),
+    _like("QLinearReduceMean", "ReduceMean", (0,)),
+    _like("QLinearWhere", "Where", (0, 1, 4), dtype=lambda call: call.tensor(1).dtype),
+    _like("FusedConv", "Conv", (0, 1, 2)),
+    _like("FusedGemm", "Gemm", (0, 1, 2)),
+    *(Operator(name, _fused_shapes, source=SOURCE) for name in ("FusedMatMul", "TransposeMatMul")),
+    *(Operator(name, _packed, source=SOURCE) for name in ("MatMulNBits", "MatMulBnb4")),
+    _like("DynamicQuantizeMatMul", "MatMul"),
+    _like("MatMulInteger16", "MatMul", dtype=lambda call: "int32"),
+    _like("MatMulIntegerToFloat", "MatMul", dtype=lambda call: call.tensor(2).dtype),
+    Operator("Attention", _attention, source=SOURCE),
+    Operator("MultiHeadAttention", _multi_head, source=SOURCE),
+    Operator("GroupQueryAttention", _group_query, source=SOURCE),
+    *(
+        Operator(row.name, row.shapes, dtype=row.dtype, constants=row.constants, source=SOURCE)
+        for row in ROWS  # the same, with more element types
+    ),
+    domain=DOMAIN,
+)
+#: onnxruntime's optimizers put these into ONNX's own domain.
+register(
+    Operator("SimplifiedLayerNormalization", _layer_shapes, source=SOURCE),
+    Operator("SkipSimplifiedLayerNormalization", _skip_shapes, source=SOURCE),
+)

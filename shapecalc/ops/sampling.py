@@ -1,0 +1,69 @@
+"""Values taken from places that other values name: grids, regions, unpooling, deformed windows."""
+
+from __future__ import annotations
+
+from .. import dims
+from ..dims import Dim, Unknown
+from ..window import TransposedWindow
+from .base import AnyWindow, Call, Operator, Shapes, register
+from .windows import pads_of, per_axis, sizes, sliding
+
+
+def _grid_sample(call: Call) -> Shapes:
+    return [(*call.shape()[:2], *call.shape(1)[1:-1])]
+
+
+def _affine_grid(call: Call) -> Shapes:
+    size = call.contents(1)
+    if size is None:
+        return [Unknown(f"{call.name}: its size is computed at run time")]
+    return [(size[0], *size[2:], len(size) - 2)]
+
+
+def _col2im(call: Call) -> Shapes:
+    """Columns of blocks back into an image: channels times the block lie on axis 1."""
+    image, block = call.contents(1), call.contents(2)
+    if image is None or block is None:
+        return [Unknown(f"{call.name}: its image or block is computed at run time")]
+    batch, column, _ = call.shape()
+    return [(batch, column // dims.product(block), *image)]
+
+
+def _roi_align(call: Call) -> Shapes:
+    size = [int(call.attr(name, 1)) for name in ("output_height", "output_width")]
+    return [(call.shape(1)[0], call.shape()[1], *size)]
+
+
+def _max_roi_pool(call: Call) -> Shapes:
+    return [(call.shape(1)[0], call.shape()[1], *call.attr("pooled_shape"))]
+
+
+def _unpool_windows(call: Call) -> list[AnyWindow]:
+    kernel = call.attr("kernel_shape")
+    rank = len(kernel)
+    rows = zip(kernel, per_axis(call, "strides", rank, 1), pads_of(call, rank), strict=True)
+    return [TransposedWindow(k, stride, begin, end) for k, stride, (begin, end) in rows]
+
+
+def _unpooled(call: Call) -> Shapes:
+    """The size the pooling came from, given or computed as if it had been exact."""
+    if call.has(2):
+        wanted = call.contents(2)
+        return [tuple(wanted) if wanted else Unknown(f"{call.name}: its output size is computed at run time")]
+    return [call.image(call.channels, sizes(_unpool_windows(call), call.spatial))]
+
+
+def _deformed(call: Call) -> Shapes:
+    kernel: tuple[Dim, ...] = tuple(call.attr("kernel_shape") or call.shape(1)[2:])
+    return [call.image(call.shape(1)[0], sizes(sliding(call, kernel, call.dialect.convolution), call.spatial))]
+
+
+register(
+    Operator("GridSample", _grid_sample, source="ONNX GridSample-22"),
+    Operator("AffineGrid", _affine_grid, constants=(1,), source="ONNX AffineGrid-20"),
+    Operator("Col2Im", _col2im, constants=(1, 2), source="ONNX Col2Im-18"),
+    Operator("RoiAlign", _roi_align, source="ONNX RoiAlign-22"),
+    Operator("MaxRoiPool", _max_roi_pool, source="ONNX MaxRoiPool-22"),
+    Operator("MaxUnpool", _unpooled, source="ONNX MaxUnpool-22; onnxruntime unpool.cc"),
+    Operator("DeformConv", _deformed, source="ONNX DeformConv-22"),
+)
