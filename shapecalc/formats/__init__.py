@@ -98,6 +98,7 @@ FORMATS = {
     for row in (
         Format("caffe", (".prototxt", ".pt", ".pbtxt", ".prototext"), "shapecalc.formats.caffe", True),
         Format("chainer", (".py",), "shapecalc.formats.chainer", True),
+        Format("keras", (".json", ".keras", ".h5", ".hdf5"), "shapecalc.formats.keras"),
         Format("onnx", (".onnx", ".pb", ".ort"), "shapecalc.formats.onnx"),
     )
 }

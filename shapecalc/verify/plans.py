@@ -18,6 +18,7 @@ from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from ..weights import Numbers, from_file, initial, trained
 from .definition_file import own_suffixes, patched
+from .device import make_session
 from .onnx_file import new_weights, sized_graph
 from .proof import RTOL, Report, compare_with_original, prove
 from .run import runnable
@@ -79,7 +80,7 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
     edited = runnable(plan.model, plan.graph, plan.trace, seed)
     report = prove(edited, device=device, seed=seed, rtol=limit)
     untouched = before_edits(plan.model.graph, plan.graph)
-    if untouched.nodes:
+    if any(node.op != "Input" for node in untouched.nodes):
         feeds = {name: tensor.shape for name, tensor in plan.trace.feeds.items()}
         original = plan.model.retrace(untouched, feeds)  # type: ignore[arg-type]
         shared = runnable(plan.model, untouched, original, seed, edited.arrays)
@@ -117,8 +118,13 @@ def convert_model(
     report = prove_model(model, traced, device=device, seed=seed, rtol=None)
     report.raise_for_failure()
     data = as_onnx(model, model.graph, traced, init=init, seed=seed)
-    files.write_whole(path, lambda file: file.write(data), overwrite=overwrite)
+    files.write_whole(path, lambda file: _write_checked(file, data, model), overwrite=overwrite)
     return report
+
+
+def _write_checked(file: BinaryIO, data: bytes, model: Definition) -> None:
+    file.write(data)
+    _check_loads(file, model)
 
 
 def _check_target(path: Path, overwrite: bool, own: tuple[str, ...] = ()) -> None:
@@ -140,7 +146,7 @@ def before_edits(original: Graph, edited: Graph) -> Graph:
             nodes.append(node)
             reached.update(node.outputs)
     outputs = tuple(name for node in nodes for name in node.outputs if name)
-    return original.replace(nodes=tuple(nodes), outputs=outputs, meta={})
+    return original.replace(nodes=tuple(nodes), outputs=outputs, meta={"part": True})
 
 
 def save_plan(plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int, device: str) -> Path:
@@ -148,6 +154,8 @@ def save_plan(plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int,
     own = own_suffixes(plan.model)
     _check_target(path, overwrite, own)
     text = _patched(plan, path, init) if path.suffix.lower() in own else None  # refused before anything runs
+    if text is None:
+        _check_external(plan.model, path)
     if plan.report is None:
         plan.verify(device=device, seed=seed)
     if text is None:
@@ -174,6 +182,37 @@ def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:
         copy_to(file, source, pieces)
     else:
         file.write(as_onnx(plan.model, plan.graph, plan.trace, init=init, seed=seed))
+    _check_loads(file, plan.model)
+
+
+def _elsewhere(model: Definition) -> set[Path]:
+    """Files beside an ONNX file in which some of its weights lie."""
+    own = str(model.path) if model.path is not None else ""
+    places = {param.where.path for param in model.graph.params.values() if param.where is not None}
+    return {Path(place) for place in places if place != own} if model.graph.format == "onnx" else set()
+
+
+def _check_external(model: Definition, path: Path) -> None:
+    """A file names its external data relative to its own folder: in another folder it would find nothing."""
+    external = _elsewhere(model)
+    folder = model.path.parent.resolve() if model.path is not None else None
+    if external and folder is not None and path.parent.resolve() != folder:
+        raise RefusedError(
+            "its weights lie in files beside the original, which a file in another folder cannot name",
+            "E303",
+            because=", ".join(sorted(map(str, external))[:3]),
+            hint=f"write it beside the original: -o {folder / path.name}",
+        )
+
+
+def _check_loads(file: BinaryIO, model: Definition) -> None:
+    """onnxruntime loads the very bytes that are about to be put in place. Raises RefusedError where it does not.
+
+    Not where weights of the original are missing: then no file with them can be loaded, the original neither.
+    """
+    file.flush()
+    if all(place.is_file() for place in _elsewhere(model)):
+        make_session(file.name, "cpu", {})
 
 
 def as_onnx(model: Definition, graph: Graph, traced: Trace, *, init: bool, seed: int) -> bytes:
