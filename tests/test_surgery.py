@@ -204,3 +204,114 @@ def test_a_layer_of_unknown_size_is_not_written() -> None:
     )
     with pytest.raises(shapecalc.RefusedError, match="is not known, so it cannot be written"):
         shapecalc.loads(text, format="caffe").verify(device="cpu")
+
+
+# -- heads that cannot be told, files that cannot be written ----------------------------------------------------------
+
+
+def test_the_first_layer_can_be_the_head() -> None:
+    text = (
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 } } }'
+        'layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 10 } }'
+    )
+    report = shapecalc.loads(text, format="caffe").retarget(classes=7).verify(device="cpu")
+    assert report.ok
+    assert report.before_edit is None
+
+
+HEADS = """
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 1 dim: 4 dim: 6 dim: 6 }} }} }}
+layer {{
+  name: "conv" type: "Convolution" bottom: "x" top: "conv" convolution_param {{ num_output: 8 kernel_size: 3 }}
+}}
+layer {{ name: "relu" type: "ReLU" bottom: "conv" top: "conv" }}
+{rest}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "because"),
+    [
+        ("", "ends in no classifier"),
+        (
+            'layer { name: "a" type: "InnerProduct" bottom: "conv" top: "a" inner_product_param { num_output: 21 } } '
+            'layer { name: "b" type: "InnerProduct" bottom: "conv" top: "b" inner_product_param { num_output: 84 } }',
+            "several heads of different sizes",
+        ),
+    ],
+)
+def test_a_head_is_not_guessed(rest: str, because: str) -> None:
+    with pytest.raises(shapecalc.RefusedError, match=because) as caught:
+        shapecalc.loads(HEADS.format(rest=rest), format="caffe").retarget(classes=13)
+    assert caught.value.code == "E301"
+
+
+def test_a_shared_head_is_refused_with_its_other_reader() -> None:
+    source = (
+        "import chainer\nimport chainer.functions as F\nimport chainer.links as L\n"
+        "class Net(chainer.Chain):\n"
+        "    insize = 8\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        with self.init_scope():\n"
+        "            self.conv1 = L.Convolution2D(3, 4, 3)\n"
+        "            self.fc = L.Linear(None, 10)\n"
+        "    def forward(self, x):\n"
+        "        h = self.conv1(x)\n"
+        "        return self.fc(F.relu(h)), self.fc(F.tanh(h))\n"
+    )
+    with pytest.raises(shapecalc.RefusedError, match="its weight is shared"):
+        shapecalc.loads(source, format="chainer").retarget(classes=3)
+
+
+@pytest.mark.parametrize(("size", "layer"), [(160, "pool5"), (192, "pool5")])
+def test_a_pooling_larger_than_its_map_is_its_own_repair(size: int, layer: str) -> None:
+    plan = shapecalc.load("resnet50").retarget(input=size)
+    assert [edit.layer for edit in plan.edits][-1] == layer
+    assert plan.trace.outputs[0].shape == (1, 1000)
+
+
+def test_weights_beside_a_file_are_not_left_behind(tmp_path: Path) -> None:
+    original = tmp_path / "net.onnx"
+    shapecalc.load("lenet").convert(original, init=True, device="cpu")
+    onnx.save(
+        onnx.load(original), tmp_path / "split.onnx", save_as_external_data=True, location="split.bin", size_threshold=0
+    )
+    plan = shapecalc.load(tmp_path / "split.onnx").retarget(classes=3)
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(shapecalc.RefusedError, match="files beside the original"):
+        plan.save(tmp_path / "elsewhere" / "out.onnx", device="cpu")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    plan.save(tmp_path / "out.onnx", device="cpu")
+    assert shapecalc.load(tmp_path / "out.onnx").verify(device="cpu").ok
+
+
+def test_a_file_onnxruntime_does_not_load_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shapecalc.verify import plans
+
+    monkeypatch.setattr(plans, "as_onnx", lambda *arguments, **options: b"no model")
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        shapecalc.load("lenet").convert(tmp_path / "a.onnx", device="cpu")
+    assert caught.value.code == "E403"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_edit_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in "ab":
+        shapecalc.load("squeezenet").retarget(classes=3).save(tmp_path / f"{name}.onnx", device="cpu")
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["alexnet", "lenet", "caffenet"])
+def test_the_written_file_takes_the_sizes_of_its_definition(name: str, tmp_path: Path) -> None:
+    model = shapecalc.load(name)
+    model.convert(tmp_path / "a.onnx", device="cpu")
+    assert str(shapecalc.load(tmp_path / "a.onnx").sizes(limit=300)) == str(model.sizes(limit=300))
+
+
+def test_initialised_gains_are_1(tmp_path: Path) -> None:
+    shapecalc.load("resnet50").convert(tmp_path / "a.onnx", init=True, device="cpu")
+    weights = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(tmp_path / "a.onnx").graph.initializer}
+    gains = {name for name in weights if name.startswith("scale") and name.endswith("/weight")}
+    assert len(gains) == 53
+    assert all((weights[name] == 1).all() for name in gains)

@@ -107,7 +107,7 @@ def test_sizes_that_fit(name: str, dialect: str | None, sizes: str) -> None:
     assert str(shapecalc.load(name).sizes(limit=512, dialect=dialect)) == sizes
 
 
-@pytest.mark.parametrize("name", ["alexnet", "lenet", "vgg16", "googlenet"])
+@pytest.mark.parametrize("name", ["alexnet", "lenet", "vgg16", "googlenet", "resnet50", "mobilenet_v2"])
 def test_sizes_are_what_tracing_one_by_one_says(name: str) -> None:
     model = shapecalc.load(name)
     found = model.sizes(limit=300)
