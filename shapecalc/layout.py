@@ -9,6 +9,7 @@ takes values as they lie. A `Transpose` stands only where the two meet, once for
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from .dims import Shape, Unknown
 from .graph import Activation, Graph, Node, Tensor
@@ -73,6 +74,10 @@ class Layouts:
         """The name of a value as its framework has it, transposed (into ``nodes``) where it is not there."""
         return self._form(name, rank, LAST, nodes, near)
 
+    def made(self, name: str) -> str:
+        """The name of a value in a form that there is."""
+        return name if name in self.lying else f"{name}/{FIRST}"
+
     def _wants_first(self, row: Operator, call: Call) -> bool:
         if row.images:
             return call.layout == "NHWC" and (call.rank() or 0) > 2
@@ -104,6 +109,17 @@ class Layouts:
             made = f"{name}/to_{form}"
             nodes.append(Node(made, "Transpose", (given,), (wanted,), {"perm": order}, origin=near.origin))
         return wanted
+
+
+def forms(name: str, shape: tuple[Any, ...] | None) -> dict[str, tuple[Any, ...] | None]:
+    """The names a value may run under, each with the shape it has there.
+
+    >>> forms("conv1", (1, 55, 55, 96))
+    {'conv1': (1, 55, 55, 96), 'conv1/nchw': (1, 96, 55, 55)}
+    """
+    if shape is None or len(shape) < 3:
+        return {name: shape}
+    return {name: shape, f"{name}/{FIRST}": _ordered(shape)}
 
 
 def _ordered(shape: Shape) -> Shape:

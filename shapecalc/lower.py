@@ -53,10 +53,10 @@ def lower(graph: Graph, trace: Trace) -> Graph:
         for lowered in _lowered(layer, layouts):
             nodes += lowered.nodes
             params.update((param.name, param) for param in lowered.params)
-    producers = graph.producers()
-    for name in outputs:
-        shape = trace.tensors[name].shape
-        layouts.as_it_lies(name, len(shape) if isinstance(shape, tuple) else 0, nodes, producers[name])
+    if graph.meta.get("part"):  # a part of a net gives what it makes, in the form the whole net makes it
+        outputs = tuple(layouts.made(name) for name in outputs)
+    else:
+        _end(outputs, graph, trace, layouts, nodes)
     own = [graph.params[name] for name in _read(nodes, ()) if name in graph.params]
     for name in _read(nodes, [*own, *params.values()]):
         if name in graph.params:
@@ -71,6 +71,14 @@ def lower(graph: Graph, trace: Trace) -> Graph:
         opset=OPSET,
         meta={"definition": graph.format},
     )
+
+
+def _end(outputs: Iterable[str], graph: Graph, trace: Trace, layouts: Layouts, nodes: list[Node]) -> None:
+    """Outputs come out as the definition has them."""
+    producers = graph.producers()
+    for name in outputs:
+        shape = trace.tensors[name].shape
+        layouts.as_it_lies(name, len(shape) if isinstance(shape, tuple) else 0, nodes, producers[name])
 
 
 def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:

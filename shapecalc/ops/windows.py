@@ -95,13 +95,13 @@ def text_of(window: AnyWindow, n: Dim) -> str:
     if isinstance(window, TransposedWindow):
         return _transposed_text(window, n)
     out = window.size(n)
+    if not isinstance(n, int) or not isinstance(out, int):
+        return str(out)
     if window.same:
         return f"⌈{n}/{window.stride}⌉ = {out}"
     begin, end = window.pad_begin, window.pad_end
     pad = f"2·{begin}" if begin == end else f"{begin} + {end}"
     top = f"{n} + {pad} − {window.extent}"
-    if not isinstance(n, int) or not isinstance(out, int):
-        return str(out)
     if window.remainder(n) == 0:
         return f"({top})/{window.stride} + 1 = {out}"
     if window.rounding in ("ceil", "ceil_clip"):
@@ -112,6 +112,8 @@ def text_of(window: AnyWindow, n: Dim) -> str:
 
 
 def _transposed_text(window: TransposedWindow, n: Dim) -> str:
+    if not isinstance(n, int):
+        return str(window.size(n))
     begin, end = window.pad_begin, window.pad_end
     pad = f"2·{begin}" if begin == end else f"{begin} − {end}"
     extra = f" + {window.output_padding}" if window.output_padding else ""

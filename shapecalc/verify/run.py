@@ -10,7 +10,8 @@ from ..definition import Definition
 from ..dims import Expr, Shape, all_numbers
 from ..errors import RefusedError
 from ..formats.onnx.write import to_proto
-from ..graph import Graph, Input
+from ..graph import Graph, Input, places
+from ..layout import forms
 from ..lower import lower
 from ..trace import Trace, trace
 from ..weights import Array, Numbers, from_file, proving, trained
@@ -68,12 +69,13 @@ def _concrete(model: Definition, graph: Graph, traced: Trace) -> Trace:
     feeds = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
     if all(all_numbers(shape) for shape in feeds.values()):
         return traced
-    return model.retrace(graph, {name: _bound(shape) for name, shape in feeds.items()})
+    layouts = {given.name: given.layout for given in graph.inputs}
+    return model.retrace(graph, {name: _bound(shape, layouts.get(name, "NCHW")) for name, shape in feeds.items()})
 
 
-def _bound(shape: Shape) -> Shape:
+def _bound(shape: Shape, layout: str) -> Shape:
     """Numbers in place of free dimensions."""
-    map_axes = range(2, len(shape)) if len(shape) == 4 else ()
+    map_axes = places(tuple(range(len(shape))), layout) if len(shape) == 4 else ()
     return tuple((FREE_SIZE if i in map_axes else 1) if isinstance(d, Expr) else d for i, d in enumerate(shape))
 
 
@@ -103,12 +105,12 @@ def _from_definition(
 def _promised(graph: Graph, traced: Trace, made: set[str]) -> dict[str, tuple[Any, ...] | None]:
     """The shapes the definition's own trace showed, for every value that runs under its own name.
 
-    So the proof holds a wrong rule against what ran, and not the lowered rule against itself. Inside a channels-last
-    net the values run channels-first; there it is the outputs that must come out as traced.
+    So the proof holds a wrong rule against what ran, and not the lowered rule against itself. Where the channels come
+    last, most values run channels first, under a name that says so.
     """
-    turned = any(given.layout != "NCHW" for given in graph.inputs)
-    own = graph.outputs if turned else [name for node in graph.nodes for name in node.outputs]
-    return {name: traced.values[name] for name in own if name in made and name in traced.values}
+    own = [name for node in graph.nodes for name in node.outputs if name in traced.values]
+    shown = {form: shape for name in own for form, shape in forms(name, traced.values[name]).items()}
+    return {name: shape for name, shape in shown.items() if name in made}
 
 
 def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], seed: int) -> dict[str, Array]:
