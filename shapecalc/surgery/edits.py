@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from ..dims import Shape, show
+from ..dims import Dim, Shape, show, substitute, symbol
 from ..graph import Graph, Input, Node, Param
 from ..source import Origin
+
+#: Values of a network have fewer axes.
+MOST_AXES = 8
 
 
 class Edit(Protocol):
@@ -179,9 +182,20 @@ def _class_axis(head: Node, name: str) -> int:
 
 
 def _renamed(node: Node, values: Mapping[str, str]) -> Node:
-    if not any(name in values for name in node.inputs):
+    """The node reading values under their new names, in its inputs and in the sizes its attributes refer to."""
+    refers = node.attrs.get("refers", ())
+    if not any(name in values for name in (*node.inputs, *refers)):
         return node
-    return node.replace(inputs=tuple(values.get(name, name) for name in node.inputs))
+    attrs = node.attrs
+    if any(name in values for name in refers):
+        sizes = {f"{old}[{i}]": symbol(f"{new}[{i}]") for old, new in values.items() for i in range(MOST_AXES)}
+        attrs = {key: _bound(value, sizes) for key, value in attrs.items() if key != "refers"}
+        attrs["refers"] = tuple(values.get(name, name) for name in refers)
+    return node.replace(inputs=tuple(values.get(name, name) for name in node.inputs), attrs=attrs)
+
+
+def _bound(value: Any, sizes: Mapping[str, Dim]) -> Any:
+    return tuple(_bound(item, sizes) for item in value) if isinstance(value, tuple) else substitute(value, sizes)
 
 
 class InsertPool(NamedTuple):

@@ -35,7 +35,8 @@ def own_suffixes(model: Definition) -> tuple[str, ...]:
 def patched(plan: Surgery) -> str:
     """The source of a plan's model with the plan's edits, and everything else character by character as it was.
 
-    Raises RefusedError (E303) where the format cannot say the edit, or not without changing more than the plan does.
+    Raises RefusedError (E303) where the format cannot say the edit, or not without changing more than the plan does,
+    and where it says nothing of what the edit changes.
     """
     model = plan.model
     assert model.source is not None
@@ -43,12 +44,24 @@ def patched(plan: Surgery) -> str:
     for text in islice(texts, MOST_TEXTS):
         again = _read(model.source, text, model.graph)
         if again is not None and same_net(plan.trace, _traced(again, plan.trace)):
-            return text
+            return _worth_writing(plan, text, model.source)
     raise RefusedError(
         "the definition cannot say this edit without changing more than it",
         "E303",
         location=changes(model.graph, plan.graph).location,
         because="a text there serves several layers, or the number comes from elsewhere",
+        hint=WAY_OUT,
+    )
+
+
+def _worth_writing(plan: Surgery, text: str, source: Source) -> str:
+    if not plan.edits or text != source.text():
+        return text
+    raise RefusedError(
+        "the definition would stay as it is",
+        "E303",
+        location=source.name,
+        because="it does not say the size of its input: whoever runs it gives that",
         hint=WAY_OUT,
     )
 

@@ -28,11 +28,18 @@ class Calls:
         nodes = (node for node in ast.walk(self.text.tree) if isinstance(node, ast.expr))
         return [node for node in nodes if self.text.span(node) == span]
 
-    def constants(self, span: Span | None, value: object) -> list[Span]:
-        """Places of a number inside the arguments of a call."""
+    def _inside(self, span: Span | None) -> list[ast.AST]:
         arguments = [part for call in self._at(span) if isinstance(call, ast.Call) for part in call.args]
-        found = [node for part in arguments for node in ast.walk(part) if isinstance(node, ast.Constant)]
+        return [node for part in arguments for node in ast.walk(part)]
+
+    def constants(self, span: Span | None, value: int) -> list[Span]:
+        """Places of a number inside the arguments of a call."""
+        found = [node for node in self._inside(span) if isinstance(node, ast.Constant)]
         return [self.text.span(node) for node in found if type(node.value) is int and node.value == value]
+
+    def names(self, span: Span | None) -> list[Span]:
+        """Places of names inside the arguments of a call, the last first."""
+        return [self.text.span(node) for node in self._inside(span) if isinstance(node, ast.Name)][::-1]
 
     def operands(self, span: Span | None) -> list[Span]:
         """The arguments of a call, the elements of those that are lists, and both sides of an operator."""

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, TypeAlias
 
+from ...dims import Expr
 from ...errors import RefusedError
 from ...graph import Graph, Input, Node
 from ...source import Span, apply_patch
@@ -51,6 +52,13 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
             continue
 
 
+def _differs(before: Any, after: Any) -> bool:
+    """Whether an attribute was changed; sizes of values (``h.shape[2]``) follow by themselves."""
+    if isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
+        return any(_differs(a, b) for a, b in zip(before, after, strict=True))
+    return bool(before != after) and not isinstance(after, Expr)
+
+
 class _Draft:
     """The source being edited; every method gives the alternatives of one edit, best first."""
 
@@ -69,7 +77,7 @@ class _Draft:
     def change(self, before: Node, after: Node) -> Iterator[list[Edit]]:
         """What a layer's new attributes ask for. Its wiring follows from the other edits."""
         keys = {*before.attrs, *after.attrs}
-        changed = {key for key in keys if before.attrs.get(key) != after.attrs.get(key)}
+        changed = {key for key in keys if _differs(before.attrs.get(key), after.attrs.get(key))}
         if "channels" in changed:
             yield self.outputs(after)
         if changed & _ARGUMENTS.keys():
@@ -81,10 +89,14 @@ class _Draft:
             raise self.refuse(after, f"its {', '.join(sorted(others)) or 'type'} cannot be changed in Chainer")
 
     def outputs(self, node: Node) -> list[Edit]:
-        """Another number of outputs: where the number stands, else in place of the argument."""
+        """Another number of outputs: where the number stands, else in place of the argument.
+
+        In a link made of others the argument is a part of the call's: one of its names.
+        """
         parts = node.origin.parts
         spans = [parts.get(f"channels{NUMBER}")]
-        spans += [parts.get("channels")] if node.origin.file == self.text.name else []
+        if node.origin.file == self.text.name:
+            spans += [parts.get("channels")] if "channels" in parts else self.calls.names(node.origin.span)
         found = [span for span in dict.fromkeys(spans) if span is not None]
         if not found:
             raise self.refuse(node, "its number of outputs is not written in this file")
@@ -93,12 +105,12 @@ class _Draft:
     def target(self, before: Node, after: Node) -> list[Edit]:
         """A Reshape that repeats the number of classes: it follows by itself, or its own number is changed."""
         old, new = before.attrs["shape"], after.attrs["shape"]
-        pairs = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
+        pairs = [(a, b) for a, b in zip(old, new, strict=True) if _differs(a, b)]
         spans = self.calls.constants(after.origin.span, pairs[0][0]) if pairs else []
         return [{}, {span: str(pairs[0][1]) for span in spans}]
 
     def window(self, node: Node, changed: set[str]) -> Edit:
-        """Other arguments of a pooling's call; the stride is said where it no longer is the kernel."""
+        """Other arguments of a pooling's call; the stride is said where it is not the kernel."""
         attrs, parts = node.attrs, node.origin.parts
         if node.origin.file != self.text.name or "x" not in parts:
             raise self.refuse(node, "its call is not written in this file")
@@ -114,8 +126,9 @@ class _Draft:
             "ceil_mode": str(bool(attrs["ceil_mode"])),
         }
         stride = parts.get("stride")
-        if "kernel_shape" in changed and (stride is None or self.text.text[stride.start : stride.end] == "None"):
-            changed = changed | {"strides"}
+        if stride is None or self.text.text[stride.start : stride.end] == "None":
+            follows = attrs["strides"] == attrs["kernel_shape"]
+            changed = changed - {"strides"} if follows else changed | {"strides"}
         edit: Edit = {}
         new: list[str] = []
         for key, name in _ARGUMENTS.items():
