@@ -54,12 +54,21 @@ class Definition:
         shapes = literal.feeds(self.graph, input, first_input(self.graph))
         missing = [i.name for i in self.graph.inputs if i.role != "label" and not _told(shapes.get(i.name))]
         if missing:
-            raise UsageError(
-                f"{self.name} does not say the size of its input {missing[0]!r}",
-                "E207",
-                hint="give it: --input 224, or --input 3x224x224",
-            )
+            raise self._open_size(missing[0], shapes.get(missing[0]))
         return shapes
+
+    def _open_size(self, name: str, shape: Shape | None) -> UsageError:
+        """What a definition leaves to its data is asked for: all of an input's size, or its channels alone."""
+        places = (shape or ())[2:]
+        if len(places) == 2 and not any(isinstance(size, dims.Unknown) for size in places):
+            size = "x".join(map(str, places))
+            words, hint = (
+                "how many channels its input {!r} has",
+                f"give them: --input 3x{size} for colour, 1x{size} for gray",
+            )
+        else:
+            words, hint = "the size of its input {!r}", "give it: --input 224, or --input 3x224x224"
+        return UsageError(f"{self.name} does not say {words.format(name)}", "E207", hint=hint)
 
     def trace(
         self,

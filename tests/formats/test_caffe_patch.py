@@ -25,7 +25,7 @@ from prototxts import (
 
 import shapecalc
 from shapecalc import dims, zoo
-from shapecalc.errors import RefusedError
+from shapecalc.errors import RefusedError, UsageError
 from shapecalc.graph import Graph
 from shapecalc.model import Model
 from shapecalc.surgery.edits import ChangePool, InsertPool, SetInput
@@ -64,6 +64,11 @@ HEADS: list[tuple[str, str, Pairs]] = [
         "rates of V1",
         V1.replace('  top: "fc"\n', '  top: "fc"\n  blobs_lr: 1 # slow\n  weight_decay: 0\n'),
         [*HEAD, ("  blobs_lr: 1 # slow\n", "  blobs_lr: 10 # slow\n  blobs_lr: 20\n"), ("decay: 0", "decay: 1")],
+    ),
+    (
+        "rates in a list",
+        V1.replace('  top: "fc"\n', '  top: "fc"\n  blobs_lr: [1]\n'),
+        [*HEAD, ("  blobs_lr: [1]\n", "  blobs_lr: [10]\n  blobs_lr: 20\n")],
     ),
     (
         "a second parameter without a rate",
@@ -185,6 +190,12 @@ def test_other_inputs(head: str, size: Any, wanted: str) -> None:
     )
 
 
+def test_channels_that_only_the_data_know_are_asked_for() -> None:
+    with pytest.raises(UsageError, match="does not say how many channels its input 'data' has") as caught:
+        load(TRAIN_VAL.replace(" mean_value: 1 mean_value: 2 mean_value: 3", "")).retarget(classes=5)
+    assert caught.value.hint == "give them: --input 3x12x12 for colour, 1x12x12 for gray"
+
+
 def test_the_channels_that_only_the_data_know_are_given_and_the_trained_size_holds() -> None:
     """Without its mean values a data layer says its crop and no channels; fc's weights are those of 12×12 still."""
     text = TRAIN_VAL.replace(" mean_value: 1 mean_value: 2 mean_value: 3", "")
@@ -212,6 +223,7 @@ WINDOWS: list[tuple[str, dict[str, Any], str]] = [
     ("kernel_size: 2\n", {"strides": (3, 3)}, "kernel_size: 2\n    stride: 3\n"),
     ("kernel_size: 2 pad: 1\n", {"pads": (0, 0, 0, 0)}, "kernel_size: 2 pad: 0\n"),
     ("kernel_h: 2, kernel_w: 3\n", {"kernel_shape": (4, 2)}, "kernel_h: 4, kernel_w: 2\n"),
+    ("kernel_size: [2]\n", {"kernel_shape": (4, 2)}, "kernel_h: 4 kernel_w: 2\n"),
     ("kernel_size: 2; # 2\n", {"kernel_shape": (3, 3), "strides": (2, 2)}, "kernel_size: 3; # 2\n    stride: 2\n"),
 ]  # fmt: skip
 

@@ -57,8 +57,9 @@ class Draft:
             if isinstance(field.value, Message)
         ]
         self.places = {field.span: _place(field) for field in document.root.fields if _is_layer(field)}
+        old = any(field.name == "layers" for field in document.root.fields)
         nested = any(place.outer is not place.inner for place in self.places.values())
-        self.age = 0 if nested else 1 if any(f.name == "layers" for f in document.root.fields) else 2
+        self.age = 2 if not old else 0 if nested else 1
         self._values: dict[Span, str] = {}
         self._inserted: list[tuple[Span, str]] = []
 

@@ -172,13 +172,13 @@ class _Parser:
             self.next()
         if colon and self.at("["):
             values = self.listed(depth)
+            end = self.ended
         elif colon or self.at("{<"):
             values = [self.value(depth)]
+            end = values[0][2].end
         else:
             raise self.expected(f"':' or '{{' after {name}")
-        for value, kind, span in values:
-            whole = Span(start, span.end if len(values) == 1 else values[-1][2].end)
-            fields.append(Field(name, value, kind, line, whole, span))
+        fields += [Field(name, value, kind, line, Span(start, end), span) for value, kind, span in values]
         if self.at(";,"):
             self.next()
 
@@ -205,7 +205,7 @@ class _Parser:
                 self.next()
             elif not self.at("]"):
                 raise self.expected("',' or ']'")
-        self.next()
+        self.ended = self.next().end
         return values
 
     def value(self, depth: int) -> tuple[Value, str, Span]:
