@@ -22,7 +22,7 @@ CONFIG = "config.json"
 def zipped(source: Source) -> Document:
     """The definition of a ``.keras`` archive; raises ModelError."""
     try:
-        with zipfile.ZipFile(_opened(source)) as archive, archive.open(archive.getinfo(CONFIG)) as member:
+        with _opened(source) as file, zipfile.ZipFile(file) as archive, archive.open(archive.getinfo(CONFIG)) as member:
             data = member.read(LARGEST + 1)
     except KeyError:
         raise ModelError(
@@ -61,17 +61,16 @@ def hdf5(source: Source) -> Document:
     try:
         with h5py.File(source.path if source.path is not None else io.BytesIO(bytes(source.data)), "r") as file:
             config: Any = file.attrs.get("model_config")
-            modern = config is not None
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"the HDF5 file cannot be read: {error}", "E202", location=source.name) from None
-    if not modern:
+    if not isinstance(config, (str, bytes)):
         raise ModelError(
             "the file holds weights and no definition: it has no attribute model_config",
             "E202",
             location=source.name,
             hint="open the definition (model.to_json()) and give this file as its weights",
         )
-    data = config.encode() if isinstance(config, str) else bytes(config)
+    data = config.encode() if isinstance(config, str) else config
     if len(data) > LARGEST:
         raise ModelError(f"its model_config has more than {LARGEST >> 20} MB", "E202", location=source.name)
     return Document(f"{source.name}/model_config", _text(data, source))

@@ -16,12 +16,12 @@ from .text import Document, Value
 from .view import plain_text
 
 #: More calls, or models inside models, than this come from no network.
-MOST_NODES, DEEPEST = 20_000, 20
+MOST_NODES, DEEPEST = 10_000, 20
 
 
 def build(document: Document) -> Graph:
     """The graph of a model; raises ModelError with ``file:line`` for what Keras would not build."""
-    root = document.root
+    root = _topology(document.root)
     kind, config = root.get("class_name"), root.get("config")
     if kind is None or config is None or not isinstance(config.data, (dict, list)):
         raise ModelError(
@@ -43,6 +43,14 @@ def build(document: Document) -> Graph:
         meta={"text": document.text, "tree": document, "frozen": tuple(dict.fromkeys(builder.frozen))},
         warnings=builder.warnings,
     )
+
+
+def _topology(root: Value) -> Value:
+    """The model inside what others wrap it in: a file of TensorFlow.js."""
+    for key in ("modelTopology", "model_config"):
+        inner = root.get(key)
+        root = inner if inner is not None and isinstance(inner.data, dict) else root
+    return root
 
 
 class Call(NamedTuple):
@@ -90,6 +98,7 @@ class _Builder:
         self.warnings: list[str] = []
         self.layouts: dict[str, str] = {}
         self.taken: set[str] = set()
+        self.counts: dict[str, int] = {}
         self.layout = first_layout(document.root)
 
     def title(self, root: Value) -> str:
@@ -244,9 +253,10 @@ class _Builder:
 
     def unique(self, name: str) -> str:
         """The name, or with ``_2``, ``_3``, … where it is taken: a layer may be called twice."""
-        chosen, number = name, 2
+        chosen = name
         while chosen in self.taken:
-            chosen, number = f"{name}_{number}", number + 1
+            self.counts[name] = self.counts.get(name, 1) + 1
+            chosen = f"{name}_{self.counts[name]}"
         self.taken.add(chosen)
         return chosen
 

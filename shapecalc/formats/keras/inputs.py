@@ -10,6 +10,8 @@ from .layer import Layer
 from .text import Document, Value
 from .view import View, plain_text
 
+#: Where the channels stand, in the words of any version.
+FORMATS = {"channels_last": "NHWC", "channels_first": "NCHW", "tf": "NHWC", "th": "NCHW"}
 #: What free axes of an input are called, by layout and rank.
 FREE = {
     "NHWC": {2: "NF", 3: "NLC", 4: "NHWC", 5: "NDHWC"},
@@ -100,9 +102,9 @@ def first_layout(root: Value) -> str:
     while waiting:
         value = waiting.pop()
         if isinstance(value.data, dict):
-            told = plain_text(value.data.get("data_format"))
-            if told in ("channels_last", "channels_first"):
-                return "NHWC" if told == "channels_last" else "NCHW"
+            told = plain_text(value.data.get("data_format") or value.data.get("dim_ordering"))
+            if told in FORMATS:
+                return FORMATS[told]
             waiting.extend(reversed(value.data.values()))
         elif isinstance(value.data, list):
             waiting.extend(reversed(value.data))

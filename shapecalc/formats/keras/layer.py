@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from ...errors import ModelError
 from ...graph import Activation
 from ...source import Origin, Span
+from . import older
 from .text import Document, Value
 from .view import View, plain_text
 
@@ -29,6 +30,8 @@ class Layer:
         self.module = plain_text(entry.get("module"))
         self.modern = modern
         value = entry.get("config")
+        if not modern and value is not None and isinstance(value.data, dict):
+            self.kind, value = older.kind_of(self.kind, value), older.settings_of(self.kind, value)
         self.config = View(document, value if value is not None else entry, self.kind or "a layer")
         self.name = plain_text(entry.get("name")) or plain_text(self.config.value.get("name"))
         self.path = prefix + self.name
@@ -70,7 +73,7 @@ class Layer:
         """Where it stands, with the places of its settings (`parts`)."""
         span = self.entry.span
         line = self.document.line(span.start)
-        return Origin(self.document.name, line, self.kind, span, parts(self.entry))
+        return Origin(self.document.name, line, plain_text(self.entry.get("class_name")), span, parts(self.entry))
 
 
 def parts(entry: Value) -> dict[str, Span]:

@@ -248,7 +248,7 @@ def make(layer: Layer) -> Made:
         return row(layer)
     if _is_kerass(layer) and layer.module:
         return unread(f"{layer.kind} has no rule yet")
-    return unread(f"{layer.kind} is no layer of Keras' that is known, and code is not run")
+    return unread(f"{layer.kind} is no layer of Keras', and code is not run")
 
 
 def _is_kerass(layer: Layer) -> bool:

@@ -265,13 +265,13 @@ ALIASES = {
     "hardsilu": "hard_silu",
     "leakyrelu": "leaky_relu",
     "logsoftmax": "log_softmax",
-    "compat.v1.transpose": "transpose",
 }
 
 
 def make(layer: Layer, site: Site) -> Made:
     """The node to be of a function's call."""
     name = layer.config.text("function") if layer.kind == "TFOpLambda" else layer.kind.lower()
+    name = name.removeprefix("compat.v1.")
     name = ALIASES.get(name, name.removeprefix("nn."))
     row = ROWS.get(name)
     if row is None:

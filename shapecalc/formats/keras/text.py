@@ -16,7 +16,7 @@ from ...errors import ModelError
 from ...source import Span
 
 #: More levels, values or digits than this come from no model.
-DEEPEST, MOST_VALUES, LONGEST_NUMBER = 150, 1_000_000, 400
+DEEPEST, MOST_VALUES, LONGEST_NUMBER = 150, 500_000, 400
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)

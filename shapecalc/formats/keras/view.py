@@ -139,10 +139,8 @@ class View:
 
 def unwrapped(value: Value) -> Value:
     """The numbers inside ``{"class_name": "__numpy__", "config": {"value": [...]}}``, other values as they are."""
-    inner = value.get("config")
-    if inner is not None and value.get("class_name") is not None:
-        return inner.get("value") or value
-    return value
+    inner = value.get("config") if value.get("class_name") is not None else value
+    return (inner.get("value") if inner is not None else None) or value
 
 
 def flattened(value: Value) -> list[Value]:
