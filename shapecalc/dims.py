@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from .expressions import Atom, Dim, Expr, Unknown, extreme, lower_bound, maximum, minimum, symbol
+from .bounds import extreme, lower_bound, maximum, minimum
+from .expressions import Atom, Dim, Expr, Unknown, symbol
 
 Shape: TypeAlias = tuple[Dim, ...]
 Contents: TypeAlias = tuple[Dim, ...]
@@ -31,9 +32,13 @@ __all__ = [
     "failed",
     "is_number",
     "is_symbol",
+    "joined",
+    "joins",
     "maximum",
     "minimum",
+    "per_item",
     "product",
+    "ranges",
     "show",
     "substitute",
     "symbol",
@@ -94,6 +99,30 @@ def equal(a: Dim, b: Dim) -> Verdict:
     return _verdict(a, b, lambda x, y: x == y, decide)
 
 
+def joins(a: Dim, b: Dim) -> Verdict:
+    """Whether two sizes join by broadcasting: they are equal, or one is 1."""
+    if (isinstance(a, int) and a == 1) or (isinstance(b, int) and b == 1):
+        return True
+    verdict = equal(a, b)
+    if verdict is None or isinstance(verdict, bool):
+        return verdict
+    return verdict | (a == 1) | (b == 1)
+
+
+def joined(a: Dim, b: Dim) -> Dim:
+    """The size of two that join by broadcasting; of two that do not, one of them."""
+    if isinstance(a, int) and isinstance(b, int):
+        return b if a == 1 else a
+    if isinstance(a, int) or isinstance(b, int):
+        number, other = (a, b) if isinstance(a, int) else (b, a)
+        return other if number == 1 else number
+    if isinstance(a, Unknown) or isinstance(b, Unknown):
+        return a if isinstance(a, Unknown) else b
+    if isinstance(a, Expr) or isinstance(b, Expr):
+        return maximum(a, b) if is_symbol(a) and is_symbol(b) else a  # either symbol may be the one that is 1
+    return a + (a == 1) * (b - 1)  # arrays: b where a is 1
+
+
 def at_least(a: Dim, b: Dim) -> Verdict:
     """Whether ``a >= b``; None where that depends on a free or unknown dimension."""
 
@@ -136,6 +165,14 @@ def is_symbol(dim: Dim) -> bool:
     return isinstance(dim, Expr) and [[atom.kind for atom in m] for m in dim.terms] == [["symbol"]]
 
 
+def per_item(dim: Dim) -> int | None:
+    """``k`` of a dimension that is ``k`` times one free symbol, else None."""
+    if not isinstance(dim, Expr) or len(dim.terms) != 1:
+        return None
+    ((monomial, factor),) = dim.terms.items()
+    return factor if [atom.kind for atom in monomial] == ["symbol"] else None
+
+
 def all_numbers(shape: Shape | Unknown | None) -> bool:
     """Whether every dimension of a shape is a plain int."""
     return isinstance(shape, tuple) and all(isinstance(d, int) for d in shape)
@@ -168,6 +205,24 @@ def symbols(dim: Dim) -> set[str]:
     for atom in {atom for monomial in dim.terms for atom in monomial}:
         names |= {atom.args[0]} if atom.kind == "symbol" else set().union(*(symbols(arg) for arg in atom.args))
     return names
+
+
+def ranges(dim: Dim) -> dict[str, tuple[int, Dim]]:
+    """(lowest, highest) of the symbols in a dimension that have an upper end: counts that only running tells.
+
+    >>> ranges(symbol("boxes[0]", 0, 100) + 1)
+    {'boxes[0]': (0, 100)}
+    """
+    if not isinstance(dim, Expr):
+        return {}
+    found: dict[str, tuple[int, Dim]] = {}
+    for atom in {atom for monomial in dim.terms for atom in monomial}:
+        if atom.kind != "symbol":
+            for arg in atom.args:
+                found.update(ranges(arg))
+        elif atom.args[2] is not None:
+            found[atom.args[0]] = atom.args[1:]
+    return found
 
 
 def show(shape: Shape | Unknown | None, separator: str = "×") -> str:

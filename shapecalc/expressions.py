@@ -6,8 +6,8 @@ of at least 1, unless it says otherwise: it is the size of something.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 #: int | Expr | Unknown | a numpy integer array (numpy is never imported here, so it has no name).
 Dim: TypeAlias = Any
@@ -59,13 +59,17 @@ class Atom:
 
 Monomial: TypeAlias = tuple[Atom, ...]
 
+#: In the place of a lower bound that nobody asked for yet.
+NOT_ASKED = object()
+
 
 class Expr:
     """A polynomial with integer coefficients over atoms, kept in a normal form, so equal expressions compare equal."""
 
-    __slots__ = ("terms",)
+    __slots__ = ("low", "terms")
 
     def __init__(self, terms: Mapping[Monomial, int]) -> None:
+        self.low: Any = NOT_ASKED  # the lower bound, found when it is first asked for
         self.terms = {m: c for m, c in sorted(terms.items(), key=lambda row: (-len(row[0]), row[0])) if c}
 
     # -- construction ---------------------------------------------------------------------------------------------
@@ -128,6 +132,7 @@ class Expr:
         if factor in (0, 1):
             return self if factor else 0
         multiple = Expr.__new__(Expr)
+        multiple.low = NOT_ASKED
         multiple.terms = {m: c * factor for m, c in self.terms.items()}
         return multiple
 
@@ -244,86 +249,3 @@ def _exact_quotient(top: Expr, bottom: Expr) -> Any:
             return None
         quotient[tuple(left)] = value // coefficient
     return Expr(quotient).reduced()
-
-
-def lower_bound(value: Expr | int) -> int | None:
-    """A whole number the expression never falls below (symbols have bounds), or None."""
-    if isinstance(value, int):
-        return value
-    total = 0
-    for monomial, coefficient in value.terms.items():
-        factor = _product_bound(monomial, _least if coefficient > 0 else _most)
-        if factor is None:
-            return None
-        total += coefficient * factor
-    return total
-
-
-def _product_bound(monomial: Monomial, bound_of: Callable[[Atom], int | None]) -> int | None:
-    """The product of the atoms' bounds, None where one is open or an atom may be negative."""
-    factor = 1
-    for atom in monomial:
-        bound, least = bound_of(atom), _least(atom)
-        if bound is None or least is None or least < 0:
-            return None
-        factor *= bound
-    return factor
-
-
-def _least(atom: Atom) -> int | None:
-    """The lower bound of an atom."""
-    if atom.kind == "symbol":
-        return int(atom.args[1])
-    bounds = [lower_bound(arg) for arg in atom.args]
-    if atom.kind == "max":
-        known = [b for b in bounds if b is not None]
-        return max(known) if known else None
-    if atom.kind == "min":
-        return None if None in bounds else min(cast(list[int], bounds))
-    bottom = atom.args[1]
-    return bounds[0] // bottom if isinstance(bottom, int) and bottom > 0 and bounds[0] is not None else None
-
-
-def _most(atom: Atom) -> int | None:
-    """The upper bound of an atom, known for symbols that have one and what is made of them."""
-    if atom.kind == "symbol":
-        return atom.args[2] if isinstance(atom.args[2], int) else None
-    bounds = [None if (least := lower_bound(-arg)) is None else -least for arg in atom.args]
-    if atom.kind == "min":
-        known = [b for b in bounds if b is not None]
-        return min(known) if known else None
-    if atom.kind == "max":
-        return None if None in bounds else max(cast(list[int], bounds))
-    bottom = atom.args[1]
-    return bounds[0] // bottom if isinstance(bottom, int) and bottom > 0 and bounds[0] is not None else None
-
-
-def extreme(kind: str, a: Dim, b: Dim) -> Dim:
-    """The smaller ("min") or larger ("max") of two dimensions, decided where their bounds allow it."""
-    if isinstance(a, int) and isinstance(b, int):
-        return min(a, b) if kind == "min" else max(a, b)
-    for side in (a, b):
-        if isinstance(side, Unknown):
-            return side
-    if isinstance(a, (int, Expr)) and isinstance(b, (int, Expr)):
-        lowest = lower_bound(a - b)
-        highest = lower_bound(b - a)
-        if lowest is not None and lowest >= 0:
-            return a if kind == "max" else b
-        if highest is not None and highest >= 0:
-            return b if kind == "max" else a
-        first, second = sorted((a, b), key=str)
-        return Expr({(Atom(kind, (first, second), f"{kind}({first}, {second})"),): 1})
-    import numpy  # an array is involved, so numpy is loaded already
-
-    return numpy.minimum(a, b) if kind == "min" else numpy.maximum(a, b)
-
-
-def minimum(a: Dim, b: Dim) -> Dim:
-    """The smaller of two dimensions, elementwise for arrays."""
-    return extreme("min", a, b)
-
-
-def maximum(a: Dim, b: Dim) -> Dim:
-    """The larger of two dimensions, elementwise for arrays."""
-    return extreme("max", a, b)

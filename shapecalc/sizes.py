@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .definition import Definition
-from .dims import Dim
+from .dims import Dim, Expr
 from .errors import UsageError
 from .graph import Tensor
 from .intervals import Interval, SizeSet
@@ -192,13 +192,13 @@ def valid_sizes(model: Definition, *, limit: int | None = None, dialect: str | N
         )
     every = numpy.arange(1, limit + 1)
     layout = AXIS_NAMES[given.layout]
-    shape: list[Dim] = list(given.native)
+    # a free batch is one item here: symbols and arrays do not mix
+    feeds = {name: tuple(1 if isinstance(d, Expr) else d for d in shape) for name, shape in model.feeds(None).items()}
+    shape: list[Dim] = list(feeds[given.name])
     shape[layout.index("H")] = shape[layout.index("W")] = every
     sized, wanted = model.sized()
     with numpy.errstate(all="ignore"):
-        result = trace(
-            model.graph, {**model.feeds(None), given.name: tuple(shape)}, dialect=dialect, sized=sized, wanted=wanted
-        )
+        result = trace(model.graph, {**feeds, given.name: tuple(shape)}, dialect=dialect, sized=sized, wanted=wanted)
     fits = numpy.broadcast_to(numpy.asarray(result.fits), every.shape) & result.ok
     bound = square_bounds(model, dialect) or ANY
     return Sizes(SizeSet(Interval(int(n), int(n)) for n in every[fits]), limit, bound.lower, bound.upper)

@@ -80,7 +80,7 @@ class _Walk:
             dialect,
             opset=opset,
             givers=self.givers,
-            params=self.params,
+            graph=graph,
             enter=self.enter,
             report=self.report,
             inside=outer is not None,

@@ -97,6 +97,21 @@ class TracedValue:
         parts = shape if isinstance(shape, tuple) else (shape,)
         return next((d.reason for d in parts if isinstance(d, Unknown)), None)
 
+    @property
+    def bounds(self) -> dict[str, tuple[int, Any]]:
+        """Lowest and highest value of the symbols in the shape that stand for counts only running tells."""
+        shape = self.tensor.shape
+        return {} if isinstance(shape, Unknown) else {k: v for d in shape for k, v in dims.ranges(d).items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The value as JSON prints it: ``unknown`` and ``bounds`` only where there is something to say."""
+        row: dict[str, Any] = {"name": self.name, "shape": _json_shape(self.shape)}
+        if self.unknown:
+            row["unknown"] = self.unknown
+        if self.bounds:
+            row["bounds"] = {key: [low, _json_number(high)] for key, (low, high) in self.bounds.items()}
+        return row
+
     def __repr__(self) -> str:
         return f"{self.name}: {dims.show(self.tensor.shape)}"
 
@@ -200,10 +215,7 @@ class Layer:
             "source_op": self.source_op,
             "location": self.location,
             "inputs": [{"name": v.name, "shape": _json_shape(v.shape)} for v in self.inputs],
-            "outputs": [
-                {"name": v.name, "shape": _json_shape(v.shape)} | ({"unknown": v.unknown} if v.unknown else {})
-                for v in self.outputs
-            ],
+            "outputs": [v.to_dict() for v in self.outputs],
             "formula": self.formula,
             "params": _json_number(self.params),
             "macs": _json_number(self.macs),

@@ -213,3 +213,11 @@ def test_a_damaged_subgraph_is_refused_when_it_is_read() -> None:
     made.graph.node[-1].attribute[0].g.node[0].op_type = ""
     with pytest.raises(ModelError, match="has no operator"):
         shapecalc.load(made)
+
+
+def test_counts_that_only_running_tells_have_bounds() -> None:
+    text = "g (float[2, 6] x) => (int64 y) { y = NonZero (x) }"
+    (value,) = traced(text).outputs
+    assert str(value) == "y: 2×y[1]"
+    assert value.bounds == {"y[1]": (0, 12)}
+    assert value.to_dict()["bounds"] == {"y[1]": [0, 12]}

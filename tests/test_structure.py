@@ -18,6 +18,7 @@ PACKAGE = Path(shapecalc.__file__).parent
 ROWS = (
     ("errors", "source"),
     ("expressions",),
+    ("bounds",),
     ("dims", "intervals"),
     ("window", "dialects"),
     ("graph",),
@@ -43,7 +44,7 @@ OUTSIDE = {
     "onnxruntime": {"verify"},
     "rich": {"report"},
     "typer": {"cli"},
-    "numpy": {"expressions", "sizes", "weights", "formats", "verify"},
+    "numpy": {"bounds", "sizes", "weights", "formats", "verify"},
 }
 
 

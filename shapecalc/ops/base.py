@@ -51,12 +51,12 @@ class Entered(NamedTuple):
 class Scope:
     """What the calls of one graph share.
 
-    ``givers`` tells the layer each value comes from, ``params`` the graph's parameters. ``enter`` walks a subgraph for
-    given inputs; `Call.report` adds what it found to the problems of the net. ``inside``: the graph is itself a
+    ``graph`` is that graph, ``givers`` tells the layer each value comes from. ``enter`` walks a subgraph for given
+    inputs; `Call.report` adds what it found to the problems of the net. ``inside``: the graph is itself a
     subgraph or a function, so its nodes may run any number of times.
     """
 
-    __slots__ = ("dialect", "enter", "givers", "inside", "opset", "params", "report")
+    __slots__ = ("dialect", "enter", "givers", "graph", "inside", "opset", "report")
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Scope:
         *,
         opset: int = 22,
         givers: Mapping[str, str] | None = None,
-        params: Mapping[str, Param] | None = None,
+        graph: Graph | None = None,
         enter: Callable[[Call, Graph, Sequence[Tensor | None]], Entered] | None = None,
         report: Callable[[Entered], None] | None = None,
         inside: bool = False,
@@ -73,7 +73,7 @@ class Scope:
         self.inside = inside
         self.opset = opset
         self.givers = {} if givers is None else givers
-        self.params = {} if params is None else params
+        self.graph = graph
         self.enter = enter
         self.report = report
 
@@ -138,10 +138,12 @@ class Call:
 
     def shape(self, index: int = 0) -> Shape:
         """Shape of input ``index``; raises OpenRankError where not even its rank is known."""
-        shape = self.tensor(index).shape
-        if isinstance(shape, Unknown):
-            raise OpenRankError(shape)
-        return shape
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        if tensor is None:
+            raise MissingInputError(f"{self.name} has no input {index}")
+        if isinstance(tensor.shape, tuple):
+            return tensor.shape
+        raise OpenRankError(tensor.shape)
 
     def rank(self, index: int = 0) -> int | None:
         """Rank of input ``index``, None where it is not known or the input is absent."""
@@ -159,7 +161,8 @@ class Call:
 
     def weight(self, index: int) -> Param | None:
         """The parameter that input ``index`` is, None where a layer or nobody gives it."""
-        return self.scope.params.get(self.node.inputs[index]) if index < len(self.node.inputs) else None
+        graph = self.scope.graph
+        return None if graph is None or index >= len(self.node.inputs) else graph.params.get(self.node.inputs[index])
 
     # -- layout ---------------------------------------------------------------------------------------------------
     @property

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from .. import dims
 from ..dims import Dim, Shape
 from ..graph import Node, Param
+from .baked import constant, squares
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, factors, need_rank, number, register
 
 #: A Gemm that flattens its input first says from which axis (ONNX's own has no such attribute and takes a matrix).
@@ -114,9 +115,18 @@ def _matmul_needs(call: Call) -> Iterator[Need]:
     yield Need(
         dims.equal(given, wanted),
         "E101",
-        lambda: Detail(
-            f"{call.name} expects {wanted} inputs, {call.giver()} gives {given}", number(wanted), number(given)
-        ),
+        lambda: _mismatched(call, given, wanted),
+    )
+
+
+def _mismatched(call: Call, given: Dim, wanted: Dim) -> Detail:
+    """A matrix that mixes places was made for as many as there were."""
+    name, (made, now) = constant(call, 1), squares(wanted, given)
+    hint = (
+        f"the input size that {name} was made for: it mixes {made} places, {now} come" if "×" in made and name else ""
+    )
+    return Detail(
+        f"{call.name} expects {wanted} inputs, {call.giver()} gives {given}", number(wanted), number(given), hint
     )
 
 

@@ -11,6 +11,7 @@ from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Node, Param
 from . import contents, numbers
+from .baked import weight_in_join
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, moved_axis, register, same_shape, unmoved
 
 UNARY = (
@@ -96,19 +97,7 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     """The common shape of several under numpy's rule; a pair that cannot be joined yields the larger."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
-    return tuple(_joined(axis) for axis in zip(*padded, strict=True))
-
-
-def _joined(sizes: Sequence[Dim]) -> Dim:
-    others = [d for d in sizes if not (isinstance(d, int) and d == 1)]
-    if not others:
-        return 1
-    known = [d for d in others if isinstance(d, int)]
-    if known:
-        return known[0]
-    if len(others) > 1 and all(dims.is_symbol(d) for d in others) and others[0] != others[1]:
-        return functools.reduce(dims.maximum, others)  # either may be the one that is 1
-    return others[0]
+    return tuple(functools.reduce(dims.joined, axis) for axis in zip(*padded, strict=True))
 
 
 def _lined_up(call: Call) -> list[tuple[int, Shape]]:
@@ -136,18 +125,15 @@ def _join_needs(call: Call) -> Iterator[Need]:
         if strict and len(first) != len(shape):
             verdict = False
         for a, b in zip(reversed(first), reversed(shape), strict=False):
-            one = not strict and ((isinstance(a, int) and a == 1) or (isinstance(b, int) and b == 1))
-            verdict = dims.both(verdict, True if one else dims.equal(a, b))
+            verdict = dims.both(verdict, dims.equal(a, b) if strict else dims.joins(a, b))
         yield Need(verdict, "E105", partial(_cannot_join, call, first_index, first, index, shape))
 
 
 def _cannot_join(call: Call, i: int, first: Shape, j: int, second: Shape) -> Detail:
-    return Detail(
-        f"{call.name} joins {dims.show(first)} from {call.giver(i)} with {dims.show(second)} from {call.giver(j)}",
-        f"equal shapes, {dims.show(first)}",
-        dims.show(second),
-        "sizes at which both branches round alike",
-    )
+    message = f"{call.name} joins {dims.show(first)} from {call.giver(i)} with {dims.show(second)} from {call.giver(j)}"
+    fixed = weight_in_join(call, i, first, j, second)
+    alike = (f"equal shapes, {dims.show(first)}", dims.show(second), "sizes at which both branches round alike")
+    return Detail(message, *(fixed or alike))
 
 
 def _join_shapes(call: Call) -> Shapes:

@@ -152,7 +152,12 @@ def _quotient(a: Dim, b: Dim) -> Dim:
         return abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1) if b else Unknown("a division by 0")
     if isinstance(b, int) and b <= 0:
         return Unknown("a size divided by a number below 1")
-    return dims.truncated_divide(a, b)
+    return _toward_zero(a, b)
+
+
+def _toward_zero(a: Dim, b: Dim) -> Dim:
+    """``a / b`` cut toward zero, for b > 0 and a of either sign."""
+    return dims.maximum(a, 0) // b - dims.maximum(-a, 0) // b
 
 
 def _remainder(a: Dim, b: Dim) -> Dim:
@@ -329,7 +334,7 @@ def unary(op: str, value: Element, dtype: str | None) -> Element:
 
 def _truncated(value: Element) -> Element:
     if isinstance(value, Ratio):
-        return dims.truncated_divide(value.top, value.bottom)
+        return _toward_zero(value.top, value.bottom)
     if not isinstance(value, float):
         return value
     return bounded(int(value)) if math.isfinite(value) else Unknown("a float that is no whole number")

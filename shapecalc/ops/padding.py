@@ -10,14 +10,19 @@ from .. import dims
 from ..dims import Dim, Unknown
 from ..graph import Param
 from ..window import Window
-from .base import Call, Detail, Lowered, Need, Operator, Shapes, register
+from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register
 from .shaping import integers
 
 
+def _given(call: Call) -> tuple[Dim, ...] | None:
+    """All begins, then all ends: an attribute before opset 11 (``paddings`` at first), an input since."""
+    return integers(call, "pads", 1) or integers(call, "paddings", 1)
+
+
 def _amounts(call: Call) -> list[tuple[Dim, Dim]] | None:
-    """(begin, end) of each axis; an attribute before opset 11 (``paddings`` at first), an input since."""
-    given = integers(call, "pads", 1) or integers(call, "paddings", 1)
-    if given is None:
+    """(begin, end) of each axis; None where they are not known, or are not for the axes there are."""
+    given = _given(call)
+    if given is None or len(given) != 2 * len(call.contents(3) or call.shape()):
         return None
     amounts: list[tuple[Dim, Dim]] = [(0, 0)] * len(call.shape())
     axes = call.contents(3) or tuple(range(len(amounts)))
@@ -35,6 +40,9 @@ def _shapes(call: Call) -> Shapes:
 
 
 def _needs(call: Call) -> Iterator[Need]:
+    given = _given(call)
+    if given is not None and not call.contents(3):
+        yield need_rank(call, len(given) // 2)
     for axis, (begin, end) in enumerate((_amounts(call) or ()) if call.rank() is not None else ()):
         if any(isinstance(amount, int) and amount < 0 for amount in (begin, end)):
             size = call.shape()[axis]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Param
+from .baked import target_hint
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, factors, need_rank, number, register
 from .chain import Chain
 from .contents import MOST, passed, spread, transposed
@@ -113,15 +114,30 @@ def _reshape_needs(call: Call) -> Iterator[Need]:
     out = _reshape_shapes(call)[0]
     if isinstance(out, tuple):
         given, wanted = dims.product(call.shape()), dims.product(out)
-        yield Need(
-            dims.equal(given, wanted),
-            "E106",
-            lambda: Detail(
-                f"{call.name} cannot put {dims.show(call.shape())} from {call.giver()} into {_show_target(call)}",
-                f"a multiple of {number(_fixed(call))}" if -1 in (_target(call) or ()) else number(wanted),
-                f"{number(given)} = {factors(call.shape())}",
-            ),
-        )
+        verdict = False if _splits_items(call) else dims.equal(given, wanted)
+        yield Need(verdict, "E106", lambda: _cannot_reshape(call, given, wanted))
+
+
+def _splits_items(call: Call) -> bool:
+    """Whether a -1 would stand for a free batch whose items do not divide: it works for no single item.
+
+    Exporters put the batch there: ``[-1, 192, 196]`` of N·192·256 elements.
+    """
+    shape, target = call.shape(), _target(call) or ()
+    items = dims.product(shape[1:])
+    if not shape or not isinstance(shape[0], dims.Expr) or not isinstance(items, int) or -1 not in target:
+        return False
+    known, each = _fixed(call), dims.per_item(shape[0])
+    return each is not None and isinstance(known, int) and known > 0 and bool(items * each % known)
+
+
+def _cannot_reshape(call: Call, given: Dim, wanted: Dim) -> Detail:
+    return Detail(
+        f"{call.name} cannot put {dims.show(call.shape())} from {call.giver()} into {_show_target(call)}",
+        f"a multiple of {number(_fixed(call))}" if -1 in (_target(call) or ()) else number(wanted),
+        f"{number(given)} = {factors(call.shape())}",
+        target_hint(call, 1, _target(call) or ()),
+    )
 
 
 def _fixed(call: Call) -> Dim:
