@@ -56,6 +56,18 @@ def test_the_suffix_of_the_output_decides(capsys: Capture) -> None:
     assert "a.py: results are written as ONNX or .prototxt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["net.prototxt", "alex.py"])
+def test_text_and_onnx_of_one_edit_have_the_same_trace(name: str) -> None:
+    plan = shapecalc.load(name).retarget(classes=13, input=256)
+    text, onnx = (shapecalc.load(plan.save(f"out{suffix}", device="cpu")) for suffix in (Path(name).suffix, ".onnx"))
+    traces = [text.trace(), onnx.trace()]
+    weights = [sorted(v.shape for layer in t.layers for v in layer.weights if v.shape) for t in traces]
+    assert weights[0] == weights[1]
+    maps = [[layer.outputs[0].shape for layer in t.layers if layer.op in ("Conv", "MaxPool", "Gemm")] for t in traces]
+    assert maps[0] == maps[1]
+    assert traces[0].outputs[0].shape == traces[1].outputs[0].shape == (1, 13)
+
+
 def test_a_name_of_its_own_is_kept() -> None:
     Path("net.prototxt").rename("net.txt")
     plan = shapecalc.load("net.txt", format="caffe").retarget(classes=13)
