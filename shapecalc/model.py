@@ -13,6 +13,7 @@ from .formats import Options, Source, contents, read
 
 if TYPE_CHECKING:
     from .formats.weights import WeightFile
+    from .graph import Graph
     from .intervals import Interval
     from .match import Match
     from .sizes import Sizes
@@ -188,6 +189,8 @@ def _model(
     zoo_name: str | None = None,
 ) -> Model:
     graph = read(source, options, format)
+    if weights is None and graph.meta.get("weights_inside"):
+        graph, weights = _own_weights(graph, source)
     made = Model(
         graph,
         name or graph.name or format or "model",
@@ -198,6 +201,20 @@ def _model(
     )
     _ = made.places  # weights of another framework are refused now, not when they are needed
     return made
+
+
+def _own_weights(graph: Graph, source: Source) -> tuple[Graph, WeightFile | None]:
+    """The weights beside the definition in its own file.
+
+    A trace needs none: what keeps them from being read is a warning then, and an error where numbers are needed.
+    """
+    from .formats.weights import own_weights
+
+    try:
+        return graph, own_weights(source)
+    except ModelError as error:
+        meta = {**graph.meta, "unread": error}
+        return graph.replace(meta=meta, warnings=(*graph.warnings, f"its weights are not read: {error.message}")), None
 
 
 def _weights(path: str | Path | None) -> WeightFile | None:

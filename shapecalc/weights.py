@@ -208,9 +208,12 @@ def from_file(graph: Graph) -> list[str]:
 def trained(model: Definition, graph: Graph, known: Collection[str] = ()) -> dict[str, Array]:
     """The numbers the model's weight file has for a lowered graph, those ``known`` left out; none without a file.
 
-    What an edit made anew is left out too. Raises RefusedError where the file does not hold what the definition needs.
+    What an edit made anew is left out too. Raises RefusedError where the file does not hold what the definition needs,
+    ModelError where the definition's own file holds weights that could not be read.
     """
     if model.weights is None:
+        if "unread" in model.graph.meta:
+            raise model.graph.meta["unread"]
         return {}
     wanted = [name for name in from_file(graph) if name in model.graph.params and name not in known]
     entries = {name: model.given[name] for name in wanted if name in model.given and model.given[name].load is not None}

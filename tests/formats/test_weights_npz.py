@@ -123,7 +123,7 @@ def test_a_cut_file_and_a_changed_number(tmp_path: Path) -> None:
     numpy.savez(path, W=noise(100))
     whole = bytearray(path.read_bytes())
     path.write_bytes(whole[:-30])
-    with pytest.raises(ModelError, match="this is no npz, or it is"):
+    with pytest.raises(ModelError, match="this is no zip, or it is"):
         read_weights(path)
     whole[300] ^= 1
     path.write_bytes(whole)

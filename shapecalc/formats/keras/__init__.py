@@ -31,9 +31,10 @@ def read(source: Source, options: Options) -> Graph:
     """The graph of a model; raises ModelError with file and line."""
     head = bytes(source.data[:8])
     try:
-        return build(_document(source, head))
+        graph = build(_document(source, head))
     except RecursionError:
         raise ModelError("nested deeper than a model is", "E202", location=source.name) from None
+    return graph.replace(meta={**graph.meta, "weights_inside": head.startswith((ZIP, HDF5))})
 
 
 def _document(source: Source, head: bytes) -> Document:

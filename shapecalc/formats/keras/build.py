@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from . import layers, operations
 from .history import Ref, Site, refs_in, sites
 from .inputs import batch_shape, first_layout, made_input, told_shape
 from .layer import Layer, Made, Weight
+from .store import Home, Scope, Shelf
 from .text import Document, Value
 from .view import plain_text
 
@@ -31,7 +33,7 @@ def build(document: Document) -> Graph:
             hint="model.to_json() writes one",
         )
     builder = _Builder(document, "module" in root.data)
-    outputs = builder.model(root, "", None, 0)
+    outputs = builder.model(root, Scope(), None, 0)
     return Graph(
         builder.title(root),
         builder.inputs,
@@ -40,7 +42,12 @@ def build(document: Document) -> Graph:
         builder.params,
         dialect="keras",
         format="keras",
-        meta={"text": document.text, "tree": document, "frozen": tuple(dict.fromkeys(builder.frozen))},
+        meta={
+            "text": document.text,
+            "tree": document,
+            "frozen": tuple(dict.fromkeys(builder.frozen)),
+            "homes": builder.homes,
+        },
         warnings=builder.warnings,
     )
 
@@ -93,6 +100,8 @@ class _Builder:
         self.modern = modern
         self.nodes: list[Node] = []
         self.params: dict[str, Param] = {}
+        self.homes: dict[str, Home] = {}
+        self.shelved: Counter[tuple[str, str]] = Counter()
         self.inputs: list[Input] = []
         self.frozen: list[str] = []
         self.warnings: list[str] = []
@@ -112,17 +121,17 @@ class _Builder:
 
     # -- models -------------------------------------------------------------------------------------------------------
 
-    def model(self, entry: Value, prefix: str, fed: Sequence[str] | None, depth: int) -> list[str]:
+    def model(self, entry: Value, scope: Scope, fed: Sequence[str] | None, depth: int) -> list[str]:
         """Adds a model's layers; returns the values it gives. ``fed`` are those it is called on, None for its own."""
         if depth > DEEPEST:
             raise self.error(f"models in models, more than {DEEPEST} deep", entry)
         config = entry.get("config")
         assert config is not None
         if isinstance(config.data, list) or config.get("input_layers") is None:
-            return self.sequence(entry, prefix, fed, depth)
-        return self.functional(config, prefix, fed, depth)
+            return self.sequence(entry, scope, fed, depth)
+        return self.functional(config, scope, fed, depth)
 
-    def sequence(self, entry: Value, prefix: str, fed: Sequence[str] | None, depth: int) -> list[str]:
+    def sequence(self, entry: Value, scope: Scope, fed: Sequence[str] | None, depth: int) -> list[str]:
         """Layers one after the other (models/sequential.py); before Keras 2.2 the config is the list itself."""
         config = entry.get("config")
         listed = config.get("layers") if config is not None and isinstance(config.data, dict) else config
@@ -130,19 +139,19 @@ class _Builder:
         if not members:
             raise self.error(f"{plain_text(entry.get('class_name'))}: a model without layers", entry)
         begins = plain_text(members[0].get("class_name")) == "InputLayer"
+        made = self.layers(members, scope)
         if fed is None:
-            first = self.layer(members[0], prefix)
+            first = made[0]
             values = [self.input(first, members[0]) if begins else self.unsaid(entry, members[0], first)]
         else:
             values = list(fed)
-        for member in members[1:] if begins else members:
-            layer = self.layer(member, prefix)
-            values = self.apply(layer, member, Site([], {}), values, depth)
+        for layer in made[1:] if begins else made:
+            values = self.apply(layer, layer.entry, Site([], {}), values, depth)
         return values
 
-    def functional(self, config: Value, prefix: str, fed: Sequence[str] | None, depth: int) -> list[str]:
+    def functional(self, config: Value, scope: Scope, fed: Sequence[str] | None, depth: int) -> list[str]:
         """Layers called on each other's values (models/functional.py)."""
-        model = self.members(config, prefix)
+        model = self.members(config, scope)
         given = refs_in(self.document, config.get("input_layers"))
         if fed is not None and len(fed) != len(given):
             raise self.error(f"a model of {len(given)} inputs is called on {len(fed)}", config)
@@ -159,11 +168,11 @@ class _Builder:
             values[call] = self.apply(layer, layer.entry, site, read, depth, model.highest[call.layer])
         return [self.value(model, values, ref) for ref in refs_in(self.document, config.get("output_layers"))]
 
-    def members(self, config: Value, prefix: str) -> _Model:
+    def members(self, config: Value, scope: Scope) -> _Model:
         """The layers of a functional model, their calls, and how those are counted."""
         listed = config.get("layers")
         entries = listed.items() if listed is not None else []
-        made = [self.layer(entry, prefix) for entry in entries]
+        made = self.layers(entries, scope)
         places: dict[str, int] = {}
         for number, layer in enumerate(made):
             if layer.name in places:
@@ -180,11 +189,18 @@ class _Builder:
         first = [int(model and n >= len(row)) for model, n, row in zip(inner, last, calls, strict=True)]
         return _Model(made, places, calls, first, highest)
 
-    def layer(self, entry: Value, prefix: str) -> Layer:
-        """A layer's entry as the tables see it."""
+    def layers(self, entries: Sequence[Value], scope: Scope) -> list[Layer]:
+        """The entries of a model's layers as the tables see them."""
+        shelf = Shelf(scope)
+        return [self.layer(entry, shelf) for entry in entries]
+
+    def layer(self, entry: Value, shelf: Shelf) -> Layer:
+        """A layer's entry; functions in the graph have no place in a file of weights."""
         if not isinstance(entry.data, dict):
             raise self.error(f"{str(entry.plain())[:60]!r} is no layer", entry)
-        layer = Layer(self.document, entry, prefix, self.modern)
+        layer = Layer(self.document, entry, shelf.scope, self.modern)
+        if not layer.operation:
+            layer.store = shelf.place(plain_text(entry.get("class_name")))
         if not layer.trainable:
             self.frozen.append(layer.path)
         return layer
@@ -265,7 +281,7 @@ class _Builder:
     ) -> list[str]:
         """Adds a layer called on values; returns what it gives."""
         if is_model(entry):
-            return self.model(entry, f"{layer.path}/", read, depth + 1)
+            return self.model(entry, layer.within, read, depth + 1)
         if len(self.nodes) >= MOST_NODES:
             raise self.error(f"more than {MOST_NODES} layers", entry)
         if not read:
@@ -305,6 +321,9 @@ class _Builder:
             self.params[name] = Param(
                 name, weight.shape, contents=weight.contents, trained=weight.trained, origin=layer.origin
             )
+            if weight.contents is None:
+                self.homes[name] = layer.home(weight, self.shelved[layer.store, weight.at])
+                self.shelved[layer.store, weight.at] += 1
         return name
 
 

@@ -10,6 +10,7 @@ from ...errors import ModelError
 from ...graph import Activation
 from ...source import Origin, Span
 from . import older
+from .store import Home, Scope
 from .text import Document, Value
 from .view import View, plain_text
 
@@ -23,7 +24,7 @@ class Layer:
     ``modern`` tells Keras 3 (which writes the module of every class) from older ones. ``config`` are its settings.
     """
 
-    def __init__(self, document: Document, entry: Value, prefix: str = "", modern: bool = True) -> None:
+    def __init__(self, document: Document, entry: Value, scope: Scope = Scope(), modern: bool = True) -> None:  # noqa: B008
         self.document = document
         self.entry = entry
         self.kind = plain_text(entry.get("class_name"))
@@ -34,7 +35,9 @@ class Layer:
             self.kind, value = older.kind_of(self.kind, value), older.settings_of(self.kind, value)
         self.config = View(document, value if value is not None else entry, self.kind or "a layer")
         self.name = plain_text(entry.get("name")) or plain_text(self.config.value.get("name"))
-        self.path = prefix + self.name
+        self.path = scope.prefix + self.name
+        self.scope = scope
+        self.store = ""
         self.config.owner = self.path or self.kind or "a layer"
         if not self.kind or value is None or not isinstance(value.data, dict):
             raise self.refuse("a layer has a class_name and a config", "E202")
@@ -45,6 +48,16 @@ class Layer:
         inner.name, inner.path = self.name, self.path
         inner.config.owner = f"{self.path} ({name})"
         return inner
+
+    def home(self, weight: Weight, number: int) -> Home:
+        """Where a weight's numbers are in a file; ``number`` counts those of the layer at the same place."""
+        place = f"{self.store}/{weight.at}" if weight.at else self.store
+        return Home(f"{place}/vars/{number}", self.scope.outer or self.name, self.name, weight.name, weight.trained)
+
+    @property
+    def within(self) -> Scope:
+        """Where the layers of this one stand, which is a model itself."""
+        return Scope(f"{self.path}/", f"{self.store}/", self.scope.outer or self.name)
 
     def refuse(self, message: str, code: str = "E109", hint: str | None = None) -> ModelError:
         """What Keras would not build."""
@@ -96,13 +109,15 @@ def parts(entry: Value) -> dict[str, Span]:
 class Weight(NamedTuple):
     """A parameter, named ``<layer>/<name>``; ``trained`` is False for statistics that are not learned.
 
-    With ``contents`` it is a constant of the definition: one number, or a list of them.
+    With ``contents`` it is a constant of the definition: one number, or a list of them. ``at`` is the part of the
+    layer that Keras 3 files it under.
     """
 
     name: str
     trained: bool = True
     contents: tuple[float, ...] | None = None
     shape: tuple[int, ...] | None = None
+    at: str = ""
 
 
 class Made(NamedTuple):

@@ -14,12 +14,12 @@ CELLS = {"LSTM": (4, 2), "GRU": (3, 1), "SimpleRNN": (1, 1)}
 
 def _recurrent(layer: Layer) -> Made:
     gates, states = CELLS[layer.kind]
-    attrs, weights = _cell(layer, gates)
+    attrs, weights = _cell(layer, gates, at="cell")
     outputs = 1 + states if layer.config.flag("return_state", False) else 1
     return Made("Recurrent", attrs, weights, "keras", outputs=outputs)
 
 
-def _cell(layer: Layer, gates: int, prefix: str = "") -> tuple[dict[str, Any], tuple[Weight, ...]]:
+def _cell(layer: Layer, gates: int, prefix: str = "", at: str = "") -> tuple[dict[str, Any], tuple[Weight, ...]]:
     config = layer.config
     attrs: dict[str, Any] = {
         "units": config.integer("units", low=1),
@@ -29,7 +29,7 @@ def _cell(layer: Layer, gates: int, prefix: str = "") -> tuple[dict[str, Any], t
         "reset_after": layer.kind == "GRU" and config.flag("reset_after", layer.modern),
     }
     names = ["kernel", "recurrent_kernel", *(["bias"] if attrs["use_bias"] else [])]
-    return attrs, tuple(Weight(prefix + name) for name in names)
+    return attrs, tuple(Weight(prefix + name, at=at) for name in names)
 
 
 def _wrapped(layer: Layer) -> Layer:
@@ -44,8 +44,8 @@ def _bidirectional(layer: Layer) -> Made:
     if inner.kind not in CELLS:
         return unread(f"Bidirectional around {inner.kind} has no rule yet")
     gates, states = CELLS[inner.kind]
-    attrs, forward = _cell(inner, gates, f"forward_{inner.kind.lower()}/")
-    _, backward = _cell(inner, gates, f"backward_{inner.kind.lower()}/")
+    attrs, forward = _cell(inner, gates, f"forward_{inner.kind.lower()}/", "forward_layer/cell")
+    _, backward = _cell(inner, gates, f"backward_{inner.kind.lower()}/", "backward_layer/cell")
     merge: Value | None = layer.config.value.get("merge_mode")
     if merge is not None and merge.data is None:
         return unread("Bidirectional that keeps its directions apart has no rule yet")
@@ -64,7 +64,17 @@ def _time_distributed(layer: Layer) -> Made:
         return unread(f"TimeDistributed around {inner.kind} has no rule yet")
     from .layers import LAYERS as ALL
 
-    return ALL[inner.kind](inner)
+    made = ALL[inner.kind](inner)
+    return made._replace(weights=tuple(w._replace(at="layer") if w is not None else None for w in made.weights))
+
+
+#: What attention projects, and where Keras 3 files the weights of each (attention/multi_head_attention.py).
+PROJECTIONS = {
+    "query": "query_dense",
+    "key": "key_dense",
+    "value": "value_dense",
+    "attention_output": "output_dense",
+}
 
 
 def _attention(layer: Layer) -> Made:
@@ -84,8 +94,7 @@ def _attention(layer: Layer) -> Made:
     if len(width) > 1 or config.flag("use_gate", False):
         return unread("MultiHeadAttention with a gate or an output of several axes has no rule yet")
     parts = ("kernel", "bias") if attrs["use_bias"] else ("kernel",)
-    names = ("query", "key", "value", "attention_output")
-    weights = tuple(Weight(f"{name}/{part}") for name in names for part in parts)
+    weights = tuple(Weight(f"{name}/{part}", at=at) for name, at in PROJECTIONS.items() for part in parts)
     return Made("MultiHeadAttention", attrs, weights, "keras", takes=3)
 
 

@@ -6,6 +6,7 @@ module             files           keys
 ``caffemodel``     .caffemodel     ``<layer>/<index of the blob>``
 ``npz``            .npz            Chainer's: ``<link>/<parameter>``
 ``hdf5``           .h5             paths of data sets; Caffe's without ``data/``
+``keras``          .keras          those of the HDF5 file inside: ``layers/conv2d/vars/0``
 ================== =============== ====================================================
 
 `assign` says which of them belongs to which parameter of a definition.
@@ -15,9 +16,10 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 from ...errors import ModelError
-from .. import contents
+from .. import Source, contents
 from .assign import Place, places
 from .base import Entry, WeightFile
 
@@ -44,11 +46,35 @@ def read_weights(path: str | Path) -> WeightFile:
     for start, (what, hint) in OTHERS.items():
         if head.startswith(start):
             raise ModelError(what, "E202", location=shown, hint=hint)
-    kind = next((kind for start, kind in MAGIC.items() if head.startswith(start)), "caffemodel")
-    entries = importlib.import_module(f".{kind}", __name__).read(place, shown, data)
-    if not entries:
+    found = _held(place, shown, data)
+    if not found.entries:
         raise ModelError("the file holds no weights", "E202", location=shown)
-    return WeightFile(shown, kind, entries)
+    return found
 
 
-__all__ = ["Entry", "Place", "WeightFile", "places", "read_weights"]
+def own_weights(source: Source) -> WeightFile | None:
+    """The weights that a definition's own file holds beside the definition; None where it holds none.
+
+    Raises ModelError where they cannot be read.
+    """
+    place = source.path if source.path is not None else Path(source.name)
+    found = _held(place, source.name, source.data)
+    return found if found.entries else None
+
+
+def _held(place: Path, shown: str, data: Any) -> WeightFile:
+    kind = _kind(shown, data)
+    return WeightFile(shown, kind, importlib.import_module(f".{kind}", __name__).read(place, shown, data))
+
+
+def _kind(shown: str, data: Any) -> str:
+    head = bytes(data[:32])
+    kind = next((kind for start, kind in MAGIC.items() if head.startswith(start)), "caffemodel")
+    if kind == "npz":
+        from . import keras, zipped
+
+        return "keras" if keras.is_archive(zipped.members(shown, data)) else kind
+    return kind
+
+
+__all__ = ["Entry", "Place", "WeightFile", "own_weights", "places", "read_weights"]

@@ -1,7 +1,7 @@
 """Which entry of a weight file belongs to which parameter of a definition, by the rule of each framework.
 
 Caffe copies by the layer's name and the blob's index (net.cpp, CopyTrainedLayersFrom), Chainer by the path of the
-link. Shapes play no part here.
+link, Keras 3 by the layers' classes, Keras before by their names or their order. Shapes play no part here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ...errors import ModelError
 from ...graph import Graph, Node
 from .base import Entry, WeightFile
+from .keras_layers import keras_entries
 
 #: A depthwise weight whose link does not say its channels stands for itself under this name (chainer/links.py).
 GROUPED = ":grouped"
@@ -105,5 +106,20 @@ def _grouped(entry: Entry) -> Entry | None:
     return entry._replace(shape=shape, where=None, load=turned)
 
 
+def _keras(graph: Graph, file: WeightFile) -> Iterator[Place]:
+    wanted: dict[str, tuple[str, int]] = {}
+    for node in graph.nodes:
+        for index, name in enumerate(needed(graph, node)):
+            wanted.setdefault(name, (node.name, index))
+    entries = keras_entries(graph.meta["homes"], file)
+    for name, (layer, index) in wanted.items():
+        key, entry = entries[name]
+        yield Place(layer, name, index, key, entry)
+
+
 #: Format of the definition -> its rule.
-RULES: dict[str, Callable[[Graph, WeightFile], Iterator[Place]]] = {"caffe": _caffe, "chainer": _chainer}
+RULES: dict[str, Callable[[Graph, WeightFile], Iterator[Place]]] = {
+    "caffe": _caffe,
+    "chainer": _chainer,
+    "keras": _keras,
+}

@@ -19,7 +19,8 @@ class Entry(NamedTuple):
 
     ``where`` is None for numbers that do not lie in one piece as they are (compressed, or each with a key of its own);
     ``load`` reads them, and is None where the file holds none (a parameter Chainer had not sized yet). ``legacy``
-    marks the four sizes of old Caffe files, whose leading ones mean nothing.
+    marks the four sizes of old Caffe files, whose leading ones mean nothing. ``layer`` is the layer that the file
+    itself keeps it under, where it says so (Keras before 3).
     """
 
     key: str
@@ -28,6 +29,7 @@ class Entry(NamedTuple):
     where: Location | None = None
     load: Callable[[], Any] | None = None
     legacy: bool = False
+    layer: str = ""
 
     def seen(self, rank: int) -> tuple[int, ...]:
         """The shape as a blob of ``rank`` axes sees it.
@@ -48,7 +50,7 @@ class Entry(NamedTuple):
 
 
 class WeightFile(NamedTuple):
-    """A file of weights: its name for people, its kind (caffemodel, npz, hdf5), its entries by key."""
+    """A file of weights: its name for people, its kind (caffemodel, npz, hdf5, keras), its entries by key."""
 
     name: str
     kind: str

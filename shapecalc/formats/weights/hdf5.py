@@ -1,19 +1,22 @@
 """HDF5: Caffe's ``.caffemodel.h5``, Chainer's ``save_hdf5`` and Keras's ``.h5``, through h5py (an extra).
 
 Only what lies in the file itself is read: links to other files and data sets whose numbers are elsewhere are not
-followed.
+followed. A file may lie inside another one: `Store` says where.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import ModelError
 from ...graph import Location
 from .base import Entry, check_inflation, damaged
+from .keras import arranged
+from .zipped import Part
 
 #: Groups in groups, and data sets, of a file that was made to take time.
 DEEPEST, MOST_SETS = 32, 100_000
@@ -21,6 +24,27 @@ DEEPEST, MOST_SETS = 32, 100_000
 CAFFE = "data/"
 #: h5py raises what it finds fitting for damaged files.
 BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError)
+
+
+class Store(NamedTuple):
+    """An HDF5 file: one on disk, or (with ``data``) bytes ``start`` to ``start + length`` of a buffer.
+
+    ``placed`` tells bytes that lie so in the file ``path``, from ``start`` on, from those unpacked out of it.
+    """
+
+    path: Path
+    shown: str
+    data: Any = None
+    start: int = 0
+    length: int = 0
+    placed: bool = True
+
+    def opened(self) -> Any:
+        """The file for h5py, to be closed; raises ModelError naming the extra where h5py is not installed."""
+        h5py = library(self.shown)
+        if self.data is None:
+            return h5py.File(self.path, "r")
+        return h5py.File(io.BufferedReader(Part(self.data, self.start, self.length)), "r")
 
 
 def library(shown: str) -> Any:
@@ -38,20 +62,29 @@ def library(shown: str) -> Any:
 
 
 def read(path: Path, shown: str, data: Any) -> dict[str, Entry]:
-    """The data sets of numbers by path; those of Caffe without the group they are all in."""
-    h5py = library(shown)
+    """The data sets of numbers by path; those of Caffe without the group they are all in, Keras' as `keras` says."""
+    return entries(Store(path, shown))
+
+
+def entries(store: Store) -> dict[str, Entry]:
+    """The data sets of numbers of a file on disk, or of one inside another. Raises ModelError."""
+    h5py = library(store.shown)
     try:
-        with h5py.File(path, "r") as file:
-            found = {key: _entry(path, shown, key, item) for key, item in _sets(h5py, file, "", 0, set(), shown)}
+        with store.opened() as file:
+            found = {key: _entry(store, key, item) for key, item in _sets(h5py, file, "", 0, set(), store.shown)}
+            return arranged(file, _of_caffe(found), store.shown)
     except BROKEN as error:
-        raise damaged(shown, f"this HDF5 file is damaged ({error})") from None
-    if any(key.startswith(CAFFE) for key in found):
-        return {
-            key.removeprefix(CAFFE): entry._replace(key=key.removeprefix(CAFFE))
-            for key, entry in found.items()
-            if key.startswith(CAFFE)
-        }
-    return found
+        raise damaged(store.shown, f"this HDF5 file is damaged ({error})") from None
+
+
+def _of_caffe(found: dict[str, Entry]) -> dict[str, Entry]:
+    if not any(key.startswith(CAFFE) for key in found):
+        return found
+    return {
+        key.removeprefix(CAFFE): entry._replace(key=key.removeprefix(CAFFE))
+        for key, entry in found.items()
+        if key.startswith(CAFFE)
+    }
 
 
 def _sets(h5py: Any, group: Any, prefix: str, depth: int, met: set[Any], shown: str) -> Iterator[tuple[str, Any]]:
@@ -75,25 +108,24 @@ def _sets(h5py: Any, group: Any, prefix: str, depth: int, met: set[Any], shown: 
             yield prefix + name, item
 
 
-def _entry(path: Path, shown: str, key: str, item: Any) -> Entry:
+def _entry(store: Store, key: str, item: Any) -> Entry:
     if item.external or item.is_virtual:
-        raise ModelError(f"{key} keeps its numbers in another file, which is not opened", "E202", location=shown)
+        raise ModelError(f"{key} keeps its numbers in another file, which is not opened", "E202", location=store.shown)
     stored = item.id.get_storage_size()
-    offset = item.id.get_offset() if not item.chunks and item.dtype.byteorder in "=<|" else None
-    where = Location(str(path), offset, stored) if offset is not None else None
-    load = partial(_load, path, shown, key, item.name) if stored or not item.size else None
+    offset = item.id.get_offset() if not item.chunks and item.dtype.byteorder in "=<|" and store.placed else None
+    where = Location(str(store.path), store.start + offset, stored) if offset is not None else None
+    load = partial(_load, store, key, item.name) if stored or not item.size else None
     return Entry(key, tuple(map(int, item.shape)), item.dtype.name, where, load)
 
 
-def _load(path: Path, shown: str, key: str, name: str) -> Any:
+def _load(store: Store, key: str, name: str) -> Any:
     import numpy
 
-    h5py = library(shown)
     try:
-        with h5py.File(path, "r") as file:
+        with store.opened() as file:
             item = file[name]
-            check_inflation(shown, key, item.id.get_storage_size(), item.size * item.dtype.itemsize)
+            check_inflation(store.shown, key, item.id.get_storage_size(), item.size * item.dtype.itemsize)
             found = numpy.asarray(item[()])
     except BROKEN as error:
-        raise damaged(shown, f"{key} cannot be read ({error})") from None
+        raise damaged(store.shown, f"{key} cannot be read ({error})") from None
     return numpy.ascontiguousarray(found, found.dtype.newbyteorder("="))
