@@ -219,7 +219,7 @@ def test_depthwise_weights_are_turned() -> None:
 
 
 def test_weights_for_another_kind_of_definition_are_refused() -> None:
-    with pytest.raises(shapecalc.ModelError, match="go with caffe and chainer definitions, not with onnx"):
+    with pytest.raises(shapecalc.ModelError, match="go with caffe, chainer and keras definitions, not with onnx"):
         shapecalc.load("mobilenet_v2", weights="net.caffemodel")
 
 

@@ -62,7 +62,7 @@ OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FI
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of made-up weights and images.")]
 WeightsOption = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="Trained weights: a .caffemodel, .npz or .h5.")
+    str | None, typer.Option("--weights", metavar="FILE", help="Trained weights: a .caffemodel, .npz, .h5 or .keras.")
 ]
 InitOption = Annotated[bool, typer.Option("--init", help="Write initialised weights, not placeholders.")]
 
@@ -268,8 +268,8 @@ def convert(
 
 
 def match(
-    definition: Annotated[str, typer.Argument(metavar="DEFINITION", help="A Caffe or Chainer file, or a zoo name.")],
-    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A .caffemodel, .npz or .h5.")],
+    definition: Annotated[str, typer.Argument(metavar="DEFINITION", help="A Caffe, Chainer or Keras file, or a zoo name.")],
+    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A .caffemodel, .npz, .h5 or .keras.")],
     input: InputOption = None,  # noqa: A002  the contract's word
     alias: InputAlias = None,
     error: Annotated[

@@ -115,7 +115,7 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     if any(w.same for w in windows):
         attrs |= explicit_pads(windows, call.spatial)
     # C++ division gives one place to a kernel up to a stride too large; plain ONNX needs the input padded to fit.
-    short = [max(0, -int(w.numerator(n))) for w, n in zip(windows, call.spatial, strict=True)]
+    short = [0 if w.same else max(0, -int(w.numerator(n))) for w, n in zip(windows, call.spatial, strict=True)]
     if any(short):
         rank = len(windows)
         pads = pads_of(call, rank)

@@ -33,8 +33,9 @@ def places(graph: Graph, file: WeightFile) -> list[Place]:
     """Every parameter of a definition with what the file holds for it, in the order of the layers."""
     rule = RULES.get(graph.format)
     if rule is None:
+        *others, last = RULES
         raise ModelError(
-            f"weights from another file go with {' and '.join(RULES)} definitions, not with {graph.format}",
+            f"weights from another file go with {', '.join(others)} and {last} definitions, not with {graph.format}",
             "E202",
             location=file.name,
         )

@@ -29,7 +29,8 @@ BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError)
 class Store(NamedTuple):
     """An HDF5 file: one on disk, or (with ``data``) bytes ``start`` to ``start + length`` of a buffer.
 
-    ``placed`` tells bytes that lie so in the file ``path``, from ``start`` on, from those unpacked out of it.
+    ``placed`` tells bytes that lie so in the file ``path``, from ``start`` on, from those unpacked out of it; ``extra``
+    is what brings h5py for such files.
     """
 
     path: Path
@@ -38,16 +39,17 @@ class Store(NamedTuple):
     start: int = 0
     length: int = 0
     placed: bool = True
+    extra: str = "hdf5"
 
     def opened(self) -> Any:
         """The file for h5py, to be closed; raises ModelError naming the extra where h5py is not installed."""
-        h5py = library(self.shown)
+        h5py = library(self.shown, self.extra)
         if self.data is None:
             return h5py.File(self.path, "r")
         return h5py.File(io.BufferedReader(Part(self.data, self.start, self.length)), "r")
 
 
-def library(shown: str) -> Any:
+def library(shown: str, extra: str = "hdf5") -> Any:
     """The module h5py; raises ModelError naming the extra where it is not installed."""
     try:
         import h5py
@@ -56,19 +58,19 @@ def library(shown: str) -> Any:
             "this is an HDF5 file, and h5py is not installed",
             "E202",
             location=shown,
-            hint="pip install 'shapecalc[hdf5]'",
+            hint=f"pip install 'shapecalc[{extra}]'",
         ) from None
     return h5py
 
 
 def read(path: Path, shown: str, data: Any) -> dict[str, Entry]:
     """The data sets of numbers by path; those of Caffe without the group they are all in, Keras' as `keras` says."""
-    return entries(Store(path, shown))
+    return entries(Store(path, shown) if path.is_file() else Store(path, shown, data, 0, len(data), placed=False))
 
 
 def entries(store: Store) -> dict[str, Entry]:
     """The data sets of numbers of a file on disk, or of one inside another. Raises ModelError."""
-    h5py = library(store.shown)
+    h5py = library(store.shown, store.extra)
     try:
         with store.opened() as file:
             found = {key: _entry(store, key, item) for key, item in _sets(h5py, file, "", 0, set(), store.shown)}
