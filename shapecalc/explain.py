@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .dims import Dim
 from .graph import places
 from .ops import MissingInputError, OpenRankError, find
 from .trace import MALFORMED, Layer, Trace
@@ -38,18 +39,53 @@ def notes(trace: Trace) -> list[Note]:
     return [note for layer in trace.layers for note in _layer_notes(layer)]
 
 
-def _layer_notes(layer: Layer) -> Iterator[Note]:
+class Slide(NamedTuple):
+    """A window meeting one axis of ``n`` elements."""
+
+    window: Window
+    n: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether the division leaves nothing over; windows with gaps step over elements by design."""
+        return self.window.same or self.window.stride == 1 or gaps(self.window) or self.window.remainder(self.n) == 0
+
+    @property
+    def quotient(self) -> float:
+        """The number of places before rounding."""
+        return self.window.quotient(self.n)
+
+    @property
+    def lost(self) -> int:
+        """Elements of the input, padding not counted, that no window reaches at the far end."""
+        return _lost(self.window, self.n)
+
+
+def slides_of(layer: Layer) -> list[tuple[Window, Dim]]:
+    """The sliding windows of a layer, each with the size of its axis; empty where it has none."""
     row = find(layer.op, layer.node.domain)
-    if row is None or row.windows is None or not layer.fields:
-        return
+    if row is None or row.windows is None:
+        return []
     try:
-        windows = row.windows(layer.call)
-        spatial = layer.call.spatial
+        windows, spatial = row.windows(layer.call), layer.call.spatial
     except (OpenRankError, MissingInputError, *MALFORMED):
+        return []
+    pairs = [(w, n) for w, n in zip(windows, spatial, strict=False) if isinstance(w, Window)]
+    return pairs if len(pairs) == len(windows) else []
+
+
+def slides(layer: Layer) -> list[Slide]:
+    """The windows of a layer on their axes; empty where it has none or a size is not a number."""
+    pairs = slides_of(layer)
+    if any(not isinstance(n, int) or not isinstance(w.kernel, int) for w, n in pairs):
+        return []
+    return [Slide(window, n) for window, n in pairs if isinstance(n, int)]
+
+
+def _layer_notes(layer: Layer) -> Iterator[Note]:
+    lost = [(w, n, _lost(w, n)) for w, n in slides(layer)] if layer.fields else []
+    if len(lost) > len(SIDES):
         return
-    if len(windows) > len(SIDES):
-        return
-    lost = [(w, n, _lost(w, n)) for w, n in zip(windows, spatial, strict=False)]
     if not any(pixels for _, _, pixels in lost):
         return
     sides = zip(lost, SIDES[-len(lost) :], strict=True)
@@ -59,20 +95,16 @@ def _layer_notes(layer: Layer) -> Iterator[Note]:
     yield Note(layer.name, f"{_division(window, n)}, {' and '.join(parts)} {verb} never seen")
 
 
-def _division(window: object, n: object) -> str:
-    assert isinstance(window, Window)
-    assert isinstance(n, int)
+def _division(window: Window, n: int) -> str:
     begin, end = window.pad_begin, window.pad_end
     pad = f"2·{begin}" if begin == end else f"{begin} + {end}"
     top = f"({n} + {pad} − {window.extent})/{window.stride} + 1"
     return f"{top} = {decimal(window.quotient(n))} is not whole: floor to {window.size(n)}"
 
 
-def _lost(window: object, n: object) -> int:
+def _lost(window: Window, n: int) -> int:
     """Pixels (not padding) at the far end that no window reaches."""
-    if not isinstance(window, Window) or window.same or not isinstance(n, int) or not isinstance(window.kernel, int):
-        return 0
-    if window.stride == 1 or gaps(window):  # a strided 1x1 steps over pixels everywhere, by design
+    if window.same or window.stride == 1 or gaps(window):  # a strided 1x1 steps over pixels everywhere, by design
         return 0
     return max(0, window.unused(n) - int(window.pad_end)) if window.size(n) >= 1 else 0
 

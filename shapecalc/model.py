@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .trace import Trace
     from .verify.plans import Plan
     from .verify.proof import Report
+    from .why import Why
 
 #: Problems that another input size or a pooling can mend: fan-ins, kernels, joins, reshapes.
 SIZE_PROBLEMS = frozenset({"E101", "E103", "E105", "E106"})
@@ -81,6 +82,24 @@ class Model(Definition):
         except UsageError:
             return False
         return all(fits[size] for size in inside) and not any(fits[size] for size in outside)
+
+    def why(
+        self,
+        input: literal.Spec = None,  # noqa: A002  the contract's word
+        *,
+        error: str | None = None,
+        dialect: str | None = None,
+        run: bool = True,
+    ) -> Why:
+        """Why ``input`` does not fit: the shortest chain of layers, what is wanted and offered, ways out that were run.
+
+        ``error`` is a framework's text: it is tied to the layer it is about, and without ``input`` to the sizes that
+        give its numbers. ``run`` False only traces the ways out. A free batch is looked at as one item. Raises
+        UsageError for a shape that makes no sense.
+        """
+        from .why import explain
+
+        return explain(self, input, error=error, dialect=dialect, run=run)
 
     def match(self, weights: str | Path | None = None, *, input: literal.Spec = None) -> Match:  # noqa: A002
         """Which weights of a file (None: the one the model was opened with) load into which layer, and why not.

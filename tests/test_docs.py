@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy
 import pytest
+from tools.make_errors_seen import page as errors_seen
 from tools.make_screens import COMMANDS, SCREENS, masked, printed
 from typer.main import get_command
 
@@ -133,6 +134,10 @@ def test_the_rounding_table_is_there() -> None:
     assert f"| window F/S | n | {' | '.join(DIALECTS)} |" in read(DOCS / "rounding.md")
 
 
+def test_the_page_of_error_texts_is_made_from_the_table() -> None:
+    assert read(DOCS / "errors-seen.md") == errors_seen()
+
+
 # -- links -------------------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +150,9 @@ def anchors(page: Path) -> set[str]:
 LINKS = [
     (page, link)
     for page in PAGES
-    for link in re.findall(r"\]\(([^)\s]+)\)", read(page))
+    for link in re.findall(
+        r"\]\(([^)\s]+)\)", re.sub(r"^```text\n.*?^```", "", read(page), flags=re.DOTALL | re.MULTILINE)
+    )
     if not link.startswith(("http:", "https:"))
 ]
 
@@ -295,6 +302,14 @@ def test_error_codes_in_the_docs_exist(page: Path) -> None:
         assert TITLES[code] == title
 
 
+def why_dictionaries() -> list[dict[str, Any]]:
+    """An answer with a text, its cause, a step, a fork of another net, a repair."""
+    text = "mat1 and mat2 shapes cannot be multiplied (1x1250 and 800x500)"
+    found = shapecalc.load("lenet").why(error=text, run=False).to_dict()
+    step = next(s for s in shapecalc.load("alexnet").why(256, run=False).to_dict()["cause"]["chain"] if s["uneven"])
+    return [found, found["error"], found["about"], found["cause"], step, step["uneven"], found["repairs"][0]]
+
+
 def dictionaries(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Section -> the dictionaries whose fields it explains, as they come from a small model."""
     model = shapecalc.load("lenet")
@@ -313,6 +328,7 @@ def dictionaries(folder: Path) -> dict[str, list[dict[str, Any]]]:
         "shapecalc.plan/1": [plan.to_dict(), plan.to_dict()["repairs"][0], *edits],
         "shapecalc.verify/1": [proof, proof["tensors"][0], proof["before_edit"][0]],
         "shapecalc.sizes/1": [model.sizes(limit=64).to_dict()],
+        "shapecalc.why/1": why_dictionaries(),
         "shapecalc.zoo/1": [entry.row for entry in entries().values()],
     }
 

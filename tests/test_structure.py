@@ -17,7 +17,7 @@ PACKAGE = Path(shapecalc.__file__).parent
 #: Rooms from the ground up. A module may import from its own row and from the rows above it in this list only.
 ROWS = (
     ("errors", "source"),
-    ("expressions",),
+    ("expressions", "said"),
     ("bounds",),
     ("dims", "intervals"),
     ("window", "dialects"),
@@ -31,7 +31,7 @@ ROWS = (
     ("layout", "lower", "weights", "explain", "sizes", "match"),
     ("surgery",),
     ("verify",),
-    ("model",),
+    ("model", "why"),
     ("report",),
     ("cli",),
     ("__init__", "__main__"),
@@ -44,7 +44,7 @@ OUTSIDE = {
     "onnxruntime": {"verify"},
     "rich": {"report"},
     "typer": {"cli"},
-    "numpy": {"bounds", "sizes", "weights", "formats", "verify"},
+    "numpy": {"bounds", "sizes", "weights", "formats", "verify", "why"},
 }
 
 

@@ -46,6 +46,7 @@ def root(
 
 app.command("trace")(commands.trace)
 app.command("sizes")(commands.sizes)
+app.command("why")(commands.why)
 app.command("retarget")(commands.retarget)
 app.command("convert")(commands.convert)
 app.command("match")(commands.match)

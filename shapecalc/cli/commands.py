@@ -187,6 +187,64 @@ def sizes(
     return 0
 
 
+def why(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; none: the text.")
+    ] = None,
+    input: InputOption = None,  # noqa: A002  the contract's word
+    alias: InputAlias = None,
+    error: Annotated[
+        str | None, typer.Option("--error", metavar="TEXT", help="What a framework said; - reads it from stdin.")
+    ] = None,
+    dialect: Annotated[
+        str | None, typer.Option("--dialect", metavar="NAME", help="Another framework's rounding.")
+    ] = None,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Only trace what would help, do not execute it.")] = False,
+    phase: PhaseOption = "TEST",
+    stage: StageOption = None,
+    class_name: ClassOption = None,
+    arg: ArgOption = None,
+    json: JsonOption = False,
+) -> int:
+    """Why an input does not fit or a framework complains, and what would help, each tried."""
+    from ..errors import UsageError
+
+    text = sys.stdin.read() if error == "-" else error
+    if model is None:
+        if text is None:
+            raise UsageError("nothing was asked", "E002", hint="name a model, or --error 'what the framework said'")
+        return _said(text, json)
+    answer = _open(model, phase, stage, class_name, arg).why(
+        _spec(input, alias), error=text, dialect=dialect, run=not no_run
+    )
+    if json:
+        _print_json(answer.to_dict())
+    else:
+        from ..report.console import make_console
+        from ..report.why import print_why
+
+        print_why(make_console(), answer)
+    return 0
+
+
+def _said(text: str, json: bool) -> int:
+    """A text without its model."""
+    from ..said import recognise
+    from ..said.meaning import tell
+    from ..why import said_dict
+
+    said = recognise(text)
+    told = tell(said) if said is not None else None
+    if json:
+        _print_json({"schema": "shapecalc.why/1", "model": None, "error": said_dict(text, said, told)})
+    else:
+        from ..report.console import make_console
+        from ..report.why import print_said
+
+        print_said(make_console(), said, told)
+    return 0
+
+
 def retarget(
     model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
     classes: Annotated[

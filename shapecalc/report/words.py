@@ -57,16 +57,17 @@ def print_totals(console: Console, trace: Trace) -> None:
 
 def _print_notes(console: Console, trace: Trace) -> None:
     for note in notes(trace):
-        console.print(_hanging(Text.assemble((f"{note.layer}: ", "yellow"), note.text)))
+        console.print(hanging(Text.assemble((f"{note.layer}: ", "yellow"), note.text)))
 
 
-def _hanging(text: Text, indent: int = 0) -> Padding:
+def hanging(text: Text, indent: int = 0) -> Padding:
+    """Text that breaks at the console's width, indented."""
     return Padding(text, (0, 0, 0, indent), expand=False)
 
 
 def _print_problem(console: Console, problem: Problem) -> None:
     console.print(Text(problem.headline, style="bold red"))
-    rows = _grid()
+    rows = grid()
     for label, text in (("expected", problem.expected), ("actual", problem.actual), ("try", problem.hint)):
         if text:
             rows.add_row(f"  {label:<8}", Text(text))
@@ -76,7 +77,7 @@ def _print_problem(console: Console, problem: Problem) -> None:
 def _print_advice(console: Console, model: Model, trace: Trace, advice: Advice) -> None:
     if advice.sizes is None and not advice.repairs:
         return
-    rows = _grid()
+    rows = grid()
     label = "  try     "
     if advice.sizes is not None and not advice.sizes.empty:
         rows.add_row(label, Text(f"{advice.sizes} fit as they are (square inputs)"))
@@ -90,7 +91,8 @@ def _print_advice(console: Console, model: Model, trace: Trace, advice: Advice) 
     console.print(rows)
 
 
-def _grid() -> Table:
+def grid() -> Table:
+    """Rows of a label and a text."""
     rows = Table.grid(padding=(0, 1))
     rows.add_column(min_width=10, no_wrap=True)
     return rows
@@ -107,11 +109,11 @@ def print_plan(console: Console, plan: Plan) -> None:
     """What a plan changes, and what it costs before and after."""
     console.print(Text("Changed" if plan.edits else "Nothing to change", style="bold"))
     for edit in plan.edits:
-        console.print(_hanging(Text(edit.describe()), 2))
+        console.print(hanging(Text(edit.describe()), 2))
     ranked = enumerate(plan.repairs, 1)
     others = [(number, r) for number, r in ranked if tuple(r.edits) != tuple(plan.edits[-len(r.edits) :])]
     for number, repair in others[:SHOWN]:
-        console.print(_hanging(Text(f"instead, with --plan {number}: {repair.describe()}", style="dim"), 2))
+        console.print(hanging(Text(f"instead, with --plan {number}: {repair.describe()}", style="dim"), 2))
     print_totals(console, plan.trace)
 
 
@@ -136,9 +138,9 @@ def print_proof(console: Console, report: Report) -> None:
     if report.not_cuda is not None:
         lines.append(f"not on CUDA: {report.not_cuda}")
     for line in lines:
-        console.print(_hanging(Text(line), 2))
+        console.print(hanging(Text(line), 2))
     for failure in report.failures[:SHOWN]:
-        console.print(_hanging(Text(str(failure), style="red"), 2))
+        console.print(hanging(Text(str(failure), style="red"), 2))
 
 
 def _made_up(report: Report) -> list[str]:
@@ -163,25 +165,25 @@ def print_error(console: Console, error: ShapecalcError) -> None:
     console.print(Text(first, style="bold red"))
     for line in rest:
         label, _, text = line.strip().partition(" ")
-        grid = _grid()
-        grid.add_row(f"  {label:<8}", Text(text.strip()))
-        console.print(grid)
+        rows = grid()
+        rows.add_row(f"  {label:<8}", Text(text.strip()))
+        console.print(rows)
 
 
 def print_sizes(console: Console, model: Model, found: Sizes, near: int | None) -> None:
     """Which square sizes fit, and which layers end the range."""
     top = "and up" if found.intervals and found.intervals[-1].high == found.limit else ""
     console.print(Text.assemble((model.name, "bold"), f"  square inputs up to {found.limit}"))
-    console.print(_hanging(Text(f"{found} {top}".rstrip() + (" fit" if found else ": no size fits")), 2))
+    console.print(hanging(Text(f"{found} {top}".rstrip() + (" fit" if found else ": no size fits")), 2))
     ends = [(found.lower, "smaller"), (found.upper, "larger")]
     if found.lower and found.lower == found.upper:
         ends = [(found.lower, "smaller and larger")]
     for layer, side in ends:
         if layer:
-            console.print(_hanging(Text(f"{layer} forbids {side} ones", style="dim"), 2))
+            console.print(hanging(Text(f"{layer} forbids {side} ones", style="dim"), 2))
     if near is not None:
         nearest = found.nearest(near)
-        console.print(_hanging(Text(f"nearest to {near}: {'none' if nearest is None else nearest}"), 2))
+        console.print(hanging(Text(f"nearest to {near}: {'none' if nearest is None else nearest}"), 2))
 
 
 def print_written(console: Console, path: Path, model: Model, init: bool, report: Report) -> None:

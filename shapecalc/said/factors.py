@@ -25,13 +25,14 @@ CLASSIFIERS = {
     9216: (256, "AlexNet's fc6, 256·6·6 at 227×227"),
     25088: (512, "VGG's fc6, 512·7·7 at 224×224"),
 }
-#: Numbers of channels of published nets' last maps, one number each behind a global pooling.
+#: Numbers of features of published nets: channels behind a global pooling, or a fully connected layer's.
 FEATURES = {
     512: "ResNet-18, ResNet-34 and VGG",
     1024: "GoogLeNet and DenseNet-121",
     1280: "MobileNetV2 and EfficientNet-B0",
     1536: "Inception v4 and EfficientNet-B3",
     2048: "ResNet-50, ResNet-101, ResNet-152 and Inception v3",
+    4096: "fc6 or fc7 of AlexNet and VGG",
 }
 
 
