@@ -200,8 +200,8 @@ def test_everything_fits_and_what_is_lost() -> None:
         (
             "googlenet",
             "at layer pool5/7x7_s1: blob.cpp:32: Check failed: shape[i] >= 0 (-2 vs. 0)",
-            "pool5/7x7_s1",
-            None,
+            POOL5,
+            "127 to 158",
         ),
     ],
 )
