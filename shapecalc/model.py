@@ -12,6 +12,7 @@ from .errors import ModelError, UsageError
 from .formats import Options, Source, contents, read
 
 if TYPE_CHECKING:
+    from .compare import Comparison
     from .formats.weights import WeightFile
     from .graph import Graph
     from .intervals import Interval
@@ -82,6 +83,21 @@ class Model(Definition):
         except UsageError:
             return False
         return all(fits[size] for size in inside) and not any(fits[size] for size in outside)
+
+    def compare(
+        self,
+        input: literal.Spec = None,  # noqa: A002  the contract's word
+        *,
+        dialects: list[str] | tuple[str, ...],
+        fresh: bool = False,
+    ) -> Comparison:
+        """The net under several frameworks' rounding and padding: where they part, and the sizes each accepts.
+
+        Raises UsageError for a shape that makes no sense or a dialect there is not.
+        """
+        from .compare import compare
+
+        return compare(self, input, list(dialects), fresh=fresh)
 
     def why(
         self,

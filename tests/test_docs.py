@@ -310,6 +310,11 @@ def why_dictionaries() -> list[dict[str, Any]]:
     return [found, found["error"], found["about"], found["cause"], step, step["uneven"], found["repairs"][0]]
 
 
+def compare_dictionaries() -> list[dict[str, Any]]:
+    found = shapecalc.load("alexnet").compare(256, dialects=["caffe", "onnx"]).to_dict()
+    return [found, found["layers"][0], found["changes"][0], found["changes"][0]["ways"][0]]
+
+
 def dictionaries(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Section -> the dictionaries whose fields it explains, as they come from a small model."""
     model = shapecalc.load("lenet")
@@ -329,6 +334,7 @@ def dictionaries(folder: Path) -> dict[str, list[dict[str, Any]]]:
         "shapecalc.verify/1": [proof, proof["tensors"][0], proof["before_edit"][0]],
         "shapecalc.sizes/1": [model.sizes(limit=64).to_dict()],
         "shapecalc.why/1": why_dictionaries(),
+        "shapecalc.compare/1": compare_dictionaries(),
         "shapecalc.zoo/1": [entry.row for entry in entries().values()],
     }
 

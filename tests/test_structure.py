@@ -29,6 +29,7 @@ ROWS = (
     ("formats", "zoo", "files"),
     ("definition",),
     ("layout", "lower", "weights", "explain", "sizes", "match"),
+    ("compare",),
     ("surgery",),
     ("verify",),
     ("model", "why"),

@@ -138,7 +138,12 @@ def trace(
     fresh: Annotated[bool, typer.Option("--fresh", help="Weights not sized yet: fan-ins follow the input.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if something does not fit.")] = False,
     dialect: Annotated[
-        str | None, typer.Option("--dialect", metavar="NAME", help="Another framework's rounding.")
+        str | None,
+        typer.Option(
+            "--dialect",
+            metavar="NAME",
+            help="Another framework's rounding; several, comma between, stand side by side.",
+        ),
     ] = None,
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
@@ -148,6 +153,8 @@ def trace(
 ) -> int:
     """Every layer's shape with its formula and cost; then what does not fit, why, and what would."""
     net = _open(model, phase, stage, class_name, arg)
+    if dialect is not None and "," in dialect:
+        return _compared(net, _spec(input, alias), dialect, fresh, strict, json)
     found = net.trace(_spec(input, alias), fresh=fresh, dialect=dialect)
     advice = net.advice(found) if found.problems else None
     if json:
@@ -157,6 +164,19 @@ def trace(
         from ..report.words import print_trace
 
         print_trace(make_console(), net, found, advice)
+    return 1 if strict and not found.ok else 0
+
+
+def _compared(net: Model, spec: Any, dialects: str, fresh: bool, strict: bool, json: bool) -> int:
+    """Several dialects side by side."""
+    found = net.compare(spec, dialects=dialects.split(","), fresh=fresh)
+    if json:
+        _print_json(found.to_dict())
+    else:
+        from ..report.comparing import print_comparison
+        from ..report.console import make_console
+
+        print_comparison(make_console(), found)
     return 1 if strict and not found.ok else 0
 
 
@@ -326,7 +346,9 @@ def convert(
 
 
 def match(
-    definition: Annotated[str, typer.Argument(metavar="DEFINITION", help="A Caffe, Chainer or Keras file, or a zoo name.")],
+    definition: Annotated[
+        str, typer.Argument(metavar="DEFINITION", help="A Caffe, Chainer or Keras file, or a zoo name.")
+    ],
     weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A .caffemodel, .npz, .h5 or .keras.")],
     input: InputOption = None,  # noqa: A002  the contract's word
     alias: InputAlias = None,
