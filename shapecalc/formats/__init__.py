@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from ..errors import ModelError
 from ..graph import Graph
@@ -76,6 +76,30 @@ class Editor(Protocol):
         """Texts that may say ``new``, best first, made of the source of ``old``; raises RefusedError (E303)."""
 
 
+class Edited(NamedTuple):
+    """What a format that keeps weights beside its definition needs to write an edited one.
+
+    ``text`` is the definition, ``old`` and ``new`` the graphs, ``keys`` where the file has the numbers of a parameter,
+    ``array`` makes those of a new one.
+    """
+
+    text: str
+    old: Graph
+    new: Graph
+    keys: Mapping[str, str]
+    array: Callable[[str], Any]
+
+
+class Packer(Protocol):
+    """What the module ``patch`` of a format offers besides whose files can hold more than the definition."""
+
+    def suffixes(self, source: Source) -> tuple[str, ...]:
+        """What an edited ``source`` may be written as."""
+
+    def pack(self, file: BinaryIO, path: Path, source: Source, edited: Edited) -> None:
+        """Writes it, as the suffix of ``path`` says; raises RefusedError (E303)."""
+
+
 class Format(NamedTuple):
     """A row of the table below; ``patched`` tells definitions that an edit is written back into, as text."""
 
@@ -92,13 +116,18 @@ class Format(NamedTuple):
         """What writes edits back, imported now."""
         return cast(Editor, importlib.import_module(f"{self.package}.patch"))
 
+    def packer(self) -> Packer | None:
+        """What writes edits into files that hold more than the definition, None where a file is the definition."""
+        module = importlib.import_module(f"{self.package}.patch")
+        return cast(Packer, module) if hasattr(module, "pack") else None
+
 
 FORMATS = {
     row.name: row
     for row in (
         Format("caffe", (".prototxt", ".pt", ".pbtxt", ".prototext"), "shapecalc.formats.caffe", True),
         Format("chainer", (".py",), "shapecalc.formats.chainer", True),
-        Format("keras", (".json", ".keras", ".h5", ".hdf5"), "shapecalc.formats.keras"),
+        Format("keras", (".json", ".keras", ".h5", ".hdf5"), "shapecalc.formats.keras", True),
         Format("onnx", (".onnx", ".pb", ".ort"), "shapecalc.formats.onnx"),
     )
 }

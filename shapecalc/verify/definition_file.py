@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from ..definition import Definition
-from ..errors import ModelError, RefusedError
-from ..formats import FORMATS, Source, read
+from ..errors import ModelError, RefusedError, UsageError
+from ..formats import FORMATS, Edited, Source, read
 from ..formats.changes import WAY_OUT, changes
 from ..graph import Graph
+from ..lower import lower
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
+from ..weights import Numbers, initial
 
 #: Texts that are tried before an edit is refused.
 MOST_TEXTS = 64
@@ -28,8 +31,45 @@ def own_suffixes(model: Definition) -> tuple[str, ...]:
     row = FORMATS.get(model.graph.format)
     if row is None or not row.patched or model.source is None:
         return ()
+    packer = row.packer()
+    known = row.suffixes if packer is None else packer.suffixes(model.source)
     given = model.path.suffix.lower() if model.path is not None else ""
-    return row.suffixes if given in ("", ".onnx") else tuple(dict.fromkeys((given, *row.suffixes)))
+    return known if given in ("", ".onnx") else tuple(dict.fromkeys((given, *known)))
+
+
+def holds_weights(model: Definition, path: Path) -> bool:
+    """Whether a file of this name keeps the weights of its model: one like the model's own does."""
+    return bool(model.graph.meta.get("weights_inside")) and path.suffix.lower() != ".json"
+
+
+def check_weights(plan: Surgery, path: Path) -> None:
+    """Raises UsageError where the weights are not those of the model's own file, ModelError where they are not read."""
+    model = plan.model
+    if not holds_weights(model, path):
+        return
+    if "unread" in model.graph.meta:
+        raise model.graph.meta["unread"]
+    if model.weights is not None and model.source is not None and model.weights.name != model.source.name:
+        raise UsageError(
+            f"{path.name} keeps the weights of {model.source.name}, not those of {model.weights.name}",
+            "E002",
+            hint=f"leave --weights out, or write it as ONNX: -o {path.with_suffix('.onnx').name}",
+        )
+
+
+def write_own(plan: Surgery, file: BinaryIO, path: Path, text: str, seed: int) -> None:
+    """Writes a patched definition, and the weights of the original where its file holds them.
+
+    What the edit made anew is initialised from ``seed``.
+    """
+    model = plan.model
+    packer = FORMATS[model.graph.format].packer()
+    if packer is None or model.source is None:
+        file.write(text.encode())
+        return
+    keys = {name: entry.key for name, entry in model.given.items()} if holds_weights(model, path) else {}
+    numbers = Numbers(lower(plan.graph, plan.trace), make=initial, seed=seed)
+    packer.pack(file, path, model.source, Edited(text, model.graph, plan.graph, keys, numbers.array))
 
 
 def patched(plan: Surgery) -> str:
@@ -55,7 +95,8 @@ def patched(plan: Surgery) -> str:
 
 
 def _worth_writing(plan: Surgery, text: str, source: Source) -> str:
-    if not plan.edits or text != source.text():
+    before = plan.model.graph.meta.get("text")
+    if not plan.edits or text != (source.text() if before is None else before):
         return text
     raise RefusedError(
         "the definition would stay as it is",
@@ -125,7 +166,10 @@ def _layers(found: Trace, numbers: dict[Hashable, int]) -> Counter[int]:
 
 
 def _settings(attrs: Any) -> list[tuple[str, Any]]:
-    return sorted((key, value) for key, value in attrs.items() if key not in _UNSEEN and value is not None)
+    """Without those that make no difference: padding that is none, and whether it would be counted."""
+    padded = any(attrs.get("pads") or ()) or attrs.get("auto_pad", "NOTSET") != "NOTSET"
+    unseen = _UNSEEN if padded else _UNSEEN | {"pads", "count_include_pad"}
+    return sorted((key, value) for key, value in attrs.items() if key not in unseen and value is not None)
 
 
 def _number(numbers: dict[Hashable, int], key: Hashable) -> int:

@@ -17,7 +17,7 @@ from ..lower import lower
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from ..weights import Numbers, from_file, initial, trained
-from .definition_file import own_suffixes, patched
+from .definition_file import check_weights, holds_weights, own_suffixes, patched, write_own
 from .device import make_session
 from .onnx_file import new_weights, sized_graph
 from .proof import RTOL, Report, compare_with_original, prove
@@ -161,15 +161,16 @@ def save_plan(plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int,
     if text is None:
         files.write_whole(path, lambda file: _write(plan, file, init, seed), overwrite=overwrite)
     else:
-        files.write_whole(path, lambda file: file.write(text), overwrite=overwrite)
+        files.write_whole(path, lambda file: write_own(plan, file, path, text, seed), overwrite=overwrite)
     return path
 
 
-def _patched(plan: Plan, path: Path, init: bool) -> bytes:
-    if init:
+def _patched(plan: Plan, path: Path, init: bool) -> str:
+    check_weights(plan, path)
+    if init and not holds_weights(plan.model, path):
         hint = f"-o {path.with_suffix('.onnx').name} writes a file that does"
         raise UsageError(f"{path.name} holds no weights that --init could initialise", "E002", hint=hint)
-    return patched(plan).encode()
+    return patched(plan)
 
 
 def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:

@@ -22,7 +22,7 @@ CONFIG = "config.json"
 def zipped(source: Source) -> Document:
     """The definition of a ``.keras`` archive; raises ModelError."""
     try:
-        with _opened(source) as file, zipfile.ZipFile(file) as archive, archive.open(archive.getinfo(CONFIG)) as member:
+        with opened(source) as file, zipfile.ZipFile(file) as archive, archive.open(archive.getinfo(CONFIG)) as member:
             data = member.read(LARGEST + 1)
     except KeyError:
         raise ModelError(
@@ -76,8 +76,8 @@ def hdf5(source: Source) -> Document:
     return Document(f"{source.name}/model_config", _text(data, source))
 
 
-def _opened(source: Source) -> Any:
-    """The archive as a file: the mapped one as it lies, or the bytes."""
+def opened(source: Source) -> Any:
+    """The file a definition is in, as it lies on disk or in memory, to be read and closed."""
     return open(source.path, "rb") if source.path is not None else io.BytesIO(bytes(source.data))
 
 

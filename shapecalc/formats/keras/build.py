@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ...errors import ModelError
 from ...graph import Graph, Input, Node, Param
 from . import layers, operations
-from .history import Ref, Site, refs_in, sites
+from .history import Called, Ref, Site, refs_in, sites
 from .inputs import batch_shape, first_layout, made_input, told_shape
 from .layer import Layer, Made, Weight
 from .store import Home, Scope, Shelf
@@ -34,6 +34,7 @@ def build(document: Document) -> Graph:
         )
     builder = _Builder(document, "module" in root.data)
     outputs = builder.model(root, Scope(), None, 0)
+    builder.written.append(Called(root, root, (), (), [*(given.name for given in builder.inputs), *outputs]))
     return Graph(
         builder.title(root),
         builder.inputs,
@@ -47,6 +48,8 @@ def build(document: Document) -> Graph:
             "tree": document,
             "frozen": tuple(dict.fromkeys(builder.frozen)),
             "homes": builder.homes,
+            "calls": builder.written,
+            "shards": document.root.get("weightsManifest") is not None,
         },
         warnings=builder.warnings,
     )
@@ -101,6 +104,7 @@ class _Builder:
         self.nodes: list[Node] = []
         self.params: dict[str, Param] = {}
         self.homes: dict[str, Home] = {}
+        self.written: list[Called] = []
         self.shelved: Counter[tuple[str, str]] = Counter()
         self.inputs: list[Input] = []
         self.frozen: list[str] = []
@@ -136,7 +140,7 @@ class _Builder:
         config = entry.get("config")
         listed = config.get("layers") if config is not None and isinstance(config.data, dict) else config
         members = listed.items() if listed is not None else []
-        if not members:
+        if listed is None or not members:
             raise self.error(f"{plain_text(entry.get('class_name'))}: a model without layers", entry)
         begins = plain_text(members[0].get("class_name")) == "InputLayer"
         made = self.layers(members, scope)
@@ -145,8 +149,11 @@ class _Builder:
             values = [self.input(first, members[0]) if begins else self.unsaid(entry, members[0], first)]
         else:
             values = list(fed)
+        if begins:
+            self.written.append(Called(members[0], listed, (), (), values))
         for layer in made[1:] if begins else made:
-            values = self.apply(layer, layer.entry, Site([], {}), values, depth)
+            read, values = values, self.apply(layer, layer.entry, Site([], {}), values, depth)
+            self.written.append(Called(layer.entry, listed, (), read, values))
         return values
 
     def functional(self, config: Value, scope: Scope, fed: Sequence[str] | None, depth: int) -> list[str]:
@@ -162,10 +169,13 @@ class _Builder:
                 raise self.error(f"there is no layer {ref.layer!r}", ref.at, "E205")
             layer = model.layers[call.layer]
             values[call] = [fed[i]] if fed is not None else [self.input(layer, layer.entry)]
+            self.written.append(Called(layer.entry, config, (), (), values[call]))
         for call in self.order(model, set(values)):
             layer, site = model.layers[call.layer], model.sites[call.layer][call.number]
-            read = [self.value(model, values, ref) for ref in site.refs()]
+            refs = site.refs()
+            read = [self.value(model, values, ref) for ref in refs]
             values[call] = self.apply(layer, layer.entry, site, read, depth, model.highest[call.layer])
+            self.written.append(Called(layer.entry, config, refs, read, values[call]))
         return [self.value(model, values, ref) for ref in refs_in(self.document, config.get("output_layers"))]
 
     def members(self, config: Value, scope: Scope) -> _Model:

@@ -12,7 +12,7 @@ Keras 2, 1  ``[[layer, node, output, {…kwargs}], …]``, one for each tensor; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...errors import ModelError
@@ -41,6 +41,25 @@ class Site(NamedTuple):
         """The values it is called on, in order."""
         named = [value for key, value in self.kwargs.items() if key not in NOT_VALUES]
         return [*leaves(self.args), *leaves(named)]
+
+
+class Called(NamedTuple):
+    """One call of a layer: its entry, the model around it, what it reads (and how that is written), what it gives.
+
+    ``within`` is the ``config`` of a functional model, the list of layers of a sequence. The inputs of a model are
+    calls that read nothing.
+    """
+
+    entry: Value
+    within: Value
+    refs: Sequence[Ref]
+    read: Sequence[str]
+    given: Sequence[str]
+
+    @property
+    def functional(self) -> bool:
+        """Whether it says itself what it reads."""
+        return isinstance(self.within.data, dict)
 
 
 def leaves(value: Any) -> Iterator[Ref]:
