@@ -87,7 +87,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "layers/conv2d_1/vars/0": (1, 1, 4, 2),
     "layers/conv2d_1/vars/1": (2,),
 }
-KEYS = {key: noise(*shape, seed=i) for i, (key, shape) in enumerate(SHAPES.items())}
+KEYS = {key: abs(noise(*shape, seed=i)) for i, (key, shape) in enumerate(SHAPES.items())}  # variances too
 LAYERS: dict[str, Arrays] = {
     "c": {"c/kernel:0": KEYS["layers/conv2d/vars/0"], "c/bias:0": KEYS["layers/conv2d/vars/1"]},
     "b": {f"b/{i}:0": KEYS[f"layers/batch_normalization/vars/{i}"] for i in range(4)},

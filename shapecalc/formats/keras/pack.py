@@ -109,7 +109,7 @@ def _edit(path: str, source: Source, renewed: Sequence[Renewed], config: str | N
     import h5py
 
     try:
-        with h5py.File(path, "r+") as file:
+        with h5py.File(path, "r+", locking=False) as file:  # the result is locked already
             if config is not None:
                 given = file.attrs["model_config"]
                 file.attrs["model_config"] = config if isinstance(given, str) else config.encode()
