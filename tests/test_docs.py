@@ -13,6 +13,7 @@ from typing import Any
 import numpy
 import pytest
 from tools.make_errors_seen import page as errors_seen
+from tools.make_pages import filled, pages
 from tools.make_screens import COMMANDS, SCREENS, masked, printed
 from typer.main import get_command
 
@@ -136,6 +137,20 @@ def test_the_rounding_table_is_there() -> None:
 
 def test_the_page_of_error_texts_is_made_from_the_table() -> None:
     assert read(DOCS / "errors-seen.md") == errors_seen()
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
+def test_a_page_has_the_tables_of_the_code(page: Path) -> None:
+    """``python -m tests.tools.make_pages`` makes them anew."""
+    assert read(page) == filled(read(page))
+
+
+def test_a_table_that_is_not_the_code_s_is_seen() -> None:
+    text = "by hand\n<!-- made: caffe.forks -->\nold\n<!-- end -->\n"
+    assert "by hand" in filled(text)
+    assert filled(text) != text
+    with pytest.raises(KeyError):
+        filled(text.replace("caffe.forks", "caffe.nothing"))
 
 
 # -- links -------------------------------------------------------------------------------------------------------------
