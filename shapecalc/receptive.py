@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .dims import Unknown
 from .graph import Tensor, places
-from .ops import AnyWindow, Call, MissingInputError, OpenRankError, find
+from .ops import MALFORMED, AnyWindow, Call, MissingInputError, OpenRankError, find
 from .window import TransposedWindow
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _through(call: Call, field: Fields, outputs: Sequence[Tensor]) -> Fields:
     if row.windows is not None:
         try:
             windows = row.windows(call)
-        except (MissingInputError, OpenRankError):
+        except (MissingInputError, OpenRankError, *MALFORMED):
             return ()
         pairs = list(zip(field, windows, call.spatial, strict=False)) if windows else []
         if not all(isinstance(n, int) for _, _, n in pairs):

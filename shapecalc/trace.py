@@ -14,8 +14,8 @@ from . import dims
 from .dialects import Dialect, get_dialect
 from .dims import Dim, Shape, Unknown
 from .graph import Graph, Input, Node, Reference, Tensor
-from .ops import Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
-from .traced import MALFORMED, Layer, Problem, Trace, TracedValue, public
+from .ops import MALFORMED, Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
+from .traced import Layer, Problem, Trace, TracedValue, public
 
 __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input", "open_params", "public", "trace"]
 
@@ -105,6 +105,7 @@ class _Walk:
         extra = len(node.outputs) - len(outputs)
         if extra > 0:  # a damaged file; the rule knows of no such output
             outputs = [*outputs, *[Tensor(Unknown(f"{node.name}: {node.op} has no such output"))] * extra]
+        outputs = outputs[: len(node.outputs)]
         for name, tensor in zip(node.outputs, outputs, strict=True):
             if name:
                 self.tensors[name] = tensor

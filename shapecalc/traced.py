@@ -11,12 +11,9 @@ from .dialects import Dialect
 from .dims import Dim, Expr, Shape, Unknown
 from .errors import details, headline
 from .graph import Graph, Node, Tensor
-from .ops import Call, MissingInputError, OpenRankError, find
+from .ops import MALFORMED, Call, MissingInputError, OpenRankError, find
 
 PublicShape = tuple[Any, ...] | None
-
-#: What a rule raises when attributes contradict each other; recorded as a problem of that layer.
-MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError)
 
 
 class Problem:

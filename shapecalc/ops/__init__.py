@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 
 from .base import (
+    MALFORMED,
     OPERATORS,
     AnyWindow,
     Call,
@@ -75,6 +76,7 @@ def all_rows() -> dict[tuple[str, str], Operator]:
 
 
 __all__ = [
+    "MALFORMED",
     "AnyWindow",
     "Call",
     "Detail",

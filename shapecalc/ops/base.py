@@ -195,6 +195,12 @@ class Call:
         return value + (len(self.shape()) if rank is None else rank) if value < 0 else value
 
 
+#: What a rule raises when attributes contradict each other; recorded as a problem of that layer.
+MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError)
+#: onnxruntime and onnx.checker know no tensor of more axes than this; a damaged file may claim millions.
+MOST_AXES = 64
+
+
 class OpenRankError(Exception):
     """A rule asked for the shape of a value whose rank is unknown; the reason travels on."""
 

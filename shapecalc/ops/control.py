@@ -158,6 +158,8 @@ def _scan(call: Call) -> list[Tensor]:
         return [Tensor(Unknown(f"{call.name}: Scan of opset 8 is not followed")) for _ in call.node.outputs]
     scanned = int(call.attr("num_scan_inputs"))
     carried = len(call.inputs) - scanned
+    if carried < 0 or scanned < 1:
+        raise ValueError(f"{scanned} of {len(call.inputs)} inputs are scanned")
     axes = call.attr("scan_input_axes", (0,) * scanned)
     state = [call.tensor(i) for i in range(carried)]
     slices: list[Tensor] = []

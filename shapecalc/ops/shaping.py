@@ -12,7 +12,7 @@ from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Param
 from .baked import target_hint
-from .base import Call, Detail, Lowered, Need, Operator, Shapes, factors, need_rank, number, register
+from .base import MOST_AXES, Call, Detail, Lowered, Need, Operator, Shapes, factors, need_rank, number, register
 from .chain import Chain
 from .contents import MOST, passed, spread, transposed
 
@@ -21,7 +21,7 @@ def unknown_target(call: Call, index: int, least: int = 0) -> Shape | Unknown:
     """A shape that input ``index`` holds at run time: its rank is that input's length, and at least ``least``."""
     why = Unknown(f"{call.name}: its target shape is computed at run time")
     length = call.shape(index)[0] if call.has(index) and call.rank(index) == 1 else None
-    return (why,) * max(length, least) if isinstance(length, int) else why
+    return (why,) * max(length, least) if isinstance(length, int) and length <= MOST_AXES else why
 
 
 def integers(call: Call, attribute: str, index: int) -> tuple[Dim, ...] | None:
@@ -182,7 +182,7 @@ def _any_axes(call: Call, rank: int, sign: int) -> Shape | Unknown:
     """What is known where input 1 names, at run time, axes that come in or go: how many there will be."""
     why = Unknown(f"{call.name}: its axes are computed at run time")
     count = call.shape(1)[0] if call.rank(1) == 1 else None
-    return (why,) * (rank + sign * count) if isinstance(count, int) else why
+    return (why,) * (rank + sign * count) if isinstance(count, int) and count <= MOST_AXES else why
 
 
 def _squeeze_shapes(call: Call) -> Shapes:
