@@ -7,6 +7,7 @@ a finding is told by its seed alone.
 from __future__ import annotations
 
 import io
+import lzma
 import random
 import re
 import struct
@@ -299,7 +300,16 @@ def zipped(inner: Sequence[Mutation]) -> Mutation:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 files = [(info.filename, archive.read(info)) for info in archive.infolist()]
-        except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, ValueError, EOFError):
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            MemoryError,
+            OSError,
+            RuntimeError,
+            ValueError,
+            EOFError,
+        ):
             return flip(chance, data, other)
         if not files:
             return flip(chance, data, other)

@@ -54,9 +54,9 @@ def _files(folder: Path, *suffixes: str) -> Iterator[bytes]:
 
 
 def onnx_models() -> Iterator[bytes]:
+    import onnx_models as made
     from onnx import helper
 
-    import onnx_models as made
     from .node_models import node_models
 
     for version in (3, 8):
