@@ -67,6 +67,7 @@ HOSTILE: dict[str, bytes] = {
     "an empty archive": zipped({"metadata.json": b"{}"}),
     "a name that climbs": zipped({"../../config.json": sequential(conv()).encode()}),
     "an archive of gigabytes": zipped({"config.json": b" " * (65 << 20)}),
+    "a compression that Keras never writes": zipped({"config.json": sequential(conv()).encode()}, zipfile.ZIP_LZMA),
     "an archive cut short": zipped({"config.json": sequential(conv()).encode()})[:-30],
     "an encrypted archive": zipped({"config.json": b"{}"}, zipfile.ZIP_STORED).replace(
         b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"

@@ -17,13 +17,18 @@ from .text import Document
 #: No definition is longer (a text of this size holds a million layers' settings).
 LARGEST = 64 << 20
 CONFIG = "config.json"
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def zipped(source: Source) -> Document:
     """The definition of a ``.keras`` archive; raises ModelError."""
     try:
-        with opened(source) as file, zipfile.ZipFile(file) as archive, archive.open(archive.getinfo(CONFIG)) as member:
-            data = member.read(LARGEST + 1)
+        with opened(source) as file, zipfile.ZipFile(file) as archive:
+            info = archive.getinfo(CONFIG)
+            if info.compress_type not in COMPRESSIONS:  # others ask for any amount of memory
+                raise NotImplementedError(f"compression {info.compress_type}, which Keras never writes")
+            with archive.open(info) as member:
+                data = member.read(LARGEST + 1)
     except KeyError:
         raise ModelError(
             f"the archive holds no {CONFIG}",
