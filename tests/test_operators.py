@@ -160,7 +160,7 @@ def test_every_row_has_a_case_or_its_own_test() -> None:
 
 
 #: Domains whose cases stand in the tests of the format that brings them. Rows of whole tensors are in test_control.
-OWN_TESTS = {"caffe", "keras"}
+OWN_TESTS = {"caffe", "chainer", "keras"}
 
 
 @pytest.mark.parametrize("row", all_rows().values(), ids=lambda row: str(row.name))

@@ -53,6 +53,7 @@ _FAMILIES = [
     "caffe",
     "keras",
     "sequences",
+    "chainer",
 ]
 
 

@@ -399,7 +399,7 @@ ERRORS = [
     ("return self.c(x", "E203", "this is not Python"),
     ("print 'x'", "E203", "2to3"),
     ("return F.deformable(x)", "E204", "F.deformable is not supported"),
-    ("return L.LSTM(3, 4)(x)", "E204", "L.LSTM is not supported"),
+    ("return L.CRF1d(3)(x)", "E204", "L.CRF1d is not supported"),
     ("return self.conv9(x)", "E205", "there is no self.conv9: nothing assigns it"),
     ("return F.relu(self.mean)", "E205", "its argument x is self.mean, whose value is not known without running it"),
     ("return F.relu(x, slope=3)", "E205", "relu has no argument 'slope'"),

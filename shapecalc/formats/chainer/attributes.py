@@ -14,6 +14,7 @@ from .text import Site
 from .use import describe
 from .values import (
     Arguments,
+    Array,
     Bound,
     Class,
     Function,
@@ -21,6 +22,7 @@ from .values import (
     Layer,
     Native,
     Opaque,
+    Parameter,
     Scope,
     Super,
     Value,
@@ -37,7 +39,15 @@ LONGEST_NAME = 200
 def get_attribute(run: Run, holder: Value, name: str, site: Site) -> Value:
     """``holder.name``."""
     if isinstance(holder, Opaque):
+        if isinstance(holder, Array) and name in ("shape", "ndim"):
+            return holder.shape if name == "shape" else len(holder.shape)
+        if isinstance(holder, Array) and name in ("astype", "copy", "array", "data"):
+            return holder if name in ("array", "data") else Native(name, lambda run, arguments, at: holder)
         dotted = f"{holder.name}.{name}"[:LONGEST_NAME]
+        if dotted in ("numpy.newaxis", "cupy.newaxis"):
+            return None
+        if dotted in run.arguments:
+            return run.arguments[dotted]
         found = lookup(run, dotted)
         return Opaque(dotted, site) if found is None else found
     if isinstance(holder, Instance):
@@ -47,7 +57,10 @@ def get_attribute(run: Run, holder: Value, name: str, site: Site) -> Value:
     if isinstance(holder, Class):
         return _of_class(holder, name, site)
     if isinstance(holder, Super):
-        return _bound(run, holder.self_value, holder.self_value.kind.find(name, holder.after), name, site)
+        found = holder.self_value.kind.find(name, holder.after)
+        if found is None and name == "__call__":  # Link.__call__ calls forward (chainer/link.py)
+            found = holder.self_value.kind.find("forward", holder.after)
+        return _bound(run, holder.self_value, found, name, site)
     return _of_other(holder, name, site)
 
 
@@ -59,8 +72,16 @@ def _of_other(holder: Value, name: str, site: Site) -> Value:
             return holder.names[name]
         raise site.error(f"{holder.text.name} has no {name!r}")
     if isinstance(holder, Native):
+        if name == "apply":  # FunctionNode.apply((x,)) gives a tuple
+            return Native(name, lambda run, arguments, at: _applied(run, holder, arguments, at))
         return holder if holder.name == name else Opaque(f"{holder.name}.{name}", site)
     return method(holder, name, site)
+
+
+def _applied(run: Run, function: Native, arguments: Arguments, site: Site) -> Value:
+    values = iterate(run, arguments.positional[0], site) if arguments.positional else []
+    result = run.call(function, Arguments(values), site)
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _of_instance(run: Run, holder: Instance, name: str, site: Site) -> Value:
@@ -71,12 +92,22 @@ def _of_instance(run: Run, holder: Instance, name: str, site: Site) -> Value:
     if name == "train" and isinstance(holder.attributes.get(name), bool) and is_link(holder):
         return run.train  # Chainer 1's own switch, set from outside
     if name in holder.attributes:
-        return holder.attributes[name]
+        value = holder.attributes[name]
+        return read_parameter(run, value) if isinstance(value, Parameter) else value
     if name in holder.children:
         return holder.children[name]
     if from_class is None and name == "name":
         return holder.name
+    if from_class is None and name == "xp" and is_link(holder):
+        return Opaque("numpy", site)
     return _bound(run, holder, from_class, name, site)
+
+
+def read_parameter(run: Run, parameter: Parameter) -> Variable:
+    """A parameter as a value of the graph, under the path of its link."""
+    shape = parameter.shape
+    name = run.tape.param(parameter.path, shape, trained=parameter.trained, origin=parameter.origin)
+    return Variable(name, None if shape is None else len(shape), known=shape)
 
 
 def _bound(run: Run, holder: Instance, found: Value, name: str, site: Site) -> Value:
@@ -106,6 +137,8 @@ def has_attribute(run: Run, holder: Value, name: str, site: Site) -> Value:
         return name in holder.attributes or name in holder.children or holder.kind.find(name) is not None
     if isinstance(holder, Class):
         return holder.find(name) is not None
+    if holder is None or isinstance(holder, (bool, int, float, str, list, tuple, dict)):
+        return hasattr(holder, name)
     return Opaque(site.quote(), site)
 
 
@@ -113,7 +146,9 @@ def set_attribute(run: Run, holder: Value, name: str, value: Value, site: Site) 
     """``holder.name = value``; a link assigned inside ``init_scope`` becomes a child."""
     if isinstance(holder, Instance):
         holder.attributes[name] = value
-        if holder.open and is_link(value):
+        if isinstance(value, Parameter) and value.parent is None:
+            value.parent, value.name = holder, name
+        elif holder.open and is_link(value):
             adopt(holder, name, value, site)
         elif is_link(value) and value.parent is None and value.name is None and not run.chains:
             value.name = f"{holder.path}/{name}".lstrip("/")  # what it is called, though it is not saved

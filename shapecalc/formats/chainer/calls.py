@@ -13,7 +13,7 @@ from .expressions import evaluate
 from .links import CALLS
 from .statements import Returned, execute
 from .text import Site
-from .use import Use, describe
+from .use import Use, describe, modern
 from .values import (
     Arguments,
     Bound,
@@ -70,6 +70,8 @@ def _deeper(run: Run, function: Value, arguments: Arguments, site: Site) -> Valu
 def _function(run: Run, function: Function, arguments: Arguments, site: Site, self_value: Value = None) -> Value:
     if self_value is None and function.owner is not None and arguments.positional:
         self_value = arguments.positional[0]  # Base.__init__(self)
+    if not function.scope.text.own and function.signature.extra is None:
+        arguments = modern(function.signature, arguments)
     bound, _ = bind(function.signature, arguments, function.name, site)
     scope = Scope(function.scope.text, function.scope, owner=function.owner, self_value=self_value)
     scope.names.update(bound)

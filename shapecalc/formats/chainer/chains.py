@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .text import Site
-from .values import DEEPEST, Arguments, Class, Instance, Layer, Link, Native, Opaque, Value
+from .values import DEEPEST, Arguments, Array, Class, Instance, Layer, Link, Native, Opaque, Parameter, Value
 
 if TYPE_CHECKING:
     from .interpreter import Run
@@ -56,6 +56,51 @@ def _nothing(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Val
 
 def _itself(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
     return chain
+
+
+def _init_params(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
+    """Chainer 1: ``super().__init__(W=(4, 3))``, the shapes of parameters of a link of one's own."""
+    for name, shape in arguments.keywords.items():
+        keep(run, chain, name, sizes(shape), site)
+
+
+def sizes(shape: Value) -> tuple[Value, ...] | None:
+    """A shape: one number or several; None for one that is not known yet."""
+    given = tuple(shape) if isinstance(shape, (list, tuple)) else (shape,)
+    return given if all(isinstance(size, int) and size >= 0 for size in given) else None
+
+
+def keep(
+    run: Run, chain: Instance, name: str, shape: tuple[Value, ...] | None, site: Site, *, trained: bool = True
+) -> None:
+    """Gives a link a parameter of its own."""
+    made = Parameter(shape, run.origin(site, "Parameter", {}), trained=trained)
+    made.parent, made.name = chain, name
+    chain.attributes[name] = made
+
+
+def _add_param(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
+    """``Link.add_param(name, shape=None, dtype, initializer)``."""
+    name, shape, *_ = (*arguments.positional, arguments.keywords.get("shape"), None)
+    if isinstance(name, str):
+        keep(run, chain, name, sizes(shape), site)
+
+
+def _add_persistent(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
+    """``Link.add_persistent(name, value)``: an array is saved with the link, another value is an attribute."""
+    name, value, *_ = (*arguments.positional, arguments.keywords.get("value"), None)
+    if isinstance(name, str) and isinstance(value, Array):
+        keep(run, chain, name, sizes(value.shape), site, trained=False)
+    elif isinstance(name, str):
+        chain.attributes[name] = value
+
+
+def _register_persistent(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
+    """``Link.register_persistent(name)``: the array it names is saved with the link."""
+    for name in arguments.positional:
+        value = chain.attributes.get(name) if isinstance(name, str) else None
+        if isinstance(value, Array):
+            keep(run, chain, str(name), sizes(value.shape), site, trained=False)
 
 
 def _init_links(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
@@ -151,11 +196,11 @@ def _add_layers(run: Run, chain: Instance, arguments: Arguments, site: Site) -> 
 LINK = _class(
     "Link",
     (),
-    __init__=_nothing,
+    __init__=_init_params,
     init_scope=_init_scope,
-    add_param=_nothing,
-    add_persistent=_nothing,
-    register_persistent=_nothing,
+    add_param=_add_param,
+    add_persistent=_add_persistent,
+    register_persistent=_register_persistent,
     to_cpu=_itself,
     to_gpu=_itself,
     to_device=_itself,

@@ -6,6 +6,9 @@ chainer/functions; each text is read when a definition first uses its name.
 
 from __future__ import annotations
 
+from . import recipes
+from .vision import VISION
+
 _HEAD = """
 import chainer
 import chainer.functions as F
@@ -127,5 +130,8 @@ COMPOSITES = {
         ("Classifier", CLASSIFIER),
         ("crelu", CRELU),
         ("maxout", MAXOUT),
+        *recipes.FUNCTIONS.items(),
+        *recipes.LINKS.items(),
+        *VISION.items(),
     )
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ...dims import Dim, Shape, Unknown, symbol
@@ -12,16 +11,16 @@ from ...errors import ModelError
 from ...graph import Graph, Input, Node
 from ...source import Origin
 from .. import Options, Source
-from .chains import LINK
+from .chains import is_link
+from .choosing import choose, makers
 from .interpreter import Run
-from .text import LONGEST, Site, Text
+from .modules import Modules
+from .text import Site, Text
 from .use import LARGEST
 from .values import Arguments, Bound, Class, Function, Instance, Native, Placed, Scope, Value, Variable
 
 #: Arguments of ``forward`` that switch training on and off (Chainer 1).
 SWITCHES = {"train": True, "test": False}
-#: Modules beside the definition that a reading opens.
-MOST_MODULES = 32
 
 
 class Reading:
@@ -32,37 +31,16 @@ class Reading:
         self.given = {name: _literal(value) for name, value in options.arguments.items()}
         self.text = Text(source.name, source.text())
         self.class_name, train = _phased(options, self.text)
-        self.modules: dict[str, Scope | None] = {}
-        self.run = Run(train=train, arguments=self.given, load=self.load)
+        self.run = Run(train=train, arguments=self.given)
         self.run.text = self.text
-
-    # -- modules beside the definition ----------------------------------------------------------------------------
-    def load(self, name: str, site: Site) -> Scope | None:
-        """The module ``name`` where a file of that name lies in the definition's folder; no other file is opened."""
-        last = name.rpartition(".")[2]
-        if self.source.path is None or not last.isidentifier() or name.startswith("chainer"):
-            return None
-        if last not in self.modules:
-            if len(self.modules) >= MOST_MODULES:
-                raise site.error("too many modules", "E202")
-            self.modules[last] = None  # what imports itself finds nothing
-            self.modules[last] = self._read_module(self.source.path.parent / f"{last}.py")
-        return self.modules[last]
-
-    def _read_module(self, path: Path) -> Scope | None:
-        assert self.source.path is not None
-        inside = path.resolve().parent == self.source.path.resolve().parent
-        if not inside or not path.is_file() or path.stat().st_size > LONGEST:
-            return None
-        shown = str(Path(self.source.name).parent / path.name)
-        return self.run.module(Text(shown, Source(shown, path, path.read_bytes()).text()))
+        self.run.load = Modules(self.run, source.name, source.path).load
 
     # -- the model ------------------------------------------------------------------------------------------------
     def graph(self) -> Graph:
         """The graph of the definition."""
         scope = self.run.module(self.text)
-        kind = choose(scope, self.class_name, self.source)
-        model = self.construct(kind)
+        model = self.construct(choose(scope, self.class_name, self.source), scope)
+        kind = model.kind
         outputs = self.follow(model)
         tape = self.run.tape
         return Graph(
@@ -82,24 +60,28 @@ class Reading:
             warnings=tape.warnings,
         )
 
-    def construct(self, kind: Class) -> Instance:
-        """The model: its class called with what the caller gave."""
-        site = kind.site
+    def construct(self, maker: Class | Function, scope: Scope) -> Instance:
+        """The model: its class, or a function that makes one, called with what the caller gave."""
+        init = maker if isinstance(maker, Function) else maker.find("__init__")
+        site = Site(maker.scope.text, maker.node) if isinstance(maker, Function) else maker.site
         assert site is not None
-        init = kind.find("__init__")
-        names = _parameters(init)[1:] if isinstance(init, Function) else []
-        passed = {name: self.given[name] for name in names if name in self.given}
+        names = _parameters(init)[isinstance(maker, Class) :] if isinstance(init, Function) else []
+        further = isinstance(init, Function) and init.signature.extra is not None
+        passed = {name: value for name, value in self.given.items() if name in names or (further and "." not in name)}
         missing = [name for name in names if name not in passed and name not in _defaults(init)]
         if missing:
+            asked = " ".join(f"--arg {name}=…" for name in missing)
+            made = makers(self.run, scope, maker) if isinstance(maker, Class) else []
             raise site.error(
-                f"{kind.name} is made with {', '.join(missing)}, which the definition leaves open",
+                f"{maker.name} is made with {', '.join(missing)}, which the definition leaves open",
                 "E205",
-                hint=" ".join(f"--arg {name}=…" for name in missing),
+                hint=f"{asked}, or --class {made[0]}, which makes one" if made else asked,
             )
-        made = self.run.call(kind, Arguments((), passed), site)
-        assert isinstance(made, Instance)
-        self.run.model = made
-        return made
+        made_model = self.run.call(maker, Arguments((), passed), site)
+        if not is_link(made_model) or not isinstance(made_model, Instance):
+            raise site.error(f"{maker.name} gives no chain", "E202")
+        self.run.model = made_model
+        return made_model
 
     def follow(self, model: Instance) -> list[str]:
         """Follows ``forward``, its arguments without defaults fed; the names of what it returns."""
@@ -154,7 +136,7 @@ class Reading:
             self.run.tape.warnings.setdefault(
                 f"{self.source.name}: the definition does not say how many channels {name} has; 3 are assumed"
             )
-        sides = _insize(kind, model)
+        sides = _insize(kind, model, self.given.get("insize"))
         if len(sides) == 2 and all(isinstance(side, int) and 0 < side <= LARGEST for side in sides):
             return (1, channels, *map(int, sides))
         unknown = Unknown(f"{kind.name} has no insize")
@@ -169,48 +151,6 @@ def read(source: Source, options: Options) -> Graph:
         raise ModelError("its expressions are nested too deeply", "E202", location=source.name) from None
 
 
-# -- which class ------------------------------------------------------------------------------------------------------
-
-
-def choose(scope: Scope, wanted: str | None, source: Source) -> Class:
-    """The class asked for, or the only chain with a forward that no other class of the file uses.
-
-    Of several, the one that is called like the file (``alex.py``: Alex). Raises ModelError, naming them, otherwise.
-    """
-    classes = {
-        name: value
-        for name, value in scope.names.items()
-        if isinstance(value, Class) and LINK in value.order and value.site is not None and value.site.text.own
-    }
-    if wanted is not None:
-        if wanted in classes:
-            return classes[wanted]
-        raise ModelError(
-            f"there is no chain {wanted!r}", "E202", location=source.name, hint=f"there is {_names(classes)}"
-        )
-    able = {name: kind for name, kind in classes.items() if kind.find("forward") or kind.find("__call__")}
-    own = {name: kind for name, kind in able.items() if kind.site is not None and kind.site.text is scope.text} or able
-    free = _unused(own, scope.text) or own
-    if len(free) > 1:
-        stem = _plain(source.path.stem if source.path is not None else "")
-        free = {name: kind for name, kind in free.items() if _plain(name) == stem} or free
-    if len(free) == 1:
-        return next(iter(free.values()))
-    if not free:
-        raise ModelError(
-            "no class here is a chain with a forward",
-            "E202",
-            location=source.name,
-            hint="a Chainer definition is a class derived from chainer.Chain",
-        )
-    raise ModelError(
-        f"several networks are defined here: {_names(free)}",
-        "E202",
-        location=source.name,
-        hint=f"--class {next(reversed(free))}",
-    )
-
-
 def _phased(options: Options, text: Text) -> tuple[str | None, bool]:
     """The class asked for and whether it trains: ``GoogLeNet_train`` is GoogLeNet in training, whatever the phase."""
     name = options.class_name
@@ -218,27 +158,6 @@ def _phased(options: Options, text: Text) -> tuple[str | None, bool]:
     if name is not None and name not in defined and name.removesuffix("_train") in defined:
         return name.removesuffix("_train"), True
     return name, options.phase == "TRAIN"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
-
-
-def _names(classes: Mapping[str, Class]) -> str:
-    return ", ".join(classes) or "none"
-
-
-def _unused(classes: Mapping[str, Class], text: Text) -> dict[str, Class]:
-    """Those whose name no other class of the file mentions in its body (being a base is no use)."""
-    bodies = [node for node in text.tree.body if isinstance(node, ast.ClassDef)]
-    mentioned = {
-        part.id
-        for body in bodies
-        for statement in body.body
-        for part in ast.walk(statement)
-        if isinstance(part, ast.Name) and part.id != body.name
-    }
-    return {name: kind for name, kind in classes.items() if name not in mentioned}
 
 
 # -- arguments --------------------------------------------------------------------------------------------------------
@@ -278,9 +197,10 @@ def _results(result: Value) -> list[str]:
     return []
 
 
-def _insize(kind: Class, model: Instance) -> tuple[Value, ...]:
-    """Height and width that the class was made for: its ``insize``, one number or two."""
+def _insize(kind: Class, model: Instance, given: Value = None) -> tuple[Value, ...]:
+    """Height and width that the class was made for: its ``insize``, one number or two, else what the caller gave."""
     insize = model.attributes.get("insize", kind.find("insize"))
+    insize = given if insize is None else insize
     return tuple(insize[-2:]) if isinstance(insize, (tuple, list)) else (insize, insize)
 
 

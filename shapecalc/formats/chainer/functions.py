@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from ...dims import Dim
+from .arrays import ARRAYS
+from .images import IMAGES
 from .tape import label
 from .use import UNSET, Row, Use
 from .values import Value, Variable
@@ -61,6 +63,24 @@ def _unary(op: str, **arguments: str) -> Callable[[Use], Variable]:
         return use.emit(op, [x], {key: use.number(name) for key, name in arguments.items()}, rank=x.rank)
 
     return rule
+
+
+def _rrelu(use: Use) -> Variable:
+    """Outside training the slope is the mean of its bounds (chainer/functions/activation/rrelu.py)."""
+    x = use.variable()
+    return use.emit("LeakyRelu", [x], {"alpha": (use.number("l") + use.number("u")) / 2}, rank=x.rank)
+
+
+def _softplus(use: Use) -> Variable:
+    """log(1 + exp(beta·x)) / beta."""
+    x = use.variable()
+    beta = use.number("beta")
+    if beta == 1:
+        return use.emit("Softplus", [x], rank=x.rank)
+    scaled = use.emit("Power", [x], {"scale": beta}, rank=x.rank, kind="mul")
+    return use.emit(
+        "Power", [use.emit("Softplus", [scaled], rank=x.rank)], {"scale": 1 / beta}, rank=x.rank, kind="mul"
+    )
 
 
 def _clip(low: Callable[[Use], float], high: Callable[[Use], float]) -> Callable[[Use], Variable]:
@@ -173,7 +193,10 @@ def _split(use: Use) -> Value:
         attrs: dict[str, Any] = {"axis": axis, "split": tuple(b - a for a, b in pairwise(cuts))}
         count = len(cuts) - 1
     else:
-        count = int(use.as_size(given, "sections", 1))
+        sections = use.as_size(given, "sections", 1)
+        if not isinstance(sections, int):
+            raise use.error(f"into {sections} parts: how many depends on the size of the input")
+        count = sections
         attrs = {"axis": axis, "even": 1}
     if count > 4096:
         raise use.error(f"{count} parts are too many")
@@ -201,9 +224,6 @@ def _loss(op: str) -> Callable[[Use], Variable]:
 
 
 _POOL: dict[str, Any] = {"stride": None, "pad": 0, "cover_all": UNSET, "return_indices": False}
-#: Klambauer et al. 2017, as chainer/functions/activation/selu.py has them.
-_SELU: dict[str, Any] = {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
-_AVERAGE: dict[str, Any] = {"stride": None, "pad": 0, "pad_value": 0}
 _ALL: dict[str, Any] = {"axis": None, "keepdims": False}
 
 FUNCTIONS = {
@@ -230,7 +250,7 @@ FUNCTIONS = {
         Row("local_response_normalization", _lrn, "x", "norm", n=5, k=2, alpha=1e-4, beta=0.75),
         Row("relu", _unary("Relu"), "x"),
         Row("leaky_relu", _unary("LeakyRelu", alpha="slope"), "x", "relu", slope=0.2),
-        Row("rrelu", _unary("Identity"), "x", "relu", l=1 / 8, u=1 / 3),
+        Row("rrelu", _rrelu, "x", "relu", l=1 / 8, u=1 / 3),
         Row("elu", _unary("Elu", alpha="alpha"), "x", alpha=1.0),
         Row(
             "selu",
@@ -242,7 +262,7 @@ FUNCTIONS = {
         Row("sigmoid", _unary("Sigmoid"), "x"),
         Row("hard_sigmoid", _unary("HardSigmoid"), "x"),
         Row("tanh", _unary("Tanh"), "x"),
-        Row("softplus", _unary("Softplus"), "x", beta=1.0),
+        Row("softplus", _softplus, "x", beta=1.0),
         Row("exp", _unary("Exp"), "x"),
         Row("log", _unary("Log"), "x"),
         Row("sqrt", _unary("Sqrt"), "x"),
@@ -253,6 +273,14 @@ FUNCTIONS = {
         Row("floor", _unary("Floor"), "x"),
         Row("ceil", _unary("Ceil"), "x"),
         Row("erf", _unary("Erf"), "x"),
+        Row("tan", _unary("Tan"), "x"),
+        Row("arcsin", _unary("Asin"), "x"),
+        Row("arccos", _unary("Acos"), "x"),
+        Row("arctan", _unary("Atan"), "x"),
+        Row("sinh", _unary("Sinh"), "x"),
+        Row("cosh", _unary("Cosh"), "x"),
+        Row("arctanh", _unary("Atanh"), "x"),
+        Row("identity", _unary("Identity"), "x"),
         Row("clipped_relu", _clip(lambda use: 0.0, lambda use: use.number("z")), "x", "relu", z=20.0),
         Row("relu6", _clip(lambda use: 0.0, lambda use: 6.0), "x", "relu"),
         Row("clip", _clip(lambda use: use.number("x_min"), lambda use: use.number("x_max")), "x x_min x_max"),
@@ -300,3 +328,4 @@ FUNCTIONS = {
         ),
     )
 }
+FUNCTIONS |= ARRAYS | IMAGES

@@ -32,7 +32,7 @@ class Run:
         *,
         train: bool = False,
         arguments: Mapping[str, Value] | None = None,
-        load: Callable[[str, Site], Scope | None] | None = None,
+        load: Callable[[str, int, Site], Scope | None] | None = None,
     ) -> None:
         self.tape = Tape()
         self.train = train

@@ -352,11 +352,29 @@ OUTSIDE: dict[str, Native] = {
     "numpy.floor": _rounded("floor", math.floor, python.floor),
     "numpy.sqrt": plain("sqrt", math.sqrt),
     "numpy.prod": Native("prod", lambda run, arguments, site: _product(run, arguments, site)),
+    "inspect.isfunction": Native("isfunction", lambda run, arguments, site: _is_function(arguments)),
+    "inspect.isclass": Native("isclass", lambda run, arguments, site: _is_class(arguments)),
+    "copy.copy": Native("copy", lambda run, arguments, site: _copied(run, arguments, site)),
+    "copy.deepcopy": Native("deepcopy", lambda run, arguments, site: _copied(run, arguments, site)),
     "six.moves.range": BUILTINS["range"],
     "six.moves.xrange": BUILTINS["range"],
     "six.moves.zip": BUILTINS["zip"],
     "collections.OrderedDict": BUILTINS["dict"],
 }
+
+
+def _is_function(arguments: Arguments) -> bool:
+    return bool(arguments.positional) and isinstance(arguments.positional[0], (Function, Native))
+
+
+def _is_class(arguments: Arguments) -> bool:
+    return bool(arguments.positional) and isinstance(arguments.positional[0], Class)
+
+
+def _copied(run: Run, arguments: Arguments, site: Site) -> Value:
+    """A copy of a list or dict; a link is copied by Chainer with its weights, which a shape does not tell."""
+    value = arguments.positional[0] if arguments.positional else None
+    return value.copy() if isinstance(value, (list, dict, set)) else value
 
 
 def _product(run: Run, arguments: Arguments, site: Site) -> Value:

@@ -10,8 +10,8 @@ from ... import dims
 from ...dims import Expr
 from .functions import FUNCTIONS, reshaped
 from .text import Site
-from .use import Row, Use, describe
-from .values import Arguments, Native, Opaque, Value, Variable
+from .use import Row, Use, describe, filled
+from .values import Arguments, Array, Native, Opaque, Value, Variable
 
 if TYPE_CHECKING:
     from .interpreter import Run
@@ -41,6 +41,7 @@ def binary(run: Run, kind: type[ast.operator], left: Value, right: Value, site: 
         raise site.error(f"{site.quote()} is not supported on values of the graph", "E204")
     op, row = _KINDS[kind]
     use = run.use(row, {}, site)
+    left, right = (filled(use, side) if isinstance(side, Array) else side for side in (left, right))
     if isinstance(left, Variable) and isinstance(right, Variable):
         ranks = (left.rank, right.rank)
         return use.emit(op, [left, right], rank=None if None in ranks else max(rank or 0 for rank in ranks))

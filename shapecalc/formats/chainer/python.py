@@ -183,6 +183,8 @@ def compare(kind: type[ast.cmpop], left: Value, right: Value, site: Site) -> Val
     if kind in (ast.Is, ast.IsNot):
         same = left is right or (isinstance(left, Opaque) and isinstance(right, Opaque) and left.name == right.name)
         return same == (kind is ast.Is)
+    if kind in (ast.Eq, ast.NotEq) and (left is None or right is None):
+        return (left is right) == (kind is ast.Eq)
     if isinstance(left, (Opaque, Variable)) or isinstance(right, (Opaque, Variable)):
         return Opaque(site.quote(), site)
     if isinstance(left, Expr) or isinstance(right, Expr):

@@ -15,6 +15,7 @@ from .chains import Scoped
 from .expressions import evaluate, operate
 from .functions import FUNCTIONS
 from .library import lookup
+from .links import LINKS
 from .python import elements, truth
 from .text import Site
 from .values import Class, Function, Instance, Opaque, Scope, Value
@@ -193,34 +194,57 @@ def _class(run: Run, node: ast.ClassDef, scope: Scope) -> None:
 
 def _import(run: Run, node: ast.Import, scope: Scope) -> None:
     for alias in node.names:
+        site = scope.site(node)
         root = alias.name if alias.asname else alias.name.split(".")[0]
-        scope.names[alias.asname or root] = _module(run, root, scope.site(node))
+        scope.names[alias.asname or root] = _module(run, root, 0, site)
+        if not alias.asname and "." in alias.name:
+            _submodules(run, scope.names[root], alias.name, site)
+
+
+def _submodules(run: Run, package: Value, dotted: str, site: Site) -> None:
+    """``import a.b.c``: each part is a name of the one before it."""
+    root, *parts = dotted.split(".")
+    for part in parts:
+        if not isinstance(package, Scope):
+            return
+        root = f"{root}.{part}"
+        package = package.names.setdefault(part, _module(run, root, 0, site))
 
 
 def _import_from(run: Run, node: ast.ImportFrom, scope: Scope) -> None:
-    site = scope.site(node)
+    site, name = scope.site(node), node.module or ""
     for alias in node.names:
         if alias.name == "*":
-            _import_all(run, node.module or "", scope, site)
-        elif node.module is None:
-            scope.names[alias.asname or alias.name] = _module(run, alias.name, site)
+            _import_all(run, name, node.level, scope, site)
         else:
-            module = _module(run, node.module, site)
-            scope.names[alias.asname or alias.name] = get_attribute(run, module, alias.name, site)
+            scope.names[alias.asname or alias.name] = _imported(run, name, node.level, alias.name, site)
 
 
-def _module(run: Run, name: str, site: Site) -> Value:
-    """A module: one that lies beside the definition, or a name outside it."""
-    found = run.load(name, site) if run.load is not None and site.text.own else None
+def _imported(run: Run, module: str, level: int, name: str, site: Site) -> Value:
+    """A name of a module, else a module of that name in the package."""
+    holder = _module(run, module, level, site) if module else None
+    if isinstance(holder, Scope) and name in holder.names:
+        return holder.names[name]
+    below = _module(run, f"{module}.{name}".lstrip("."), level, site)
+    if isinstance(below, Scope) or holder is None:
+        return below
+    return get_attribute(run, holder, name, site)
+
+
+def _module(run: Run, name: str, level: int, site: Site) -> Value:
+    """A module: one that lies in the definition's folder, or a name outside it."""
+    found = run.load(name, level, site) if run.load is not None and site.text.own else None
     return found if found is not None else Opaque(name, site)
 
 
-def _import_all(run: Run, module: str, scope: Scope, site: Site) -> None:
-    found = _module(run, module, site)
+def _import_all(run: Run, module: str, level: int, scope: Scope, site: Site) -> None:
+    found = _module(run, module, level, site)
     if isinstance(found, Scope):
         scope.names.update({key: value for key, value in found.names.items() if not key.startswith("_")})
     elif module.startswith("chainer.functions"):
         scope.names.update({name: lookup(run, f"chainer.functions.{name}") for name in FUNCTIONS})
+    elif module.startswith("chainer.links"):
+        scope.names.update({name: lookup(run, f"chainer.links.{name}") for name in LINKS})
 
 
 def _nothing(run: Run, node: ast.stmt, scope: Scope) -> None:

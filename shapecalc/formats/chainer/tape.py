@@ -75,6 +75,7 @@ class Tape:
         attrs: Mapping[str, Any],
         origin: Origin,
         outputs: int = 1,
+        domain: str = "",
     ) -> tuple[str, ...]:
         """Adds a node under a name that is free; returns the names of its outputs."""
         if len(self.nodes) >= MOST_NODES:
@@ -87,7 +88,7 @@ class Tape:
             kept["refers"] = refers
         if "ceil_mode" in attrs:
             kept["ceil_mode"] = attrs["ceil_mode"]
-        self.nodes.append(Node(chosen, op, inputs, names, kept, origin=origin))
+        self.nodes.append(Node(chosen, op, inputs, names, kept, domain=domain, origin=origin))
         return names
 
 

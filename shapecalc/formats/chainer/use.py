@@ -14,7 +14,7 @@ from ...source import Origin, Span
 from .binding import bind
 from .tape import Tape, joined, label
 from .text import Site
-from .values import Arguments, Layer, Opaque, Placed, Ratio, Signature, Value, Variable
+from .values import Arguments, Array, Layer, Opaque, Placed, Ratio, Signature, Value, Variable
 
 #: The default of an argument whose absence means something else than any value.
 UNSET = Opaque("unset")
@@ -27,6 +27,57 @@ LEGACY = frozenset(
 NUMBER = ".number"
 #: No size of a network is larger; larger numbers are a slip or an attack.
 LARGEST = 10**9
+
+
+def modern(signature: Signature, arguments: Arguments) -> Arguments:
+    """The arguments without those of Chainer 1 that are gone."""
+    kept = {key: value for key, value in arguments.keywords.items() if key in signature.names or key not in LEGACY}
+    return Arguments(arguments.positional, kept, arguments.spans)
+
+
+class Older:
+    """How Chainer 1 ordered the arguments behind the first ``shared`` ones, where a call shows that it means that."""
+
+    __slots__ = ("names", "shared")
+
+    def __init__(self, shared: int, names: str) -> None:
+        self.shared = shared
+        self.names = names.split()
+
+    def turned(self, signature: Signature, arguments: Arguments) -> Arguments:
+        """Positional arguments of Chainer 1 as keywords; as they are where the call can be today's."""
+        rest = arguments.positional[self.shared :]
+        today = signature.names[self.shared : self.shared + len(rest)]
+        twice = any(name in arguments.keywords for name in today)
+        fits = len(today) == len(rest) and all(_looks(name, value) for name, value in zip(today, rest, strict=True))
+        if (fits and not twice) or len(rest) > len(self.names):
+            return arguments
+        named = {
+            name: value
+            for name, value in zip(self.names, rest, strict=False)
+            if name in signature.names and name not in arguments.keywords
+        }
+        spans = {key: span for key, span in arguments.spans.items() if not isinstance(key, int) or key < self.shared}
+        return Arguments(arguments.positional[: self.shared], {**named, **arguments.keywords}, spans)
+
+
+def _looks(name: str, value: Value) -> bool:
+    """Whether a value can be that of today's argument ``name``: ``nobias`` is yes or no."""
+    return name not in ("nobias", "cover_all") or isinstance(value, (bool, Opaque))
+
+
+#: chainer/links/connection and chainer/functions of version 1.24.
+OLDER = {
+    "Convolution2D": Older(5, "wscale bias nobias use_cudnn initialW initial_bias"),
+    "Deconvolution2D": Older(5, "wscale bias nobias outsize use_cudnn initialW initial_bias"),
+    "DilatedConvolution2D": Older(6, "wscale bias nobias use_cudnn initialW initial_bias"),
+    "Linear": Older(2, "wscale bias nobias initialW initial_bias"),
+    "max_pooling_2d": Older(5, "use_cudnn"),
+    "average_pooling_2d": Older(4, "use_cudnn"),
+    "dropout": Older(2, "train"),
+    **{name: Older(1, "use_cudnn") for name in ("relu", "sigmoid", "tanh", "softmax", "log_softmax")},
+    "softmax_cross_entropy": Older(2, "use_cudnn normalize cache_score"),
+}
 
 
 class Row:
@@ -64,10 +115,13 @@ class Row:
 
         ``<name>.number`` is where a number stands that was passed by name: in a default, a constant, a call.
         """
-        kept = {
-            key: value for key, value in arguments.keywords.items() if key in self.signature.names or key not in LEGACY
-        }
-        given, spans = bind(self.signature, Arguments(arguments.positional, kept, arguments.spans), self.name, site)
+        kept = modern(self.signature, arguments)
+        older = OLDER.get(self.name)
+        if older is not None and (
+            len(kept.positional) > older.shared or len(kept.positional) > len(self.signature.names)
+        ):
+            kept = older.turned(self.signature, kept)
+        given, spans = bind(self.signature, kept, self.name, site)
         placed = {f"{key}{NUMBER}": value.span for key, value in given.items() if isinstance(value, Placed)}
         return given, spans | placed
 
@@ -110,6 +164,8 @@ class Use:
         """A value that must be one of the graph."""
         if isinstance(value, Variable):
             return value
+        if isinstance(value, Array):
+            return filled(self, value)
         raise self.error(f"its argument {name} is {describe(value)}, not something computed from the input", "E205")
 
     def variables(self, name: str) -> list[Variable]:
@@ -187,9 +243,10 @@ class Use:
         *,
         rank: int | None,
         kind: str | None = None,
+        domain: str = "",
     ) -> Variable:
         """Adds the node of this call; its output, named after the link or after the function and the link before."""
-        return self.emit_many(op, inputs, attrs, ranks=[rank], kind=kind)[0]
+        return self.emit_many(op, inputs, attrs, ranks=[rank], kind=kind, domain=domain)[0]
 
     def emit_many(
         self,
@@ -199,6 +256,7 @@ class Use:
         *,
         ranks: Sequence[int | None],
         kind: str | None = None,
+        domain: str = "",
     ) -> list[Variable]:
         """As `emit`, for a node of several outputs."""
         before = [value for value in inputs if isinstance(value, Variable)]
@@ -206,8 +264,15 @@ class Use:
         name = after if self.link is not None else label(kind or self.row.kind, self.scope, after, self.row.numbered)
         loss = any(value.loss for value in before)
         names = [value.name if isinstance(value, Variable) else value for value in inputs]
-        made = self.tape.add("Loss" if loss else op, name, names, attrs or {}, self.origin, len(ranks))
+        kept, count = attrs or {}, len(ranks)
+        made = self.tape.add("Loss" if loss else op, name, names, kept, self.origin, count, "" if loss else domain)
         return [Variable(out, 0 if loss else rank, after, loss=loss) for out, rank in zip(made, ranks, strict=True)]
+
+
+def filled(use: Use, array: Array) -> Variable:
+    """An array of one number as a value of the graph."""
+    attrs = {"shape": array.shape, "value": array.number}
+    return use.emit("Filled", [], attrs, rank=len(array.shape), kind="filled", domain="chainer")
 
 
 def numbers(parts: Mapping[str, Span]) -> dict[str, Span]:
@@ -217,7 +282,8 @@ def numbers(parts: Mapping[str, Span]) -> dict[str, Span]:
 
 def _way_out(value: Value) -> str | None:
     if isinstance(value, Opaque):
-        return f"give it: --arg {value.name}=…" if value.name.isidentifier() else "write the number into the definition"
+        named = all(part.isidentifier() for part in value.name.split("."))
+        return f"give it: --arg {value.name}=…" if named else "write the number into the definition"
     return None
 
 

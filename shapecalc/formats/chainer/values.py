@@ -35,6 +35,17 @@ class Opaque:
         return f"Opaque({self.name!r})"
 
 
+class Array(Opaque):
+    """An array of one number (numpy.zeros, numpy.ones); a value of the graph where a layer reads it."""
+
+    __slots__ = ("number", "shape")
+
+    def __init__(self, name: str, shape: tuple[Dim, ...], number: float, site: Site | None = None) -> None:
+        super().__init__(name, site)
+        self.shape = shape
+        self.number = number
+
+
 class Placed(int):
     """A whole number that remembers where it stands in the definition: what an edit of it replaces.
 
@@ -55,20 +66,31 @@ class Variable:
     """A value of the graph on its way through ``forward``.
 
     ``after`` is the path of the nearest link before it (function calls are named after it); ``loss`` tells numbers
-    that exist for training only.
+    that exist for training only; ``known`` is the shape of a parameter.
     """
 
-    __slots__ = ("after", "loss", "name", "rank")
+    __slots__ = ("after", "known", "loss", "name", "rank")
 
-    def __init__(self, name: str, rank: int | None, after: str = "", *, loss: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        rank: int | None,
+        after: str = "",
+        *,
+        loss: bool = False,
+        known: tuple[Dim, ...] | None = None,
+    ) -> None:
         self.name = name
         self.rank = rank
         self.after = after
         self.loss = loss
+        self.known = known
 
     @property
     def shape(self) -> tuple[Dim, ...]:
         """Its dimensions, as symbols that a trace fills in; the rank must be known."""
+        if self.known is not None:
+            return self.known
         return tuple(symbol(f"{self.name}[{axis}]") for axis in range(self.rank or 0))
 
     def __repr__(self) -> str:
@@ -276,6 +298,23 @@ class Layer(Link):
 
     def __repr__(self) -> str:
         return f"Layer({self.row.name!r})"
+
+
+class Parameter(Link):
+    """``chainer.Parameter``, or an array that is saved with its link: a value of the graph where it is read.
+
+    ``shape`` is None where the first input decides.
+    """
+
+    __slots__ = ("shape", "trained")
+
+    def __init__(self, shape: tuple[Dim, ...] | None, origin: Origin, *, trained: bool = True) -> None:
+        super().__init__(origin)
+        self.shape = shape
+        self.trained = trained
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.shape!r})"
 
 
 class Super:
