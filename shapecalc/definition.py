@@ -67,7 +67,10 @@ class Definition:
                 f"give them: --input 3x{size} for colour, 1x{size} for gray",
             )
         else:
-            words, hint = "the size of its input {!r}", "give it: --input 224, or --input 3x224x224"
+            first = first_input(self.graph)
+            named = "" if first is None or first.name == name else f"{name}:"
+            hint = f"give it too: --input {named}1x3x224x224" if named else "give it: --input 224, or --input 3x224x224"
+            words = "the size of its input {!r}"
         return UsageError(f"{self.name} does not say {words.format(name)}", "E207", hint=hint)
 
     def trace(

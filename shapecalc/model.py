@@ -183,19 +183,20 @@ def load(
     format: str | None = None,  # noqa: A002  the contract's word
     phase: str = "TEST",
     stages: tuple[str, ...] = (),
+    level: int | None = None,
     class_name: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
 ) -> Model:
     """Opens a definition: a path, a zoo name, bytes (with ``format``) or an onnx ModelProto.
 
-    ``phase`` and ``stages`` choose the layers of a Caffe net, ``class_name`` and ``arguments`` the class of a Chainer
-    file and what its constructor is called with. ``weights`` is a file of trained weights that goes with it
-    (``.caffemodel``, ``.npz``, ``.h5``): `Model.match` says what fits, `Model.verify`, `Model.convert` and a plan's
+    ``phase``, ``stages`` and ``level`` choose the layers of a Caffe net, ``class_name`` and ``arguments`` the class of
+    a Chainer file and what its constructor is called with. ``weights`` is a file of trained weights that goes with it
+    (``.caffemodel, ``.npz``, ``.h5``): `Model.match` says what fits, `Model.verify`, `Model.convert` and a plan's
     ``save`` use them, bit for bit. Nothing read is executed. Raises ModelError.
     """
     trained = _weights(weights)
-    options = Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}))
+    options = Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}), level)
     if hasattr(model, "SerializeToString"):
         return _model(Source("model", None, model.SerializeToString()), options, "onnx", weights=trained)
     if isinstance(model, (bytes, bytearray, memoryview)):
@@ -268,6 +269,7 @@ def loads(text: str | bytes, *, format: str, name: str | None = None, **options:
         tuple(options.pop("stages", ())),
         options.pop("class_name", None),
         dict(options.pop("arguments", None) or {}),
+        options.pop("level", None),
     )
     trained = _weights(options.pop("weights", None))
     if options:

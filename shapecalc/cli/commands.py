@@ -51,6 +51,7 @@ InputAlias = Annotated[
     ),
 ]
 PhaseOption = Annotated[str, typer.Option("--phase", metavar="PHASE", help="Caffe: TEST or TRAIN.")]
+LevelOption = Annotated[int | None, typer.Option("--level", metavar="N", help="Caffe: the level to be at.")]
 StageOption = Annotated[list[str] | None, typer.Option("--stage", metavar="STAGE", help="Caffe: a stage to be in.")]
 ClassOption = Annotated[str | None, typer.Option("--class-name", metavar="CLASS", help="Chainer: which class.")]
 ArgOption = Annotated[
@@ -74,6 +75,8 @@ def _open(
     class_name: str | None,
     args: list[str] | None,
     weights: str | None = None,
+    *,
+    level: int | None = None,
 ) -> Model:
     from ..errors import UsageError
     from ..model import load
@@ -84,6 +87,7 @@ def _open(
         name,
         phase=phase,
         stages=tuple(stages or ()),
+        level=level,
         class_name=class_name,
         arguments=_arguments(args or []),
         weights=weights,
@@ -147,12 +151,13 @@ def trace(
     ] = None,
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
+    level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
     json: JsonOption = False,
 ) -> int:
     """Every layer's shape with its formula and cost; then what does not fit, why, and what would."""
-    net = _open(model, phase, stage, class_name, arg)
+    net = _open(model, phase, stage, class_name, arg, level=level)
     if dialect is not None and "," in dialect:
         return _compared(net, _spec(input, alias), dialect, fresh, strict, json)
     found = net.trace(_spec(input, alias), fresh=fresh, dialect=dialect)
@@ -189,12 +194,13 @@ def sizes(
     ] = None,
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
+    level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
     json: JsonOption = False,
 ) -> int:
     """Every square input size that fits, and which layer forbids the rest."""
-    net = _open(model, phase, stage, class_name, arg)
+    net = _open(model, phase, stage, class_name, arg, level=level)
     found = net.sizes(limit=limit, dialect=dialect)
     nearest = found.nearest(near) if near is not None else None
     if json:
@@ -222,6 +228,7 @@ def why(
     no_run: Annotated[bool, typer.Option("--no-run", help="Only trace what would help, do not execute it.")] = False,
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
+    level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
     json: JsonOption = False,
@@ -234,7 +241,7 @@ def why(
         if text is None:
             raise UsageError("nothing was asked", "E002", hint="name a model, or --error 'what the framework said'")
         return _said(text, json)
-    answer = _open(model, phase, stage, class_name, arg).why(
+    answer = _open(model, phase, stage, class_name, arg, level=level).why(
         _spec(input, alias), error=text, dialect=dialect, run=not no_run
     )
     if json:
@@ -286,13 +293,14 @@ def retarget(
     device: DeviceOption = "auto",
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
+    level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
     json: JsonOption = False,
 ) -> int:
     """Another number of classes or another input size: edited, run in onnxruntime, compared, then written."""
-    net = _open(model, phase, stage, class_name, arg, weights)
+    net = _open(model, phase, stage, class_name, arg, weights, level=level)
     count = classes if classes is not None else num_classes
     made = net.retarget(classes=count, input=_spec(input, alias), repair=repair, plan=plan)
     target = output if output is not None else Path(made.file_name)
@@ -325,12 +333,13 @@ def convert(
     device: DeviceOption = "auto",
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
+    level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
     json: JsonOption = False,
 ) -> int:
     """The definition as runnable ONNX, run once to prove it."""
-    net = _open(model, phase, stage, class_name, arg, weights)
+    net = _open(model, phase, stage, class_name, arg, weights, level=level)
     target = output if output is not None else Path(f"{net.name}.onnx")
     report = net.convert(target, input=_spec(input, alias), overwrite=overwrite, init=init, seed=seed, device=device)
     if json:
@@ -357,6 +366,7 @@ def match(
     ] = None,
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
+    level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
     json: JsonOption = False,
@@ -364,7 +374,7 @@ def match(
     """Which weights of a file load into which layer, and why not; exit 1 if not all do."""
     from ..match import recognised
 
-    found = _open(definition, phase, stage, class_name, arg).match(weights, input=_spec(input, alias))
+    found = _open(definition, phase, stage, class_name, arg, level=level).match(weights, input=_spec(input, alias))
     about = recognised(found, error) if error is not None else None
     if json:
         named = None if about is None else [row.to_dict() for row in about]
@@ -389,6 +399,7 @@ def verify(
     seed: SeedOption = 0,
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
+    level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
     json: JsonOption = False,
@@ -396,7 +407,7 @@ def verify(
     """Predicted against executed, tensor by tensor; on CUDA the numbers against the CPU's."""
     from ..errors import RefusedError
 
-    net = _open(model, phase, stage, class_name, arg, weights)
+    net = _open(model, phase, stage, class_name, arg, weights, level=level)
     try:
         report = net.verify(_spec(input, alias), device=device, seed=seed, rtol=rtol)
     except RefusedError as error:

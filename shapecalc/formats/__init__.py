@@ -51,12 +51,13 @@ class Source(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What a caller can say about how to read: Caffe phase and stages, a Chainer class and its arguments."""
+    """What a caller can say about how to read: Caffe phase, stages and level, a Chainer class and its arguments."""
 
     phase: str = "TEST"
     stages: tuple[str, ...] = ()
     class_name: str | None = None
     arguments: Mapping[str, Any] = {}
+    level: int | None = None
 
 
 class Reader(Protocol):

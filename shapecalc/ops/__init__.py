@@ -51,6 +51,7 @@ _FAMILIES = [
     "learning",
     "vision",
     "caffe",
+    "unrolled",
     "keras",
     "sequences",
     "chainer",

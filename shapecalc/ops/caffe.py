@@ -257,6 +257,15 @@ def _computed(call: Call) -> Shapes:
     return [reason] * len(call.node.outputs)
 
 
+def _unread(call: Call) -> Shapes:
+    return [Unknown(str(call.attr("reason")))] * len(call.node.outputs)
+
+
+def _unread_needs(call: Call) -> Iterator[Need]:
+    words = Detail(str(call.attr("reason")), hint=str(call.attr("hint", "")))
+    yield Need(False, "E204", lambda: words)
+
+
 register(
     Operator("Exp", same_shape, needs=_need_base, lower=_exp_lower, elementwise=True, source="Caffe exp_layer.cpp"),
     Operator("Log", same_shape, needs=_need_base, lower=_log_lower, elementwise=True, source="Caffe log_layer.cpp"),
@@ -297,5 +306,6 @@ register(
     ),
     Operator("BatchReindex", lambda call: [(regions(call), *call.shape()[1:])], source="Caffe batch_reindex_layer.cpp"),
     Operator("Computed", _computed, source="a layer whose output is known when it runs"),
+    Operator("Unread", _unread, needs=_unread_needs, source="a layer type that is not read"),
     domain="caffe",
 )

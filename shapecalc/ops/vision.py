@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import dims
-from ..dims import Dim, Unknown
+from ..dims import Dim, Shape, Unknown
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, register, same_shape
 from .caffe import regions
 from .chain import Chain
@@ -57,7 +57,9 @@ def _roi_pooling(call: Call) -> Shapes:
 
 
 def _interp(call: Call) -> Shapes:
-    """Padded, then shrunk, then zoomed, or to a given size (PSPNet interp_layer.cpp)."""
+    """Padded, then shrunk, then zoomed, or to a given size, that of a second input (PSPNet interp_layer.cpp)."""
+    if call.has(1):
+        return [call.image(call.channels, call.shape(1)[2:])]
     given = (call.attr("height"), call.attr("width"))
     pad = int(call.attr("pad_beg", 0)) + int(call.attr("pad_end", 0))
     sizes: list[Dim] = []
@@ -82,6 +84,18 @@ def _upsample(call: Call) -> Shapes:
     return [call.image(call.channels, sizes)]
 
 
+def _interp_lower(call: Call, outputs: Shapes) -> Lowered:
+    """Its pads are below 0 and cut; then corners stay on corners (interp_layer.cpp, caffe_cpu_interp2)."""
+    chain = Chain(call)
+    value = call.node.inputs[0]
+    begin, end = int(call.attr("pad_beg", 0)), int(call.attr("pad_end", 0))
+    if begin or end:
+        value = chain.add("Pad", (value, [0, 0, begin, begin, 0, 0, end, end]))
+    attrs: dict[str, object] = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+    chain.add("Resize", (value, "", "", list(outputs[0])), attrs)  # type: ignore[arg-type]
+    return chain.done()
+
+
 def _axpy_needs(call: Call) -> Iterator[Need]:
     """a * x + y: a has one number a channel, x and y have one shape (SENet axpy_layer.cpp)."""
     a, x, y = call.shape(0), call.shape(1), call.shape(2)
@@ -102,6 +116,49 @@ def _axpy_lower(call: Call, outputs: Shapes) -> Lowered:
     return chain.done()
 
 
+# -- channels, classes ------------------------------------------------------------------------------------------------
+
+
+def _shuffle_needs(call: Call) -> Iterator[Need]:
+    group = int(call.attr("group", 1))
+    words = Detail(f"{call.name} shuffles {call.channels} channels in {group} groups", f"a multiple of {group}")
+    whole = group > 0 and dims.equal(call.channels // group * group, call.channels)
+    yield Need(whole, "E104", lambda: words)
+
+
+def _shuffle_lower(call: Call, outputs: Shapes) -> Lowered:
+    """Channels as a matrix of groups by rest, turned (shuffle_channel_layer.cpp)."""
+    batch, channels, *rest = call.shape()
+    group = int(call.attr("group", 1))
+    chain = Chain(call)
+    value = chain.add("Reshape", (call.node.inputs[0], [batch, group, channels // group, dims.product(rest)]))
+    turned = chain.add("Transpose", (value,), {"perm": [0, 2, 1, 3]})
+    chain.add("Reshape", (turned, list(call.shape())))
+    return chain.done()
+
+
+def _row_scores(call: Call) -> Shapes:
+    """One score a class; further tops watch the training (SphereFace margin_inner_product_layer.cpp)."""
+    classes = call.attr("channels") or call.shape(1)[0]
+    watched = Unknown(f"{call.name}: it is a figure of the training")
+    return [(call.shape()[0], classes), *[watched] * (len(call.node.outputs) - 1)]
+
+
+def _detectnet(call: Call) -> Shapes:
+    grid = Unknown(f"{call.name}: the grid of its labels follows from its settings when it runs")
+    return [call.image(call.channels, call.attr("size")), *[grid] * (len(call.node.outputs) - 1)]
+
+
+def _fork_loss(call: Call) -> Shapes:
+    further = Unknown(f"{call.name}: what a fork's loss gives besides its number is known to the fork")
+    shapes: list[Shape | Unknown] = [(), *[further] * (len(call.node.outputs) - 1)]
+    return shapes[: len(call.node.outputs)]
+
+
+def _unwritten(call: Call, outputs: Shapes) -> None:
+    """A layer that has no ONNX form."""
+
+
 register(
     Operator(
         "Permute",
@@ -119,7 +176,7 @@ register(
     Operator("PriorBox", _prior_box, source="SSD prior_box_layer.cpp"),
     Operator("DetectionOutput", _detections, source="SSD detection_output_layer.cpp"),
     Operator("ROIPooling", _roi_pooling, source="Fast R-CNN roi_pooling_layer.cpp; R-FCN psroi_pooling_layer.cpp"),
-    Operator("Interp", _interp, source="PSPNet interp_layer.cpp"),
+    Operator("Interp", _interp, lower=_interp_lower, source="PSPNet interp_layer.cpp"),
     Operator("Upsample", _upsample, source="SegNet upsample_layer.cpp"),
     Operator(
         "Axpy",
@@ -128,6 +185,29 @@ register(
         lower=_axpy_lower,
         source="SENet axpy_layer.cpp",
     ),
-    Operator("ShuffleChannel", same_shape, source="ShuffleNet shuffle_channel_layer.cpp"),
+    Operator(
+        "ShuffleChannel",
+        same_shape,
+        needs=_shuffle_needs,
+        lower=_shuffle_lower,
+        source="ShuffleNet shuffle_channel_layer.cpp",
+    ),
+    Operator(
+        "BatchScale",
+        same_shape,
+        weights=lambda call: {1: (call.channels,), 2: (call.channels,)},
+        lower=_unwritten,
+        source="SegNet bn_layer.cpp",
+    ),
+    Operator(
+        "RowScores",
+        _row_scores,
+        weights=lambda call: {call.attr("bottoms"): (call.attr("channels"), dims.product(call.shape()[1:]))},
+        lower=_unwritten,
+        source="SphereFace margin_inner_product_layer.cpp; NormFace inner_distance_layer.cpp",
+    ),
+    Operator("DetectNet", _detectnet, lower=_unwritten, source="NVCaffe detectnet_transform_layer.cpp"),
+    Operator("Alike", same_shape, lower=_unwritten, source="a fork's layer that keeps the shape"),
+    Operator("Loss", _fork_loss, source="a fork's loss: Caffe loss_layer.cpp"),
     domain="caffe",
 )

@@ -1,10 +1,11 @@
-"""Layers of Caffe's forks: detection, segmentation, other normalizations."""
+"""Layers of Caffe's forks: detection, segmentation, video, other normalizations."""
 
 from __future__ import annotations
 
 from .layer import Layer
-from .made import BIAS, Made, Row, Weight, plain
-from .sliding import depthwise
+from .made import BIAS, Made, Row, Weight, computed, outputs, plain
+from .recurrent import RECURRENT_LAYERS
+from .sliding import convolution3d, deconvolution3d, depthwise, pooling3d
 
 
 def _permute(layer: Layer) -> Made:
@@ -22,9 +23,14 @@ def _prior_box(layer: Layer) -> Made:
     return Made("PriorBox", {"boxes": boxes}, domain="caffe")
 
 
-def _roi_pooling(layer: Layer) -> Made:
-    view = layer.param("roi_pooling_param")
-    return Made("ROIPooling", {"pooled": (view.count("pooled_h", 0), view.count("pooled_w", 0))}, domain="caffe")
+def _roi_pooling(message: str) -> Row:
+    """Regions to one size: ROIPooling and ROIAlign."""
+
+    def make(layer: Layer) -> Made:
+        view = layer.param(message)
+        return Made("ROIPooling", {"pooled": (view.count("pooled_h", 0), view.count("pooled_w", 0))}, domain="caffe")
+
+    return make
 
 
 def _psroi_pooling(layer: Layer) -> Made:
@@ -33,24 +39,41 @@ def _psroi_pooling(layer: Layer) -> Made:
     return Made("ROIPooling", {"pooled": (size, size), "channels": view.count("output_dim", 0)}, domain="caffe")
 
 
-def _counts(op: str, message: str, *names: str) -> Row:
-    """A fork's operator whose attributes are whole numbers of the same name, None where absent."""
+def _interp(layer: Layer) -> Made:
+    view = layer.param("interp_param")
+    names = ("height", "width", "shrink_factor", "zoom_factor", "pad_beg", "pad_end")
+    return Made("Interp", {n: view.integer(n, 0) if view.has(n) else None for n in names}, domain="caffe")
 
-    def make(layer: Layer) -> Made:
-        view = layer.param(message)
-        return Made(op, {n: view.integer(n, 0) if view.has(n) else None for n in names}, domain="caffe")
 
-    return make
+def _upsample(layer: Layer) -> Made:
+    """``pad_out_h`` and ``pad_out_w`` take one row and column off (SegNet upsample_layer.cpp)."""
+    view = layer.param("upsample_param")
+    names = ("scale", "scale_h", "scale_w", "upsample_h", "upsample_w")
+    cuts = {n: int(view.flag(n, False)) for n in ("pad_out_h", "pad_out_w")}
+    return Made("Upsample", {**{n: view.count(n, 0) if view.has(n) else None for n in names}, **cuts}, domain="caffe")
 
 
 def _bn(layer: Layer) -> Made:
-    """The BN of PSPNet: slope, bias, mean and variance in one layer."""
-    epsilon = layer.param("bn_param").real("eps", 1e-5)
+    """The BN of PSPNet: slope, bias, mean and variance in one layer; SegNet's has a scale and a shift alone.
+
+    SegNet's INFERENCE mode holds the statistics inside both; its other mode takes those of the batch.
+    """
+    view = layer.param("bn_param")
+    if view.has("scale_filler", "shift_filler", "bn_mode"):
+        inference = view.choice("bn_mode", {"LEARN": 0, "INFERENCE": 1}, "LEARN") == "INFERENCE"
+        attrs = {"axis": 1, "num_axes": 1}
+        return Made(
+            "Scale" if inference else "BatchScale", attrs, (Weight("weight"), BIAS), "" if inference else "caffe"
+        )
+    epsilon = view.real("eps", 1e-5)
     weights = (Weight("slope"), BIAS, Weight("mean", False), Weight("variance", False))
     return Made("BatchNormalization", {"epsilon": epsilon, "phase": layer.phase}, weights)
 
 
 def _normalize(layer: Layer) -> Made:
+    """SSD's, with a scale; without ``norm_param`` that of NormFace, which has none."""
+    if not layer.view.has("norm_param"):
+        return Made("LpNormalization", {"axis": 1, "p": 2})
     view = layer.param("norm_param")
     attrs = {
         "across_spatial": int(view.flag("across_spatial", True)),
@@ -60,31 +83,63 @@ def _normalize(layer: Layer) -> Made:
     return Made("Normalize", attrs, (Weight("weight"),), "caffe")
 
 
+def _shuffle(layer: Layer) -> Made:
+    group = layer.param("shuffle_channel_param").count("group", 1)
+    return Made("ShuffleChannel", {"group": group}, domain="caffe")
+
+
+def _relu6(layer: Layer) -> Made:
+    return Made("Clip", {}, (Weight("min", False, (0.0,)), Weight("max", False, (6.0,))))
+
+
+def _rows_of_weights(message: str) -> Row:
+    """Scores against one row of weights a class: the heads of SphereFace and NormFace."""
+
+    def make(layer: Layer) -> Made:
+        given = layer.type == "InnerDistance" and len(layer.bottoms) > 1  # its second bottom holds the rows
+        count = None if given else outputs(layer, layer.param(message))
+        attrs = {"channels": count, "bottoms": len(layer.bottoms)}
+        return Made("RowScores", attrs, () if given else (Weight("weight"),), "caffe")
+
+    return make
+
+
+def _detectnet(layer: Layer) -> Made:
+    """DetectNet crops or scales its images to one size and draws the labels on a grid."""
+    view = layer.param("detectnet_groundtruth_param")
+    return Made(
+        "DetectNet", {"size": (view.count("image_size_y", 384), view.count("image_size_x", 1248))}, domain="caffe"
+    )
+
+
 #: Layer type -> its row, for types BVLC Caffe does not have.
 FORK_LAYERS: dict[str, Row] = {
     "Axpy": plain("Axpy", "caffe"),
     "BN": _bn,
+    "BoxAnnotatorOHEM": computed("which boxes are hard is known when it runs"),
+    "Convolution3D": convolution3d,
     "ConvolutionDepthwise": depthwise,
+    "Deconvolution3D": deconvolution3d,
     "DepthwiseConvolution": depthwise,
+    "DetectNetTransformation": _detectnet,
+    "DetectionEvaluate": computed("how many boxes are judged is known when it runs"),
     "DetectionOutput": plain("DetectionOutput", "caffe"),
-    "Interp": _counts(
-        "Interp", "interp_param", "height", "width", "shrink_factor", "zoom_factor", "pad_beg", "pad_end"
-    ),
+    "Flip": plain("Alike", "caffe"),
+    "InnerDistance": _rows_of_weights("inner_distance_param"),
+    "Interp": _interp,
+    "MarginInnerProduct": _rows_of_weights("margin_inner_product_param"),
+    "Noise": plain("Alike", "caffe"),
     "Normalize": _normalize,
+    "Pooling3D": pooling3d,
+    "Proposal": computed("how many regions are proposed is known when it runs"),
     "PSROIPooling": _psroi_pooling,
     "Permute": _permute,
     "PriorBox": _prior_box,
-    "ROIPooling": _roi_pooling,
-    "ShuffleChannel": plain("ShuffleChannel", "caffe"),
-    "Upsample": _counts(
-        "Upsample",
-        "upsample_param",
-        "scale",
-        "scale_h",
-        "scale_w",
-        "pad_out_h",
-        "pad_out_w",
-        "upsample_h",
-        "upsample_w",
-    ),
+    "ROIAlign": _roi_pooling("roi_align_param"),
+    "ROIPooling": _roi_pooling("roi_pooling_param"),
+    "ReLU6": _relu6,
+    "ShuffleChannel": _shuffle,
+    "Upsample": _upsample,
+    "Yolov3DetectionOutput": plain("DetectionOutput", "caffe"),
+    **RECURRENT_LAYERS,
 }

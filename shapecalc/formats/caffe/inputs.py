@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from ...dims import Dim, Shape, Unknown
 from .layer import Layer
+from .layers import LAYERS
 from .view import View
 
 #: One shape for each top; None where not even the rank is known.
@@ -66,8 +67,59 @@ def _hdf5(layer: Layer) -> Shapes:
     return [None] * len(layer.tops)  # the file's shapes, from the second axis on (hdf5_data_layer.cpp)
 
 
-def _images(message: str) -> Callable[[Layer], Shapes]:
-    """Images from a data base or a list: (batch, channels, height, width), then (batch) labels."""
+#: What the tops behind the images hold: a function of the layer and the images' shape.
+Labels: TypeAlias = Callable[[Layer, Shape], Shapes]
+
+
+def _numbers(layer: Layer, images: Shape) -> Shapes:
+    """One label an image."""
+    return [images[:1]] * (len(layer.tops) - 1)
+
+
+def _maps(layer: Layer, images: Shape) -> Shapes:
+    """A label for every pixel, then DeepLab's sizes of the images (image_seg_data_layer.cpp)."""
+    return [(images[0], 1, *images[2:]), (images[0], 1, 1, 2)]
+
+
+def _boxes(layer: Layer, images: Shape) -> Shapes:
+    """A row of eight numbers for every box of the batch (SSD annotated_data_layer.cpp)."""
+    return [(1, 1, Unknown(f"how many boxes {layer.tops[-1]} has is known to its data alone"), 8)]
+
+
+def _open(layer: Layer, images: Shape) -> Shapes:
+    return [None] * (len(layer.tops) - 1)
+
+
+def _video(layer: Layer) -> Shapes:
+    """Clips: (batch, channels, frames, height, width) in C3D, frames as channels in TSN (video_data_layer.cpp)."""
+    message = "video_data_param" if layer.view.has("video_data_param") else "image_data_param"
+    return _clips(layer, message, _images(message)(layer))
+
+
+def _clips(layer: Layer, message: str, shapes: Shapes) -> Shapes:
+    view = layer.param(message)
+    images, *labels = shapes
+    frames = view.count("new_length", 1)
+    if images is None:
+        return shapes
+    if view.has("num_segments"):
+        flow = view.choice("modality", {"RGB": 0, "FLOW": 1}, "RGB") == "FLOW"
+        return [(images[0], view.count("num_segments", 1) * frames * (2 if flow else 3), *images[2:]), *labels]
+    return [(images[0], 3, frames, *images[2:]), *labels]
+
+
+def _foreign(layer: Layer) -> Shapes:
+    """A data layer of a fork: whichever of its messages tells a batch."""
+    names = [f.name for f in layer.view if f.name.endswith("_param") and f.name != "transform_param"]
+    told = [name for name in names if layer.param(name).has("batch_size", "new_height", "crop_size")]
+    if not told:
+        return [None] * len(layer.tops)
+    shapes = _images(told[0], _open)(layer)
+    return _clips(layer, told[0], shapes) if layer.param(told[0]).has("new_length") else shapes
+
+
+def _images(message: str, labels: Labels = _numbers) -> Callable[[Layer], Shapes]:
+    """Images from a data base or a list: (batch, channels, height, width), then their labels."""
 
     def shapes(layer: Layer) -> Shapes:
         own, transform = layer.param(message), layer.param("transform_param")
@@ -76,7 +128,8 @@ def _images(message: str) -> Callable[[Layer], Shapes]:
         resize = transform.view("resize_param")
         height = crop or own.count("new_height", 0) or resize.count("height", 0) or _left_open(layer, "height")
         width = crop or own.count("new_width", 0) or resize.count("width", 0) or _left_open(layer, "width")
-        return [(batch, _channels(layer, own, transform), height, width), *[(batch,)] * (len(layer.tops) - 1)]
+        images = (batch, _channels(layer, own, transform), height, width)
+        return [images, *labels(layer, images)]
 
     return shapes
 
@@ -97,27 +150,28 @@ def _channels(layer: Layer, own: View, transform: View) -> Dim:
 
 #: Data layer type -> the shapes of its tops.
 INPUTS: dict[str, Callable[[Layer], Shapes]] = {
-    "AnnotatedData": _images("data_param"),
+    "AnnotatedData": _images("data_param", _boxes),
     "Data": _images("data_param"),
-    "DenseImageData": _images("dense_image_data_param"),
+    "DenseImageData": _images("dense_image_data_param", _maps),
     "DummyData": _dummy,
     "HDF5Data": _hdf5,
     "ImageData": _images("image_data_param"),
+    "ImageSegData": _images("image_data_param", _maps),
     "Input": _input,
     "MemoryData": _memory,
-    "VideoData": _images("video_data_param"),
+    "VideoData": _video,
     "WindowData": _images("window_data_param"),
 }
 
 
 def is_input(layer: Layer) -> bool:
-    """Whether a layer is fed from outside: a data layer, or a Python layer that reads nothing."""
-    return layer.type in INPUTS or (layer.type == "Python" and not layer.bottoms)
+    """Whether a layer is fed from outside: a data layer, or one of Python or a fork that reads nothing."""
+    foreign = layer.type not in LAYERS or layer.type == "Python"
+    return layer.type in INPUTS or (foreign and not layer.bottoms and bool(layer.tops))
 
 
 def shapes_of(layer: Layer) -> Shapes:
     """The shape of each top, as far as the file tells."""
-    row = INPUTS.get(layer.type)
-    if row is None or not layer.tops:
+    if layer.type == "Python" or not layer.tops:
         return [None] * len(layer.tops)
-    return row(layer)[: len(layer.tops)]
+    return INPUTS.get(layer.type, _foreign)(layer)[: len(layer.tops)]

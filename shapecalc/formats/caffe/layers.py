@@ -11,7 +11,7 @@ from typing import Any
 from ... import dims
 from .forks import FORK_LAYERS
 from .layer import Layer
-from .made import BIAS, Made, Row, Weight, outputs, plain, reals
+from .made import BIAS, Made, Row, Weight, computed, outputs, plain, reals
 from .sliding import convolution, deconvolution, pooling, pyramid
 
 # -- with parameters --------------------------------------------------------------------------------------------------
@@ -205,11 +205,6 @@ def _tile(layer: Layer) -> Made:
     return Made("Tile", {"axis": view.integer("axis", 1), "tiles": view.count("tiles", 1)}, domain="caffe")
 
 
-def _unknown(reason: str) -> Row:
-    """A layer whose output nobody can know before it runs."""
-    return lambda layer: Made("Computed", {"reason": reason}, domain="caffe")
-
-
 #: Layer type -> its row. Data layers are in `inputs`.
 LAYERS: dict[str, Row] = {
     "AbsVal": plain("Abs"),
@@ -229,7 +224,7 @@ LAYERS: dict[str, Row] = {
     "Eltwise": _eltwise,
     "Embed": _embed,
     "Exp": reals("Exp", "exp_param", "caffe", base=-1.0, scale=1.0, shift=0.0),
-    "Filter": _unknown("which items pass a Filter is known when it runs"),
+    "Filter": computed("which items pass a Filter is known when it runs"),
     "Flatten": _flatten,
     "HDF5Output": plain("Silence"),
     "InnerProduct": _inner_product,
@@ -240,7 +235,7 @@ LAYERS: dict[str, Row] = {
     "Parameter": _parameter,
     "Pooling": pooling,
     "Power": reals("Power", "power_param", power=1.0, scale=1.0, shift=0.0),
-    "Python": _unknown("a Python layer decides its shape in code that is not run"),
+    "Python": computed("a Python layer decides its shape in code that is not run"),
     "ReLU": _relu,
     "Reduction": _reduction,
     "Reshape": _reshape,
@@ -271,3 +266,18 @@ LOSSES = {
     "SoftmaxWithLoss": "SoftmaxCrossEntropyLoss",
 }
 LAYERS.update({name: plain(op) for name, op in LOSSES.items()})
+
+
+def is_loss(kind: str) -> bool:
+    """Whether a layer type is a loss: one of Caffe's, or one of a fork, which all call theirs so."""
+    return kind in LOSSES or ("Loss" in kind and kind not in LAYERS)
+
+
+def judges(kind: str) -> bool:
+    """Whether a layer type compares scores with labels: a loss or an accuracy, of Caffe or of a fork."""
+    return is_loss(kind) or kind == "Accuracy" or ("Accuracy" in kind and kind not in LAYERS)
+
+
+def row_of(kind: str) -> Row | None:
+    """The row of a layer type; None for one that is not read."""
+    return LAYERS.get(kind) or (plain("Loss", "caffe") if judges(kind) else None)

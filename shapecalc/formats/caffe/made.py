@@ -48,6 +48,11 @@ def plain(op: str, domain: str = "") -> Row:
     return lambda layer: Made(op, domain=domain)
 
 
+def computed(reason: str) -> Row:
+    """A layer whose output nobody can know before it runs."""
+    return lambda layer: Made("Computed", {"reason": reason}, domain="caffe")
+
+
 def reals(op: str, message: str, domain: str = "", /, **defaults: float) -> Row:
     """An operator whose attributes are numbers of the same name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 
 from ...errors import ModelError
@@ -10,17 +11,14 @@ from .. import Options
 from .arity import check
 from .inputs import INPUTS, is_input, shapes_of
 from .layer import Layer
-from .layers import LAYERS, LOSSES
+from .layers import LAYERS, is_loss, judges, row_of
 from .made import Made, Weight
 from .schema import unknown_fields
-from .states import state_of
+from .states import PHASES, state_of
 from .text import Document, Message
 from .upgrade import upgrade
 from .view import View
 from .wiring import unique, wire
-
-#: Layers that compare scores with labels: what they read after the first bottom are labels and weights.
-JUDGES = frozenset({*LOSSES, "Accuracy"})
 
 
 def build(document: Document, options: Options) -> Graph:
@@ -33,9 +31,9 @@ def build(document: Document, options: Options) -> Graph:
             f"there is no layer for phase {options.phase}",
             "E202",
             location=document.name,
-            hint="a net is written as layer { name: … type: … bottom: … top: … }",
+            hint=_no_net(net),
         )
-    wire(layers)
+    wire(layers, _elsewhere(net, options.phase))
     inputs = _inputs(layers)
     rank = max([len(i.declared) for i in inputs if i.declared is not None], default=4)
     builder = _Builder(layers, max(rank - 2, 1) if rank > 2 else 2)
@@ -53,46 +51,95 @@ def build(document: Document, options: Options) -> Graph:
     )
 
 
+#: A field of another kind of prototxt -> what that is.
+OTHERS = {
+    "net": "a solver: its net is in {}",
+    "train_net": "a solver: its net is in {}",
+    "base_lr": "a solver",
+    "item": "a label map",
+}
+
+
+def _no_net(net: View) -> str:
+    field = next((field for name in OTHERS for field in net.all(name)), None)
+    if field is None:
+        return "a net is written as layer { name: … type: … bottom: … top: … }"
+    return f"this is {OTHERS[field.name].format(field.value)}"
+
+
 def _layers(net: View, options: Options) -> list[Layer]:
-    state = state_of(net, options.phase, options.stages)
+    state = state_of(net, options)
     layers: list[Layer] = []
     for field in net.all("layer"):
         if not isinstance(field.value, Message):
             raise net.wrong(field, "a message { … }")
         view = View(field.value, net.file)
         if state.keeps(view):
-            layers.append(_known(Layer(field, view, len(layers), state.phase)))
+            layers.append(_typed(Layer(field, view, len(layers), state.phase)))
     return layers
 
 
-def _known(layer: Layer) -> Layer:
-    """The layer, if its type is read; Caffe: "Unknown layer type" (layer_factory.hpp)."""
-    known = [*LAYERS, *INPUTS]
-    if layer.type in known:
+def _elsewhere(net: View, phase: str) -> dict[str, str]:
+    """Blob -> the other phase, for what layers with a rule for that one write."""
+    found: dict[str, str] = {}
+    for view in net.views("layer"):
+        for rule in view.views("include"):
+            other = rule.choice("phase", PHASES, phase)
+            if other != phase:
+                found.update(dict.fromkeys(view.texts("top"), other))
+    return found
+
+
+#: How alike two words are, from 0 to 1, where one is taken for a misspelling of the other.
+MISSPELLED = 0.85
+
+
+def _typed(layer: Layer) -> Layer:
+    """The layer, if it says its type, and no misspelled one; Caffe: "Unknown layer type" (layer_factory.hpp)."""
+    if not layer.type:
+        hint = "types are written as in Caffe: Convolution, ReLU, …"
+        raise ModelError(f"{layer.name} has no type", "E204", location=layer.location, hint=hint)
+    if row_of(layer.type) or layer.type in INPUTS or not _near(layer.type, MISSPELLED):
         return layer
     place = layer.view.one("type") or layer.field
-    near = get_close_matches(layer.type, known, n=3, cutoff=0.5)
     raise ModelError(
-        f"{layer.name} is of type {layer.type!r}, which is not read" if layer.type else f"{layer.name} has no type",
-        "E204",
-        location=f"{layer.view.file}:{place.line}",
-        hint=f"did you mean {' or '.join(near)}?" if near else "types are written as in Caffe: Convolution, ReLU, …",
+        _not_read_words(layer), "E204", location=f"{layer.view.file}:{place.line}", hint=_meant(layer.type)
     )
+
+
+def _not_read_words(layer: Layer) -> str:
+    return f"{layer.name} is of type {layer.type!r}, which is not read"
+
+
+def _not_read(layer: Layer) -> Made:
+    """A type of a fork is a problem of this layer alone: the rest of the net is seen."""
+    return Made("Unread", {"reason": _not_read_words(layer), "hint": _meant(layer.type)}, domain="caffe")
+
+
+def _near(kind: str, cutoff: float) -> list[str]:
+    return get_close_matches(kind, [*LAYERS, *INPUTS], n=3, cutoff=cutoff)
+
+
+def _meant(kind: str) -> str:
+    near = _near(kind, 0.6)
+    return f"did you mean {' or '.join(near)}?" if near else "a layer of a fork: cut the net before it, or take it out"
 
 
 # -- inputs and outputs -----------------------------------------------------------------------------------------------
 
 
 def _inputs(layers: list[Layer]) -> list[Input]:
-    labels = _labels(layers)
+    labels, untold = _only_read(layers, _judged), _only_read(layers, _untold)
+    pictures = any(layer.type in PICTURES for layer in layers)
     found: list[Input] = []
     for layer in layers:
         if not is_input(layer):
             continue
         for i, (name, shape) in enumerate(zip(layer.outputs, shapes_of(layer), strict=True)):
             image = shape is None or len(shape) > 2
-            role = "label" if name in labels or (i and name not in labels.union(_read(layers))) else "image"
-            if role == "image" and (not image or layer.type == "HDF5Data"):
+            unread = i > 0 and name not in labels.union(_read(layers))
+            role = "label" if name in labels or unread or (shape is None and name in untold) else "image"
+            if role == "image" and (not image or (layer.type == "HDF5Data" and not pictures)):
                 role = "other"
             found.append(Input(name, shape, role=role, origin=layer.origin))
     return found
@@ -102,15 +149,31 @@ def _read(layers: list[Layer]) -> set[str]:
     return {value for layer in layers for value in layer.inputs}
 
 
-def _labels(layers: list[Layer]) -> set[str]:
-    """Values that are only compared with: never a first bottom, always read by losses and accuracies."""
-    judged = {value for layer in layers if layer.type in JUDGES for value in layer.inputs[1:]}
-    computed = {
-        value
-        for layer in layers
-        for value in (layer.inputs[:1] if layer.type in JUDGES else layer.inputs if layer.type != "Silence" else ())
-    }
-    return judged - computed
+#: Layers that read images: a net that has one is fed images.
+PICTURES = frozenset({"Convolution", "Convolution3D", "Deconvolution", "LRN", "Pooling", "Pooling3D"})
+#: Layers -> the first of their bottoms that they give nothing of the size of: what they make is known when they run.
+UNTOLD = {
+    **dict.fromkeys(["BoxAnnotatorOHEM", "Proposal", "Python", "Silence"], 0),
+    **dict.fromkeys(["DetectNetTransformation", "DetectionEvaluate", "PSROIPooling", "ROIAlign", "ROIPooling"], 1),
+}
+
+
+def _judged(layer: Layer) -> int | None:
+    """Losses and accuracies compare their first bottom with the others; Silence does nothing with any."""
+    return 1 if judges(layer.type) else 0 if layer.type == "Silence" else None
+
+
+def _untold(layer: Layer) -> int | None:
+    unread = None if row_of(layer.type) else 0
+    return UNTOLD.get(layer.type, unread) if _judged(layer) is None else _judged(layer)
+
+
+def _only_read(layers: list[Layer], first: Callable[[Layer], int | None]) -> set[str]:
+    """Values that are read as bottoms from ``first`` on and nowhere else."""
+    starts = [(layer.inputs, first(layer)) for layer in layers]
+    behind = {value for values, start in starts if start is not None for value in values[start:]}
+    before = {value for values, start in starts for value in values[:start]}
+    return behind - before
 
 
 def _unread(nodes: list[Node]) -> list[str]:
@@ -121,7 +184,7 @@ def _unread(nodes: list[Node]) -> list[str]:
 
 def _scores(layers: list[Layer]) -> tuple[str, ...]:
     """Values that go into losses: what is left of a training net when the losses are taken away."""
-    return tuple(dict.fromkeys(layer.inputs[0] for layer in layers if layer.type in LOSSES and layer.inputs))
+    return tuple(dict.fromkeys(layer.inputs[0] for layer in layers if is_loss(layer.type) and layer.inputs))
 
 
 # -- nodes ------------------------------------------------------------------------------------------------------------
@@ -142,21 +205,31 @@ class _Builder:
         name = unique(layer.name, self.names)
         self.names.add(name)
         if name != layer.name:
-            self.warnings.append(f"{layer.location}: a second layer is called {layer.name!r}; here it is {name!r}")
+            self.warn(layer, f"a second layer is called {layer.name!r}; here it is {name!r}")
         if is_input(layer):
+            if layer.type not in INPUTS and layer.type != "Python":
+                self.warn(layer, f"{layer.type} is not BVLC Caffe's; read as a data layer ({_meant(layer.type)})")
             return Node(name, "Input", (), layer.outputs, origin=layer.origin)
-        check(layer)
+        row = row_of(layer.type)
+        if row is not None:
+            check(layer)
         layer.spatial = self.spatial
-        made = LAYERS[layer.type](layer)
+        made = (row or _not_read)(layer)
+        if made.domain == "caffe" and made.op == "Loss":
+            self.warn(layer, f"{layer.type} is not BVLC Caffe's; read as a layer that judges scores")
         inputs = (*layer.inputs, *self.weights(layer, name, made))
         return Node(name, made.op, inputs, layer.outputs, made.attrs, origin=layer.origin, domain=made.domain)
+
+    def warn(self, layer: Layer, words: str) -> None:
+        """A warning with the place of a layer."""
+        self.warnings.append(f"{layer.location}: {words}")
 
     def weights(self, layer: Layer, name: str, made: Made) -> list[str]:
         """Names of the parameters, those shared by ``param { name }`` under their common name."""
         specs = layer.view.views("param")
         count = sum(weight is not None for weight in made.weights)
         if len(specs) > count and made.op != "BatchNormalization" and made.domain == "":
-            self.warnings.append(f"{layer.location}: {name} has {count} parameters, {len(specs)} param are given")
+            self.warn(layer, f"{name} has {count} parameters, {len(specs)} param are given")
         names: list[str] = []
         for weight in made.weights:
             spec = specs.pop(0) if weight is not None and specs else None

@@ -10,7 +10,7 @@ from collections import Counter
 
 from .draft import Draft, plain
 from .layer import Layer
-from .layers import LOSSES
+from .layers import is_loss
 from .style import Item
 from .text import Field, Message
 from .view import View
@@ -22,7 +22,7 @@ DECAYS = (1, 0)
 
 def trains(draft: Draft) -> bool:
     """Whether the file is for training: it has a loss in some phase."""
-    return any(layer.type in LOSSES for layer in draft.layers)
+    return any(is_loss(layer.type) for layer in draft.layers)
 
 
 def base_rate(draft: Draft, heads: list[Layer]) -> float:

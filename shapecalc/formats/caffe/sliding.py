@@ -26,8 +26,6 @@ def _sizes(layer: Layer, view: View, name: str, default: int, *, low: int, paire
     if view.has(high, wide):
         if given or (paired and not (view.has(high) and view.has(wide))):
             raise layer.refuse(f"give {name}, or {high} and {wide}", hint="keep one of the two spellings")
-        if layer.spatial != 2:
-            raise layer.refuse(f"{high} and {wide} are for images of 2 axes, this net has {layer.spatial}")
         sizes = (view.count(high, default), view.count(wide, default))
     elif len(given) in (0, 1):
         sizes = (given[0] if given else default,) * (2 if paired else layer.spatial)
@@ -49,6 +47,8 @@ def _filters(layer: Layer) -> tuple[dict[str, Any], tuple[Weight | None, ...]]:
         )
     if view.integer("axis", 1) != 1:
         raise layer.refuse("its channels are not axis 1", "E204")
+    if any(field.name.endswith(("_h", "_w")) for field in view):
+        layer.spatial = 2  # these spellings are for images (base_conv_layer.cpp); other layers may see more axes
     pad = _sizes(layer, view, "pad", 0, low=0, paired=False)
     dilations = tuple(view.counts("dilation")) or (1,)
     attrs: dict[str, Any] = {
@@ -78,6 +78,52 @@ def depthwise(layer: Layer) -> Made:
 def deconvolution(layer: Layer) -> Made:
     """Deconvolution: a convolution turned round."""
     return Made("ConvTranspose", *_filters(layer))
+
+
+def _volume(view: View, name: str, deep: str, default: int) -> tuple[int, int, int]:
+    """C3D's two numbers for three axes: time, then height and width."""
+    size = view.count(name, default)
+    return (view.count(deep, default), size, size)
+
+
+def _volumes(layer: Layer, view: View) -> dict[str, Any]:
+    """The window of C3D's layers (C3D convolution3d_layer.cpp, pooling3d_layer.cpp)."""
+    pads = _volume(view, "pad", "temporal_pad", 0)
+    attrs = {
+        "kernel_shape": _volume(view, "kernel_size", "kernel_depth", 0),
+        "strides": _volume(view, "stride", "temporal_stride", 1),
+        "pads": pads + pads,
+    }
+    if min(*attrs["kernel_shape"], *attrs["strides"]) < 1:
+        raise layer.refuse("kernel_size, kernel_depth and both strides must be at least 1")
+    return attrs
+
+
+def _filters3d(layer: Layer) -> tuple[dict[str, Any], tuple[Weight | None, ...]]:
+    """C3D keeps them in ``convolution_param``, its second version in ``convolution3d_param``."""
+    view = layer.param("convolution3d_param" if layer.view.has("convolution3d_param") else "convolution_param")
+    attrs = {**_volumes(layer, view), "group": view.count("filter_group", 1), "channels": outputs(layer, view)}
+    return attrs, (Weight("weight"), BIAS) if view.flag("bias_term", True) else (Weight("weight"),)
+
+
+def convolution3d(layer: Layer) -> Made:
+    """C3D's convolution over time, height and width."""
+    return Made("Conv", *_filters3d(layer))
+
+
+def deconvolution3d(layer: Layer) -> Made:
+    """C3D's convolution turned round."""
+    return Made("ConvTranspose", *_filters3d(layer))
+
+
+def pooling3d(layer: Layer) -> Made:
+    """C3D's pooling; it rounds up along all three axes."""
+    view = layer.param("pooling3d_param" if layer.view.has("pooling3d_param") else "pooling_param")
+    method = view.choice("pool", POOLS, "MAX")
+    if method == "STOCHASTIC":
+        raise layer.refuse("stochastic pooling is not read", "E204", "pool: MAX or pool: AVE")
+    extra: dict[str, Any] = {"outside": LOWEST} if method == "MAX" else {"count_include_pad": 1}
+    return Made("MaxPool" if method == "MAX" else "AveragePool", {**extra, **_volumes(layer, view)})
 
 
 def _ceil_mode(view: View) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...errors import ModelError, UsageError
+from .. import Options
 from .view import View
 
 PHASES = {"TRAIN": 0, "TEST": 1}
@@ -40,9 +41,10 @@ class State(NamedTuple):
         return any(met) if includes else not any(met)
 
 
-def state_of(net: View, phase: str, stages: tuple[str, ...]) -> State:
-    """The state a caller asks for, with the stages and the level the file itself names."""
-    if phase not in PHASES:
-        raise UsageError(f"no phase {phase!r}", "E002", hint="one of TRAIN, TEST")
+def state_of(net: View, options: Options) -> State:
+    """The state a caller asks for: stages besides those the file names, and a level in the place of the file's."""
+    if options.phase not in PHASES:
+        raise UsageError(f"no phase {options.phase!r}", "E002", hint="one of TRAIN, TEST")
     own = net.view("state")
-    return State(phase, frozenset(stages).union(own.texts("stage")), own.integer("level", 0))
+    level = own.integer("level", 0) if options.level is None else options.level
+    return State(options.phase, frozenset(options.stages).union(own.texts("stage")), level)

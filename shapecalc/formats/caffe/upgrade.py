@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from ...errors import ModelError
 from ...source import Span
+from .inputs import INPUTS
+from .layers import LAYERS
 from .text import Document, Field, Message, Value
 from .view import View
 
@@ -55,6 +57,8 @@ V1_TYPES = {
     "THRESHOLD": (31, "Threshold"),
     "WINDOW_DATA": (24, "WindowData"),
 }
+#: Today's types in lower case: what enum words of forks are compared with (SMOOTH_L1_LOSS, PRELU, BN).
+_FOLDED = {kind.lower(): kind for kind in (*LAYERS, *INPUTS)}
 _V1_NUMBERS = {name: number for name, (number, _) in V1_TYPES.items()}
 
 #: V0 type -> (today's type, the message its own fields move into).
@@ -168,11 +172,18 @@ def _from_v1(body: View) -> Message:
     fields: list[Field] = []
     for field in body:
         if field.name == "type":
-            kind = body.chosen(field, _V1_NUMBERS)
-            fields.append(_with(field, "type", V1_TYPES[kind][1], "string"))
+            fields.append(_with(field, "type", _v1_type(body, field), "string"))
         elif field.name not in _PER_PARAM:
             fields.append(field)
     return body.message._replace(fields=(*fields, *_params(body)))
+
+
+def _v1_type(body: View, field: Field) -> str:
+    """Today's type of an enum word; that of a fork is looked up among today's names, else spelled as they are."""
+    if field.kind != "word" or field.value in _V1_NUMBERS:
+        return V1_TYPES[body.chosen(field, _V1_NUMBERS)][1]
+    word = str(field.value)
+    return _FOLDED.get(word.replace("_", "").lower()) or "".join(part.capitalize() for part in word.split("_"))
 
 
 # -- V0 ---------------------------------------------------------------------------------------------------------------

@@ -36,16 +36,18 @@ class View:
         """The field called ``name``, None where it is absent."""
         found = self.all(name)
         if len(found) > 1:
-            raise self.error(found[1], f"{name} is given twice, first on line {found[0].line}")
+            raise self.error(
+                found[1], f"{name} is given twice, first on line {found[0].line}", hint="keep one; Caffe stops here too"
+            )
         return found[0] if found else None
 
     def has(self, *names: str) -> bool:
         """Whether any of these fields is there."""
         return any(field.name in names for field in self.message.fields)
 
-    def error(self, field: Field, message: str, code: str = "E203") -> ModelError:
+    def error(self, field: Field, message: str, code: str = "E203", hint: str | None = None) -> ModelError:
         """What is wrong with a field, with its place."""
-        return ModelError(message, code, location=f"{self.file}:{field.line}")
+        return ModelError(message, code, location=f"{self.file}:{field.line}", hint=hint)
 
     def wrong(self, field: Field, wanted: str) -> ModelError:
         """The value of a field is of another kind."""

@@ -7,13 +7,13 @@ and insert_splits.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from ...errors import ModelError
 from .inputs import is_input
 from .layer import Layer
-from .layers import LOSSES
+from .layers import is_loss
 
 
 def unique(name: str, taken: Iterable[str]) -> str:
@@ -37,13 +37,16 @@ class _Version:
         self.name = ""
 
 
-def wire(layers: Sequence[Layer]) -> None:
-    """Gives every layer its ``inputs`` and ``outputs``; raises ModelError as Caffe does for blobs that do not meet."""
+def wire(layers: Sequence[Layer], elsewhere: Mapping[str, str] = {}) -> None:
+    """Gives every layer its ``inputs`` and ``outputs``; raises ModelError as Caffe does for blobs that do not meet.
+
+    ``elsewhere`` names the phase of blobs that another one has.
+    """
     written: dict[str, list[_Version]] = {}
     read: list[list[_Version]] = []
     made: list[list[_Version]] = []
     for layer in layers:
-        read.append([_latest(written, layer, i, blob) for i, blob in enumerate(layer.bottoms)])
+        read.append([_latest(written, layer, i, blob, elsewhere) for i, blob in enumerate(layer.bottoms)])
         made.append([_new(written, layer, i, blob) for i, blob in enumerate(layer.tops)])
     names = set(written)
     for versions in written.values():
@@ -53,12 +56,16 @@ def wire(layers: Sequence[Layer]) -> None:
         layer.outputs = tuple(version.name for version in tops) or _automatic(layer, names)
 
 
-def _latest(written: dict[str, list[_Version]], layer: Layer, index: int, blob: str) -> _Version:
+def _latest(
+    written: dict[str, list[_Version]], layer: Layer, index: int, blob: str, elsewhere: Mapping[str, str]
+) -> _Version:
     if blob in written:
         return written[blob][-1]
     field = layer.view.all("bottom")[index]
     near = get_close_matches(blob, list(written), n=3, cutoff=0.6)
     last = f"the blobs before it end in {', '.join(list(written)[-5:])}" if written else "no layer before it has a top"
+    if blob in elsewhere:
+        last, near = f"it is written for phase {elsewhere[blob]}: --phase {elsewhere[blob]}", []
     raise ModelError(
         f"{layer.name} reads {blob!r}, which no layer before it writes (its bottom {index})",
         "E205",
@@ -95,7 +102,7 @@ def _name(versions: list[_Version], names: set[str]) -> None:
 
 def _automatic(layer: Layer, names: set[str]) -> tuple[str, ...]:
     """A loss without a top gets one (layer.hpp, AutoTopBlobs); nobody can read it."""
-    if layer.type not in LOSSES:
+    if not is_loss(layer.type):
         return ()
     name = unique(layer.name, names)
     names.add(name)
