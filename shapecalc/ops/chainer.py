@@ -145,6 +145,21 @@ def _local_needs(call: Call) -> Iterator[Need]:
     yield Need(verdict, "E101", partial(_same, words))
 
 
+def _local_lower(call: Call, outputs: Shapes) -> Lowered:
+    """Windows as channels (a convolution by the unit matrix), then at every place a product with its own weights."""
+    kernel, places = [int(k) for k in call.attr("kernel_shape")], [int(n) for n in _local_places(call)]
+    reach = int(call.channels) * kernel[0] * kernel[1]
+    chain = Chain(call)
+    unit = chain.add("EyeLike", (chain.add("Expand", (0.0, [reach, reach])),))
+    kernels = chain.add("Reshape", (unit, [reach, int(call.channels), *kernel]))
+    windows = chain.add("Conv", (call.node.inputs[0], kernels), {"strides": list(call.attr("strides"))})
+    weights = chain.add("Reshape", (call.node.inputs[1], [int(call.attr("channels")), *places, reach]))
+    result = chain.add("Einsum", (windows, weights), {"equation": "npij,oijp->noij"})
+    if call.has(2):
+        chain.add("Add", (result, call.node.inputs[2]))
+    return chain.done()
+
+
 def _regions(call: Call) -> Shapes:
     return [(call.shape(1)[0], call.channels, *call.attr("size"))]
 
@@ -172,6 +187,7 @@ register(
         _local,
         needs=_local_needs,
         weights=_local_weights,
+        lower=_local_lower,
         source="Chainer links/connection/local_convolution_2d.py",
     ),
     Operator("Regions", _regions, source="Chainer functions/pooling/roi_*_2d.py"),

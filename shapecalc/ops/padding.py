@@ -93,7 +93,8 @@ def _lower(call: Call, outputs: Shapes) -> Lowered:
     if pads is None:
         return Lowered([call.node])
     name = f"{call.node.name}/pads"
-    node = call.node.replace(inputs=(call.node.inputs[0], name), attrs={})
+    attrs = {"mode": call.attrs["mode"]} if "mode" in call.attrs else {}
+    node = call.node.replace(inputs=(call.node.inputs[0], name), attrs=attrs)
     return Lowered([node], [Param(name, (len(pads),), "int64", contents=tuple(pads), trained=False)])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .text import Site
+from .use import describe
 from .values import DEEPEST, Arguments, Array, Class, Instance, Layer, Link, Native, Opaque, Parameter, Value
 
 if TYPE_CHECKING:
@@ -185,12 +186,44 @@ def _forward_sequential(run: Run, chain: Instance, arguments: Arguments, site: S
 
 
 def _add_layers(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
-    """A link's name is its place among the links alone (chainer/sequential.py)."""
-    layers = chain.attributes.setdefault("layers", [])
     for layer in arguments.positional:
-        if isinstance(layer, Link):
-            adopt(chain, str(len(chain.children)), layer, site)
-        layers.append(layer)
+        _insert_layer(chain, len(chain.attributes.setdefault("layers", [])), layer, site)
+
+
+def _insert_layer(chain: Instance, place: int, layer: Value, site: Site) -> None:
+    """Layers stand in the order they are called in; the names of links are those of chainer/sequential.py, insert.
+
+    It looks for the link before the new one, and ends at the first of all: a new link comes right behind that. So
+    ``Sequential(a, b, c)`` saves b as 2 and c as 1, and a snapshot has it so.
+    """
+    layers: list[Value] = chain.attributes.setdefault("layers", [])
+    if isinstance(layer, Link):
+        adopt(chain, str(len(chain.children)), layer, site)
+        found = [link for link in children(chain) if link is not layer]
+        first = next((i for i, other in enumerate(layers[:place]) if isinstance(other, Link)), 0)
+        found.insert(first + 1 if place else 0, layer)
+        chain.children.clear()
+        for index, link in enumerate(found):
+            link.name = str(index)
+            chain.children[link.name] = link
+    layers.insert(place, layer)
+
+
+def _insert(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
+    """``Sequential.insert(i, layer)``."""
+    place, layer, *_ = (*arguments.positional, *arguments.keywords.values(), None, None)
+    count = len(chain.attributes.setdefault("layers", []))
+    if not isinstance(place, int) or not -count <= place <= count:
+        raise site.error(f"{site.quote()}: {describe(place)} is no place among {count} layers")
+    _insert_layer(chain, place + count if place < 0 else place, layer, site)
+
+
+def _extend(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
+    """``Sequential.extend(sequential)``."""
+    from .attributes import iterate
+
+    for others in arguments.positional:
+        _add_layers(run, chain, Arguments(iterate(run, others, site)), site)
 
 
 LINK = _class(
@@ -227,6 +260,8 @@ SEQUENTIAL = _class(
     (CHAIN_LIST,),
     __init__=_add_layers,
     append=_add_layers,
+    insert=_insert,
+    extend=_extend,
     forward=_forward_sequential,
     __getitem__=lambda run, chain, arguments, site: chain.attributes["layers"][arguments.positional[0]],
     __len__=lambda run, chain, arguments, site: len(chain.attributes.get("layers", [])),

@@ -77,6 +77,16 @@ def _convolution(use: Use) -> Variable:
     return use.emit("Conv", [x, weight, *bias], attrs, rank=x.rank)
 
 
+def _local(use: Use) -> Variable:
+    """Weights of their own at every place: (outputs, oh, ow, inputs, kh, kw)."""
+    x, (weight, *bias) = use.variable(), _given_weights(use)
+    shape = weight.shape
+    if len(shape) != 6:
+        raise use.error(f"its argument W has {len(shape)} dimensions, not 6", "E108")
+    attrs = {"kernel_shape": shape[4:], "strides": use.pair("stride", 1), "channels": shape[0]}
+    return use.emit("LocalConv", [x, weight, *bias], attrs, rank=x.rank, domain=DOMAIN)
+
+
 def _linear(use: Use) -> Variable:
     x, (weight, *bias) = use.variable(), _given_weights(use)
     axis = int(use.size("n_batch_axes", 1))
@@ -121,6 +131,7 @@ IMAGES = {
         *(Row(f"roi_{kind}_align_2d", _regions, _REGIONS, "roi", sampling_ratio=None) for kind in ("max", "average")),
         *(Row(f"convolution_{n}d", _convolution, "x W", "conv", options=n, **_CONV) for n in (1, 2, 3)),
         Row("convolution_nd", _convolution, "x W", "conv", **_CONV),
+        Row("local_convolution_2d", _local, "x W", "conv", b=None, stride=1),
         Row("linear", _linear, "x W", b=None, n_batch_axes=1),
         Row("prelu", _prelu, "x W", "relu"),
         Row("embed_id", _embed, "x W", "embed", ignore_label=None),

@@ -149,6 +149,23 @@ def _affine(use: Use, shape: Value, keys: list[str]) -> Variable:
     return use.emit("Scale", [x, *params], {"axis": use.size("axis"), "num_axes": len(numbers)}, rank=x.rank)
 
 
+def _local(use: Use) -> Variable:
+    """Weights of its own at every place; of any size of image while ``in_size`` is not given."""
+    x = use.variable()
+    inputs, outputs, ksize = _channels(use)
+    attrs = _geometry(use, ksize) | {"channels": outputs}
+    shape = None
+    if inputs is not None and use["in_size"] is not None:
+        rows = zip(use.pair("in_size", 1), attrs["kernel_shape"], attrs["strides"], strict=True)
+        places = tuple((n - k) // s + 1 for n, k, s in rows)
+        shape = (outputs, *places, inputs, *attrs["kernel_shape"])
+    names = [use.param("W", shape)]
+    if not use["nobias"]:
+        names.append(use.param("b", None if shape is None else shape[:3]))
+    del attrs["pads"]
+    return use.emit("LocalConv", [x, *names], attrs, rank=x.rank, domain="chainer")
+
+
 def _scale(use: Use) -> Variable:
     return _affine(use, use["W_shape"], ["W", "bias/b"] if use["bias_term"] else ["W"])
 
@@ -222,6 +239,18 @@ LINKS = {
         Row("DeconvolutionND", _deconvolution, "ndim in_channels out_channels", **_DECONVOLUTION),
         Row("Linear", _linear, "in_size", out_size=None, nobias=False, initialW=None, initial_bias=None),
         Row("BatchNormalization", _batch_normalization, "", **_BATCH),
+        Row(
+            "LocalConvolution2D",
+            _local,
+            "in_channels out_channels",
+            in_size=None,
+            ksize=None,
+            stride=1,
+            pad=0,
+            nobias=False,
+            initialW=None,
+            initial_bias=None,
+        ),
         Row("PReLU", _prelu, "", shape=(), init=0.25),
         Row("Scale", _scale, "", axis=1, W_shape=None, bias_term=False, bias_shape=None),
         Row("Bias", lambda use: _affine(use, use["shape"], ["", "b"]), "", axis=1, shape=None),

@@ -305,6 +305,12 @@ def _counted(name: str, count: int, call: Callable[[Run, Arguments, Site], Value
     return Native(name, checked)
 
 
+def _slice(arguments: Arguments, site: Site) -> slice:
+    if not 1 <= len(arguments.positional) <= 3:
+        raise site.error(f"{site.quote()}: slice takes 1 to 3 arguments")
+    return slice(*arguments.positional)
+
+
 def _truth(run: Run, arguments: Arguments, site: Site) -> Value:
     return python.truth(arguments.positional[0], site) if arguments.positional else False
 
@@ -313,6 +319,7 @@ BUILTINS: dict[str, Any] = {
     function.name: function
     for function in (
         Native("range", _range),
+        Native("slice", lambda run, arguments, site: _slice(arguments, site)),
         Native("int", _number),
         Native("bool", _truth),
         Native("list", _collected(list)),

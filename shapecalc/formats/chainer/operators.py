@@ -64,8 +64,9 @@ def _with_number(use: Use, kind: type[ast.operator], x: Variable, number: float,
         attrs = {"scale": 1 / number}
     elif kind is ast.Pow and not swapped:
         attrs = {"power": number}
-    elif kind is ast.Div and swapped and number == 1:
-        attrs = {"power": -1.0}
+    elif kind is ast.Div and swapped:
+        inverse = use.emit("Power", [x], {"power": -1.0}, rank=x.rank)
+        return inverse if number == 1 else use.emit("Power", [inverse], {"scale": number}, rank=x.rank)
     else:
         raise use.error(f"{use.site.quote()} is not supported", "E204")
     return use.emit("Power", [x], attrs, rank=x.rank)

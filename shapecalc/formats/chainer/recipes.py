@@ -264,20 +264,35 @@ class StatelessGRU(chainer.Chain):
     def __init__(self, in_size, out_size, init=None, inner_init=None, bias_init=None):
         super().__init__()
         with self.init_scope():
-            self.W_r = L.Linear(in_size, out_size)
-            self.U_r = L.Linear(out_size, out_size)
-            self.W_z = L.Linear(in_size, out_size)
-            self.U_z = L.Linear(out_size, out_size)
+            for name in ['r', 'z']:
+                setattr(self, 'W_' + name, L.Linear(in_size, out_size))
+                setattr(self, 'U_' + name, L.Linear(out_size, out_size))
             self.W = L.Linear(in_size, out_size)
             self.U = L.Linear(out_size, out_size)
 
     def forward(self, h, x):
-        z, h_bar = self.W_z(x), self.W(x)
-        if h is None:
-            return F.sigmoid(z) * F.tanh(h_bar)
         r = F.sigmoid(self.W_r(x) + self.U_r(h))
-        z = F.sigmoid(z + self.U_z(h))
-        return (1 - z) * h + z * F.tanh(h_bar + self.U(r * h))
+        z = F.sigmoid(self.W_z(x) + self.U_z(h))
+        return z * F.tanh(self.W(x) + self.U(r * h)) + (1 - z) * h
+""",
+    "StatefulGRU": """
+class StatefulGRU(L.StatelessGRU):
+    def __init__(self, in_size, out_size, init=None, inner_init=None, bias_init=0):
+        super().__init__(in_size, out_size)
+        self.reset_state()
+
+    def reset_state(self):
+        self.h = None
+
+    def set_state(self, h):
+        self.h = h
+
+    def forward(self, x):
+        if self.h is None:
+            self.h = F.sigmoid(self.W_z(x)) * F.tanh(self.W(x))
+        else:
+            self.h = super().forward(self.h, x)
+        return self.h
 """,
 }
-LINKS["GRU"] = LINKS["StatelessGRU"].replace("class StatelessGRU", "class GRU")
+LINKS["GRU"] = LINKS["StatefulGRU"].replace("class StatefulGRU", "class GRU")
