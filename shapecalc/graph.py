@@ -60,11 +60,11 @@ class Param:
     ``shape`` None: sized by the first input it meets (a definition without weights). ``trained`` tells weights that are
     learned from constants of the graph (a Reshape's target).
 
-    A parameter with ``recipe`` is computed from others (``sources``) when a file is written; the name is one of
-    `shapecalc.formats.onnx.recipes`.
+    A parameter with ``recipe`` is computed from others (``sources``) and from ``arguments`` when a file is written; the
+    name is one of `shapecalc.weights.RECIPES`.
     """
 
-    __slots__ = ("contents", "dtype", "name", "origin", "recipe", "shape", "sources", "trained", "where")
+    __slots__ = ("arguments", "contents", "dtype", "name", "origin", "recipe", "shape", "sources", "trained", "where")
 
     def __init__(
         self,
@@ -77,6 +77,7 @@ class Param:
         trained: bool = True,
         recipe: str | None = None,
         sources: tuple[str, ...] = (),
+        arguments: tuple[Any, ...] = (),
         origin: Origin | None = None,
     ) -> None:
         self.name = name
@@ -87,6 +88,7 @@ class Param:
         self.trained = trained
         self.recipe = recipe
         self.sources = sources
+        self.arguments = arguments
         self.origin = origin
 
     def __repr__(self) -> str:
@@ -181,6 +183,14 @@ class Node:
         fields.update(changes)
         return Node(**fields)
 
+    def reads(self) -> set[str]:
+        """The values it reads: its inputs, and those of the net that the graphs in its attributes read."""
+        found = {name for name in self.inputs if name}
+        for value in self.attrs.values():
+            if isinstance(value, Graph):
+                found |= value.captured()
+        return found
+
     def __repr__(self) -> str:
         return f"Node({self.name!r}, {self.op}, {self.inputs} -> {self.outputs})"
 
@@ -270,9 +280,32 @@ class Graph:
         found: list[Node] = []
         for node in reversed(self.nodes):
             if wanted.intersection(node.outputs):
-                wanted.update(node.inputs)
+                wanted.update(node.reads())
                 found.append(node)
         return reversed(found)
+
+    def captured(self) -> set[str]:
+        """Of a graph inside a node: the values around it that it reads."""
+        own = {given.name for given in self.inputs} | self.params.keys() | self.producers().keys()
+        return ({name for node in self.nodes for name in node.reads()} | {*self.outputs}) - own
+
+    def pruned(self, outputs: Iterable[str]) -> Graph:
+        """What ``outputs`` are computed from: the nodes, parameters and inputs they need.
+
+        Parameters that others are computed from stay, and those that no node read before (a format knows why).
+        """
+        chosen = tuple(outputs)
+        nodes = tuple(self.ancestors(chosen))
+        read = {name for node in nodes for name in node.reads()} | {*chosen}
+        idle = self.params.keys() - {name for node in self.nodes for name in node.reads()}
+        params = {name: param for name, param in self.params.items() if name in read or name in idle}
+        waiting = list(params.values())
+        for param in waiting:
+            found = [self.params[name] for name in param.sources if name not in params]
+            params.update((source.name, source) for source in found)
+            waiting += found
+        inputs = tuple(given for given in self.inputs if given.name in read)
+        return self.replace(nodes=nodes, params=params, inputs=inputs, outputs=chosen)
 
     def __repr__(self) -> str:
         return f"Graph({self.name!r}, {len(self.nodes)} nodes, {self.format})"

@@ -57,10 +57,11 @@ def lower(graph: Graph, trace: Trace) -> Graph:
         outputs = tuple(layouts.made(name) for name in outputs)
     else:
         _end(outputs, graph, trace, layouts, nodes)
-    own = [graph.params[name] for name in _read(nodes, ()) if name in graph.params]
-    for name in _read(nodes, [*own, *params.values()]):
-        if name in graph.params:
+    wanted = _read(nodes, params.values())
+    for name in wanted:
+        if name in graph.params and name not in params:
             params[name] = sized(graph.params[name], trace)
+            wanted += params[name].sources
     return graph.replace(
         nodes=tuple(nodes),
         params=params,
@@ -121,6 +122,9 @@ def sized(param: Param, trace: Trace) -> Param:
         contents=param.contents,
         where=param.where,
         trained=param.trained,
+        recipe=param.recipe,
+        sources=param.sources,
+        arguments=param.arguments,
         origin=param.origin,
     )
 

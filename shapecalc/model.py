@@ -176,6 +176,23 @@ class Model(Definition):
 
         return Plan.make(self, classes=classes, input=input, repair=repair, choice=plan)
 
+    def cut(
+        self,
+        *at: str,
+        features: bool = False,
+        pool: str | None = None,
+        flatten: bool = False,
+        input: literal.Spec = None,  # noqa: A002
+    ) -> Plan:
+        """A plan for the net up to the layers (or values) ``at``, whose outputs become its own.
+
+        ``features``: just before the head. ``pool`` "avg" or "max" folds all places of each output into one,
+        ``flatten`` makes rows of them. Raises UsageError for a layer that is not there, RefusedError where no head is found.
+        """
+        from .verify.plans import Plan
+
+        return Plan.cut(self, at=at, features=features, pool=pool, flatten=flatten, input=input)
+
 
 def load(
     model: Any,

@@ -179,7 +179,7 @@ class Numbers:
         if param.recipe in CONSTANTS:
             return numpy.full(shape, CONSTANTS[param.recipe], numpy.float32)
         if param.recipe is not None:
-            return RECIPES[param.recipe](*(self.array(source) for source in param.sources))
+            return RECIPES[param.recipe](*(self.array(source) for source in param.sources), *param.arguments)
         return self._made_up(param)
 
     def _made_up(self, param: Param) -> Array:

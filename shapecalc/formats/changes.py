@@ -12,10 +12,11 @@ WAY_OUT = "write it as ONNX: -o result.onnx"
 
 
 class Changes(NamedTuple):
-    """``replaced`` nodes before and after, in order, and nodes ``added``, which no file has a span of."""
+    """``replaced`` nodes before and after, in order, ``added`` ones, which no file has a span of, and ``gone`` ones."""
 
     replaced: list[tuple[Node, Node]]
     added: list[Node]
+    gone: list[Node]
 
     @property
     def location(self) -> str | None:
@@ -23,16 +24,20 @@ class Changes(NamedTuple):
         return next((before.origin.location for before, _ in self.replaced), None)
 
 
-def changes(old: Graph, new: Graph) -> Changes:
-    """What ``new`` is besides ``old``; raises RefusedError where a layer of ``old`` is gone."""
+def changes(old: Graph, new: Graph, *, shorter: bool = False) -> Changes:
+    """What ``new`` is besides ``old``; raises RefusedError where a layer is gone, unless it may be ``shorter``."""
     added = [node for node in new.nodes if node.origin.span is None]
     kept = [node for node in new.nodes if node.origin.span is not None]
-    if len(kept) != len(old.nodes) or any(a.origin is not b.origin for a, b in zip(old.nodes, kept, strict=True)):
-        first = next((n for n in old.nodes if all(n.origin is not k.origin for k in kept)), old.nodes[0])
+    there = {id(node.origin) for node in kept}
+    stays = [node for node in old.nodes if id(node.origin) in there]
+    gone = [node for node in old.nodes if id(node.origin) not in there]
+    moved = len(kept) != len(stays) or any(a.origin is not b.origin for a, b in zip(stays, kept, strict=True))
+    if moved or (gone and not shorter):
+        first = next(iter(gone or old.nodes))
         raise RefusedError(
             f"{first.name}: layers cannot be taken out of a {old.format} definition",
             "E303",
             location=first.origin.location,
             hint=WAY_OUT,
         )
-    return Changes([(a, b) for a, b in zip(old.nodes, kept, strict=True) if a is not b], added)
+    return Changes([(a, b) for a, b in zip(stays, kept, strict=True) if a is not b], added, gone)

@@ -19,6 +19,7 @@ from ..trace import Problem, Trace, first_input
 from .table import field_text, grouped, trace_table
 
 if TYPE_CHECKING:
+    from ..definition import Definition
     from ..model import Advice, Model
     from ..sizes import Sizes
     from ..verify.plans import Plan
@@ -132,6 +133,7 @@ def print_proof(console: Console, report: Report) -> None:
     ]
     if report.before_edit is not None:
         lines.append(f"before the first edit, {_numbers(report.before_edit)} as in the original")
+    lines += [f"{promise.words}: largest difference {_difference(promise.worst)}" for promise in report.promises]
     if report.cpu is not None and report.cpu_run is not None:
         lines.append(f"on CUDA, {_numbers(report.cpu)} as on the CPU ({report.cpu_run.run_seconds * 1e3:.1f} ms)")
     lines += _made_up(report)
@@ -150,6 +152,11 @@ def _made_up(report: Report) -> list[str]:
         named = f"{', '.join(report.seeded[:SHOWN])}{' …' if len(report.seeded) > SHOWN else ''}"
         return [f"weights are those of {report.weights}; {f'new {named} and ' if named else ''}images were {noise}"]
     return [f"weights and images were {noise}: the definition has none"] if report.seeded else []
+
+
+def _difference(check: NumberCheck) -> str:
+    """A difference beside the largest number of its tensor."""
+    return "0" if check.difference == 0 else f"{check.difference:.1e} on a scale of {check.scale:.3g}"
 
 
 def _numbers(checks: list[NumberCheck]) -> str:
@@ -186,7 +193,7 @@ def print_sizes(console: Console, model: Model, found: Sizes, near: int | None) 
         console.print(hanging(Text(f"nearest to {near}: {'none' if nearest is None else nearest}"), 2))
 
 
-def print_written(console: Console, path: Path, model: Model, init: bool, report: Report) -> None:
+def print_written(console: Console, path: Path, model: Definition, init: bool, report: Report) -> None:
     """Where the result lies and what its weights are."""
     if model.graph.format == "onnx":
         kind = "everything but the edit is copied byte for byte"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from .. import literal
@@ -12,7 +13,9 @@ from ..errors import RefusedError, UsageError
 from ..graph import Graph, places
 from ..sizes import reference
 from ..trace import Trace
-from .edits import Edit, SetInput
+from .cutting import cut_at
+from .draft import Draft
+from .edits import SetInput
 from .heads import replace_heads
 from .repairs import Repair, propose
 
@@ -24,24 +27,17 @@ class Surgery:
     """What will be changed, and the trace of the result; nothing is written.
 
     ``edits`` in order, ``graph`` the edited net, ``trace`` its trace at the wanted input, ``repairs`` every repair that
-    was found, best first.
+    was found, best first, ``kept`` what the edits promise.
     """
 
-    def __init__(
-        self,
-        model: Definition,
-        edits: list[Edit],
-        graph: Graph,
-        traced: Trace,
-        repairs: list[Repair],
-        changes: Mapping[str, Any],
-    ) -> None:
-        self.model = model
-        self.edits = edits
-        self.graph = graph
+    def __init__(self, draft: Draft, traced: Trace, repairs: list[Repair]) -> None:
+        self.model = draft.model
+        self.edits = draft.edits
+        self.graph = draft.graph
         self.trace = traced
         self.repairs = repairs
-        self.changes = dict(changes)
+        self.kept = draft.kept
+        self.about = dict(draft.about)
 
     @classmethod
     def make(
@@ -61,30 +57,51 @@ class Surgery:
         if repair is not None and repair not in REPAIRS:
             raise UsageError(f"no repair {repair!r}", "E002", hint=f"one of {', '.join(REPAIRS)}")
         feeds = model.feeds(input)
-        model = model.told(feeds)
-        graph = model.graph
-        edits: list[Edit] = []
-        changes: dict[str, Any] = {}
+        draft = Draft(model.told(feeds), feeds)
         if classes is not None:
-            graph = _with_head(model, graph, feeds, classes, edits)
-            changes["classes"] = f"{classes}classes"
+            _with_head(draft, classes)
+        natives = dict(draft.native)
         if input is not None:
-            graph = _with_input(graph, feeds, edits)
-            changes["input"] = _size_text(graph, feeds)
-        traced = model.retrace(graph, feeds)
-        repairs = _repairs(model, graph, feeds, traced, classes)
+            _with_input(draft)
+        traced = draft.at_feeds()
+        repairs = _repairs(draft, natives, traced)
         if not traced.ok and repair != "none":
-            chosen = _chosen(model, traced, repairs, repair, choice)
-            edits += chosen.edits
-            graph, traced = chosen.trace.graph, chosen.trace
+            chosen = _chosen(draft.model, traced, repairs, repair, choice)
+            for edit in chosen.edits:
+                draft.do(edit)
+            traced = chosen.trace
         if not traced.ok:
-            raise _refusal(model, traced)
-        return cls(model, edits, graph, traced, repairs, changes)
+            raise _refusal(draft.model, traced)
+        return cls(draft, traced, repairs)
+
+    @classmethod
+    def cut(
+        cls,
+        model: Definition,
+        *,
+        at: Sequence[str] = (),
+        features: bool = False,
+        pool: str | None = None,
+        flatten: bool = False,
+        input: literal.Spec = None,  # noqa: A002  the contract's word
+    ) -> Self:
+        """The plan for the net up to some of its layers, at ``input``."""
+        feeds = model.feeds(input)
+        draft = Draft(model.told(feeds), feeds)
+        found = draft.at_feeds()
+        draft.do(cut_at(found, at, features=features, pool=pool or "", flatten=flatten))
+        draft.about["cut"] = "features" if features else "-".join(re.sub(r"\W+", "_", name).strip("_") for name in at)
+        if input is not None:
+            _with_input(draft)
+        traced = draft.at_feeds()
+        if not traced.ok:
+            raise _refusal(draft.model, traced)
+        return cls(draft, traced, [])
 
     @property
     def name(self) -> str:
         """The result's name: ``alexnet-13classes-256``."""
-        return "-".join([self.model.name, *(str(c) for c in self.changes.values())])
+        return "-".join([self.model.name, *self.about.values()])
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON prints it."""
@@ -101,29 +118,25 @@ class Surgery:
         return f"{type(self).__name__}({self.name!r}, {[edit.describe() for edit in self.edits]})"
 
 
-def _with_head(model: Definition, graph: Graph, feeds: Mapping[str, Shape], classes: int, edits: list[Edit]) -> Graph:
-    native = reference(model) or model.retrace(graph, feeds)  # a data layer leaves its size to the caller
-    if not native.ok:
+def _with_head(draft: Draft, classes: int) -> None:
+    if not draft.trace.ok:
         raise RefusedError(
-            f"{model.name} does not fit this input, so its head cannot be told",
+            f"{draft.model.name} does not fit this input, so its head cannot be told",
             "E301",
-            because=native.problems[0].headline,
+            because=draft.trace.problems[0].headline,
             hint="shapecalc trace shows what does not fit",
         )
-    for edit in replace_heads(graph, native, classes):
-        graph = edit.apply(graph)
-        edits.append(edit)
-    return graph
+    for edit in replace_heads(draft.graph, draft.trace, classes):
+        draft.do(edit)
+    draft.about["classes"] = f"{classes}classes"
 
 
-def _with_input(graph: Graph, feeds: Mapping[str, Shape], edits: list[Edit]) -> Graph:
-    for given in graph.inputs:
-        wanted = feeds.get(given.name)
+def _with_input(draft: Draft) -> None:
+    for given in draft.graph.inputs:
+        wanted = draft.feeds.get(given.name)
         if wanted is not None and wanted != given.native:
-            edit = SetInput(given.name, given.native, wanted)
-            graph = edit.apply(graph)
-            edits.append(edit)
-    return graph
+            draft.do(SetInput(given.name, given.native, wanted))
+    draft.about["input"] = _size_text(draft.graph, draft.feeds)
 
 
 def _size_text(graph: Graph, feeds: Mapping[str, Shape]) -> str:
@@ -133,15 +146,12 @@ def _size_text(graph: Graph, feeds: Mapping[str, Shape]) -> str:
     return str(spatial[0]) if len(set(map(str, spatial))) == 1 and spatial else "x".join(map(str, spatial))
 
 
-def _repairs(
-    model: Definition, graph: Graph, feeds: Mapping[str, Shape], traced: Trace, classes: int | None
-) -> list[Repair]:
-    fitting = reference(model) if not traced.ok else None
-    if fitting is None:
+def _repairs(draft: Draft, natives: Mapping[str, Shape], traced: Trace) -> list[Repair]:
+    """Repairs of the net as edited; the sizes of its maps are read off its trace at the input it was made for."""
+    if traced.ok or reference(draft.model) is None:
         return []
-    if classes is not None:  # the head was renamed, so the sizes are read off a trace of the renamed graph
-        fitting = model.retrace(graph, {name: tensor.shape for name, tensor in fitting.feeds.items()})  # type: ignore[misc]
-    return propose(traced, fitting, lambda edited: model.retrace(edited, feeds))
+    fitting = draft.model.retrace(draft.graph, natives)
+    return propose(traced, fitting, lambda edited: draft.model.retrace(edited, draft.feeds))
 
 
 def _chosen(model: Definition, traced: Trace, repairs: list[Repair], name: str | None, choice: int) -> Repair:

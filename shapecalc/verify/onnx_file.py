@@ -6,11 +6,14 @@ as external data. Weights that are placeholder nodes are replaced by seeded numb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy
+
 from ..definition import Definition
+from ..errors import RefusedError
 from ..formats.onnx.patch import segments, skeleton
 from ..formats.onnx.pieces import assemble
 from ..graph import Graph, Param
@@ -38,13 +41,57 @@ def is_placeholder(param: Param) -> bool:
 
 
 def new_weights(old: Graph, new: Graph, traced: Trace, seed: int) -> dict[str, bytes]:
-    """Raw numbers for parameters an edit made, by name; those that replace placeholders stay placeholders."""
+    """Raw numbers for parameters an edit made, by name; those that replace placeholders stay placeholders.
+
+    Raises RefusedError where they are computed from stored ones that cannot be read.
+    """
     if all(is_placeholder(param) for param in old.params.values() if param.trained):
         return {}
     sized = sized_graph(new, traced)
-    numbers = Numbers(sized, make=initial, seed=seed)
     made = [p for name, p in sized.params.items() if name not in old.params and p.contents is None]
-    return {param.name: numbers.array(param.name).tobytes() for param in made}
+    numbers = Numbers(sized, stored(sized, made), make=initial, seed=seed)
+    return {param.name: numbers.array(param.name).tobytes() for param in made if _computable(sized, param)}
+
+
+def stored(graph: Graph, derived: Iterable[Param]) -> dict[str, Array]:
+    """The numbers of the stored parameters that others are computed from, by name."""
+    names = {name for param in derived for name in sources_of(graph, param)}
+    arrays = {name: read_numbers(graph.params[name]) for name in names}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def sources_of(graph: Graph, param: Param) -> set[str]:
+    """The stored parameters that one is computed from, through others."""
+    found: set[str] = set()
+    for name in param.sources:
+        source = graph.params[name]
+        found |= sources_of(graph, source) if source.recipe is not None else {name}
+    return found
+
+
+def _computable(graph: Graph, param: Param) -> bool:
+    """Whether everything a parameter is computed from has numbers: what comes from placeholders is one."""
+    return not any(is_placeholder(graph.params[name]) for name in sources_of(graph, param))
+
+
+def read_numbers(param: Param) -> Array | None:
+    """The numbers of a stored parameter; None where it holds none of its own. Raises RefusedError."""
+    where = param.where
+    if where is None or param.contents is not None or not Path(where.path).is_file():
+        return None
+    try:
+        kind = numpy.dtype(param.dtype)
+    except TypeError:
+        raise RefusedError(f"numbers of type {param.dtype} cannot be computed with ({param.name})", "E303") from None
+    raw = numpy.fromfile(where.path, numpy.uint8, where.length, offset=where.offset)
+    return raw.view(kind.newbyteorder("<")).reshape(param.shape or ())
+
+
+def without_sources(graph: Graph) -> Graph:
+    """The graph as it is written: without parameters that only others were computed from."""
+    sources = {name for param in graph.params.values() for name in param.sources}
+    unread = sources - {name for node in graph.nodes for name in node.reads()} - {*graph.outputs}
+    return graph.replace(params={name: param for name, param in graph.params.items() if name not in unread})
 
 
 def sized_graph(graph: Graph, traced: Trace) -> Graph:
@@ -64,10 +111,11 @@ def load_edited(
     assert source is not None
     edited = sized_graph(graph, traced)
     tensors = new_weights(model.graph, edited, traced, seed)
+    written = without_sources(edited)
     if source.path is not None:
-        pieces = skeleton(source.data, model.graph, edited, source.path.name, tensors, traced.tensors)
+        pieces = skeleton(source.data, model.graph, written, source.path.name, tensors, traced.tensors)
     else:
-        pieces = segments(source.data, model.graph, edited, tensors, traced.tensors)
+        pieces = segments(source.data, model.graph, written, tensors, traced.tensors)
     proto = onnx.ModelProto.FromString(assemble(source.data, pieces))
     numbers = Numbers(edited, given, make=proving, seed=seed)
     arrays = _seed_placeholders(proto, edited, numbers)

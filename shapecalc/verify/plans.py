@@ -19,7 +19,8 @@ from ..trace import Trace, trace
 from ..weights import Numbers, from_file, initial, trained
 from .definition_file import check_weights, holds_weights, own_suffixes, patched, write_own
 from .device import make_session
-from .onnx_file import new_weights, sized_graph
+from .onnx_file import new_weights, sized_graph, without_sources
+from .promises import measured
 from .proof import RTOL, Report, compare_with_original, prove
 from .run import runnable
 
@@ -39,8 +40,15 @@ class Plan(Surgery):
     @property
     def file_name(self) -> str:
         """What the result is called: ``alexnet-13classes-256.onnx``; a file keeps its format, a zoo model is ONNX."""
-        own = own_suffixes(self.model) if self.model.zoo_name is None else ()
+        own = own_suffixes(self.model) if self.model.zoo_name is None and self.sayable else ()
         return self.name + (own[0] if own else ".onnx")
+
+    @property
+    def sayable(self) -> bool:
+        """Whether the definition's own format may say the plan: only a prototxt loses layers, then gets none."""
+        kept = {node.origin.span for node in self.graph.nodes}
+        whole = all(node.origin.span in kept for node in self.model.graph.nodes)
+        return whole or (self.model.graph.format == "caffe" and None not in kept)
 
     def verify(self, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
         """Runs the result in onnxruntime and compares it with the trace and with the original.
@@ -85,6 +93,8 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
         original = plan.model.retrace(untouched, feeds)  # type: ignore[arg-type]
         shared = runnable(plan.model, untouched, original, seed, edited.arrays)
         compare_with_original(report, shared, rtol=limit)
+    place = report.run.device
+    report.promises = [measured(plan.model, kept, device=place, seed=seed, rtol=limit) for kept in plan.kept]
     report.weights = plan.model.weights.name if plan.model.weights is not None else None
     report.raise_for_failure()
     return report
@@ -179,7 +189,8 @@ def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:
     if plan.graph.format == "onnx" and source is not None:
         edited = sized_graph(plan.graph, plan.trace)
         tensors = new_weights(plan.model.graph, edited, plan.trace, seed)
-        pieces = segments(source.data, plan.model.graph, edited, tensors, plan.trace.tensors)
+        written = without_sources(edited)
+        pieces = segments(source.data, plan.model.graph, written, tensors, plan.trace.tensors)
         copy_to(file, source, pieces)
     else:
         file.write(as_onnx(plan.model, plan.graph, plan.trace, init=init, seed=seed))

@@ -52,6 +52,7 @@ class Report:
         self.inputs = dict(inputs)
         self.seed = seed
         self.before_edit: list[NumberCheck] | None = None  # against the original; None: nothing to compare with
+        self.promises: list[Any] = []  # what edits promise, as `promises.PromiseCheck`
         self.cpu: list[NumberCheck] | None = None  # CUDA against the CPU
         self.cpu_run: Run | None = None
         self.not_cuda: str | None = None  # why "auto" is the CPU on a machine with a GPU
@@ -61,13 +62,13 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether everything that was checked held."""
-        numbers = [*(self.before_edit or []), *(self.cpu or [])]
-        return bool(self.shapes) and all(c.ok for c in self.shapes) and all(c.ok for c in numbers)
+        return bool(self.shapes) and not self.failures
 
     @property
     def failures(self) -> list[ShapeCheck | NumberCheck]:
         """The checks that did not hold."""
-        numbers = [c for c in [*(self.before_edit or []), *(self.cpu or [])] if not c.ok]
+        promised = [check for promise in self.promises for check in promise.checks]
+        numbers = [c for c in [*(self.before_edit or []), *promised, *(self.cpu or [])] if not c.ok]
         return [*(c for c in self.shapes if not c.ok), *numbers]
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,6 +91,7 @@ class Report:
                 for c in self.shapes
             ],
             "before_edit": _numbers(self.before_edit),
+            "promises": [promise.to_dict() for promise in self.promises],
             "cuda_against_cpu": _numbers(self.cpu),
         }
 

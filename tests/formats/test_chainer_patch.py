@@ -16,6 +16,7 @@ from shapecalc.errors import RefusedError
 from shapecalc.formats.chainer.patch import patch
 from shapecalc.graph import Graph
 from shapecalc.model import Model
+from shapecalc.surgery.draft import Draft
 from shapecalc.surgery.edits import ChangePool, InsertPool
 from shapecalc.surgery.plan import Surgery
 from shapecalc.verify.definition_file import patched
@@ -55,8 +56,9 @@ class Asked(Surgery):
     """A plan made of a graph, for edits that surgery would not choose."""
 
     def __init__(self, model: Model, graph: Graph) -> None:
-        feeds = model.feeds(None)
-        super().__init__(model, [], graph, model.retrace(graph, feeds), [], {})
+        draft = Draft(model, model.feeds(None))
+        draft.graph = graph
+        super().__init__(draft, draft.at_feeds(), [])
 
 
 def edited(text: str, made: Any) -> str:

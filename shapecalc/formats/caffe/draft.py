@@ -14,7 +14,7 @@ from ...errors import RefusedError
 from ...source import Span
 from ..changes import WAY_OUT
 from .layer import Layer
-from .style import Item, Style, after, end_of_line, eol_of, style_of
+from .style import Item, Style, after, end_of_line, eol_of, indent_at, starts_line, style_of
 from .text import Document, Field, Message
 from .upgrade import upgrade
 from .view import View
@@ -163,6 +163,18 @@ class Draft:
     def swap(self, field: Field, text: str) -> None:
         """Other text for a whole field, its name included."""
         self._values[field.span] = text
+
+    def remove(self, layer: Layer) -> None:
+        """Takes a layer out, with the lines it fills."""
+        place = self.place(layer)
+        if place is None:
+            raise self.refuse(layer, "an input field of the file cannot be taken out")
+        start, end = place.field.span
+        whole = end_of_line(self.text, end)
+        if starts_line(self.text, start) and whole is not None:
+            start -= len(indent_at(self.text, start))
+            end = min(self.text.find("\n", whole) + 1 or len(self.text), len(self.text))
+        self._values[Span(start, end)] = ""
 
     def end(self, field: Field) -> int:
         """Where a layer ends, with the comment behind it on its line."""

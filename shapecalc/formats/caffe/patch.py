@@ -62,17 +62,20 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
     """
     draft = Draft(parse(source.text(), source.name))
     renames: list[Rename] = []
-    found = changes(old, new)
+    found = changes(old, new, shorter=True)
     pairs = [_pair(draft, before, after) for before, after in found.replaced]
     _rename_heads(draft, old, [row for row in pairs if row.before.name != row.after.name], renames)
     for layer, before, after in pairs:
         _change(draft, layer, before, after)
     for node in found.added:
         _insert(draft, new, node, renames)
-    for given, wanted in zip(old.inputs, new.inputs, strict=True):
-        if given is not wanted:
-            resize(draft, given, wanted)
+    declared = {given.name: given for given in new.inputs}
+    for given in old.inputs:
+        if declared.get(given.name, given) is not given:
+            resize(draft, given, declared[given.name])
     _rename_blobs(draft, renames)
+    if found.gone:
+        _take_out(draft, old, found.gone)
     text = draft.write()
     _check_phases(draft, text, old.meta.get("options", Options()))
     yield text
@@ -142,6 +145,22 @@ def _head(draft: Draft, layer: Layer, node: Node, base: float | None) -> None:
     draft.set(layer, message, num_output=str(channels))
     if base is not None:
         speed_up(draft, layer, 2 if layer.param(message).flag("bias_term", True) else 1, base)
+
+
+# -- layers taken out -------------------------------------------------------------------------------------------------
+
+
+def _take_out(draft: Draft, old: Graph, gone: list[Node]) -> None:
+    """Takes layers out, and with them those of other phases that read what is no longer written."""
+    spans = {node.origin.span for node in gone}
+    read = {node.origin.span for node in old.nodes}
+    written: set[str] = set()
+    for layer in draft.layers:
+        orphan = layer.field.span not in read and not written.issuperset(layer.bottoms)
+        if orphan or layer.field.span in spans:
+            draft.remove(layer)
+        else:
+            written.update(layer.tops)
 
 
 # -- other changes ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,29 @@
+"""Names: new ones that nothing has, and the layers a person may mean."""
+
+from __future__ import annotations
+
+import difflib
+
+from ..errors import UsageError
+from ..graph import Graph
+
+#: Layers suggested for a name that is none.
+SUGGESTED = 4
+
+
+def free_name(graph: Graph, name: str) -> str:
+    """``name``, or the first of ``name_2``, ``name_3``, … that no layer, value or parameter has."""
+    taken = {value for node in graph.nodes for value in (node.name, *node.outputs)} | graph.params.keys()
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    return candidate
+
+
+def no_such_layer(graph: Graph, name: str, option: str) -> UsageError:
+    """The error for a layer that is not there, with those whose names are like it."""
+    names = list(dict.fromkeys(value for node in graph.nodes for value in (node.name, *node.outputs) if value))
+    close = difflib.get_close_matches(name, names, SUGGESTED, 0.4)
+    parts = [n for n in names if name and name.lower() in n.lower()][-SUGGESTED:]
+    hint = ", ".join(dict.fromkeys([*close, *parts])) or ", ".join(names[-SUGGESTED:])
+    return UsageError(f"there is no layer or value {name!r}", "E002", hint=f"{option} {hint}")

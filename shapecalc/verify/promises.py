@@ -1,0 +1,143 @@
+"""Measuring what edits promise: the nets before and after an edit run on one image, and their tensors are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..definition import Definition
+from ..dims import Expr, Shape
+from ..layout import FIRST, channels_last
+from ..surgery.promises import Kept, Promise, Step
+from ..trace import Trace
+from ..weights import Array
+from .proof import NumberCheck, compare
+from .run import Runnable, execute, runnable
+
+#: Rows of a free batch in a proof: more than one, and no number that a shape is likely to hold by chance.
+ROWS = 3
+
+
+def _pool(image: Array, kind: str, axes: tuple[int, ...]) -> Array:
+    pooled = image.mean(axis=axes, keepdims=True) if kind == "avg" else image.max(axis=axes, keepdims=True)
+    return numpy.asarray(pooled)
+
+
+def _take(image: Array, axis: int, indices: tuple[int, ...]) -> Array:
+    return numpy.ascontiguousarray(numpy.take(image, indices, axis))
+
+
+def _normalised(image: Array, axis: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Array:
+    shape = [-1 if i == axis else 1 for i in range(image.ndim)]
+    moved = image - numpy.reshape(numpy.asarray(mean, image.dtype), shape)
+    return numpy.asarray(moved / numpy.reshape(numpy.asarray(std, image.dtype), shape), image.dtype)
+
+
+def _pixels(image: Array) -> Array:
+    """Noise on the scale of an image of bytes."""
+    return numpy.clip(numpy.round(image * 50 + 128), 0, 255).astype(image.dtype)
+
+
+#: What a step of a promise does to an array.
+STEPS: Mapping[str, Callable[..., Array]] = {
+    "pool": _pool,
+    "flatten": lambda image: image.reshape(image.shape[0], -1),
+    "take": _take,
+    "normalise": _normalised,
+    "pixels": _pixels,
+    "reshape": lambda image, shape: image.reshape(shape),
+}
+
+
+class PromiseCheck(NamedTuple):
+    """A promise and how far each of its tensors is from it."""
+
+    words: str
+    checks: list[NumberCheck]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there was something to compare and all of it held."""
+        return bool(self.checks) and all(check.ok for check in self.checks)
+
+    @property
+    def worst(self) -> NumberCheck:
+        """The tensor that is furthest from it, by its scale."""
+        return max(self.checks, key=lambda check: check.difference / max(check.scale, 1e-30))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        worst = self.worst
+        return {"promise": self.words, "difference": worst.difference, "scale": worst.scale, "ok": self.ok}
+
+
+def measured(model: Definition, kept: Kept, *, device: str, seed: int, rtol: float) -> PromiseCheck:
+    """What came of a promise. Raises RefusedError where onnxruntime refuses one of the nets."""
+    promise = kept.promise
+    after = _runnable(model, kept.after, seed)
+    before = _runnable(model, kept.before, seed, after.arrays)
+    images = dict(after.inputs if promise.shaped == "after" else before.inputs)
+    fed_after = _fed(after, images, promise, promise.after)
+    fed_before = _fed(before, images, promise, promise.before)
+    got = execute(after._replace(inputs=fed_after), device, repeat=0).tensors
+    expected = _expected(before, fed_before, promise, device)
+    checks = []
+    for pair in promise.pairs:
+        wanted = _done(_as_it_lies(expected, pair.before), pair.steps)
+        checks += compare({pair.after: wanted}, {pair.after: _as_it_lies(got, pair.after)}, rtol)
+    return PromiseCheck(promise.words, checks)
+
+
+def _runnable(model: Definition, traced: Trace, seed: int, given: Mapping[str, Array] | None = None) -> Runnable:
+    feeds = {n: t.shape for n, t in traced.feeds.items() if isinstance(t.shape, tuple)}
+    several = {name: _several(shape) for name, shape in feeds.items()}
+    if several != feeds:
+        traced = model.retrace(traced.graph, several)
+    return runnable(model, traced.graph, traced, seed, given)
+
+
+def _several(shape: Shape) -> Shape:
+    """A free batch as several rows."""
+    return (ROWS, *shape[1:]) if shape and isinstance(shape[0], Expr) else shape
+
+
+def _fed(net: Runnable, images: Mapping[str, Array], promise: Promise, steps: tuple[Step, ...]) -> dict[str, Array]:
+    """The inputs of a net: the one the promise is about with the steps done, others the same for both."""
+    found = {name: images.get(name, own) for name, own in net.inputs.items()}
+    if promise.image in found:
+        found[promise.image] = _done(found[promise.image], steps)
+    return found
+
+
+def _done(image: Array, steps: tuple[Step, ...]) -> Array:
+    for name, *arguments in steps:
+        image = STEPS[name](image, *arguments)
+    return image
+
+
+def _as_it_lies(tensors: Mapping[str, Array], name: str) -> Array:
+    """A value as the definition has it: where channels come last, most run channels first under another name."""
+    if name in tensors:
+        return tensors[name]
+    first = tensors[f"{name}/{FIRST}"]
+    return first.transpose(channels_last(first.ndim))
+
+
+def _expected(net: Runnable, fed: dict[str, Array], promise: Promise, device: str) -> dict[str, Array]:
+    """The tensors of the net before; where rows are promised, of runs with batches of its own size, joined."""
+    if not promise.rows:
+        return execute(net._replace(inputs=fed), device, repeat=0).tensors
+    own = net.inputs[promise.image].shape[0]
+    rows = fed[promise.image].shape[0]
+    starts = range(0, rows, own)
+    runs = [execute(net._replace(inputs=_rows(fed, start, own, rows)), device, repeat=0).tensors for start in starts]
+    names = {pair.before for pair in promise.pairs}
+    return {name: numpy.concatenate([_as_it_lies(run, name) for run in runs])[:rows] for name in names}
+
+
+def _rows(fed: Mapping[str, Array], start: int, count: int, rows: int) -> dict[str, Array]:
+    """So many rows from ``start`` on, of every input that has a row for each; from the first again at the end."""
+    chosen = [(start + i) % rows for i in range(count)]
+    return {name: image[chosen] if image.ndim and image.shape[0] == rows else image for name, image in fed.items()}
