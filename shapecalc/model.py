@@ -187,7 +187,8 @@ class Model(Definition):
         """A plan for the net up to the layers (or values) ``at``, whose outputs become its own.
 
         ``features``: just before the head. ``pool`` "avg" or "max" folds all places of each output into one,
-        ``flatten`` makes rows of them. Raises UsageError for a layer that is not there, RefusedError where no head is found.
+        ``flatten`` makes rows of them. Raises UsageError for a layer that is not there, RefusedError where no head is
+        found.
         """
         from .verify.plans import Plan
 

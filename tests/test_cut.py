@@ -1,0 +1,109 @@
+"""Cut nets: equal to the original at the taps, smaller, loadable; what cannot be cut is refused with the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+import onnx
+import onnxruntime
+import pytest
+
+import shapecalc
+from shapecalc.graph import Graph, Input, Node
+
+TRAIN = """name: "n"
+layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+  transform_param { crop_size: 8 } data_param { batch_size: 4 } }
+layer { name: "data" type: "Input" top: "data" include { phase: TEST }
+  input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+# the only convolution
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc" inner_product_param { num_output: 5 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" include { phase: TRAIN } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" include { phase: TEST } }
+"""
+
+
+def run(path: Path, image: numpy.ndarray) -> list[numpy.ndarray]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return list(session.run(None, {session.get_inputs()[0].name: image}))
+
+
+def test_several_taps_of_an_onnx_file_are_the_tensors_of_the_original(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.onnx"
+    shapecalc.load("squeezenet").convert(whole, init=True, device="cpu")
+    model = onnx.load(whole)
+    taps = ["fire5/concat", "fire9/concat"]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in taps)
+    shown = tmp_path / "shown.onnx"
+    onnx.save(model, shown)
+    part = tmp_path / "part.onnx"
+    plan = shapecalc.load(whole).cut(*taps, pool="avg", flatten=True)
+    plan.save(part, device="cpu")
+    image = numpy.random.default_rng(1).standard_normal((1, 3, 227, 227), numpy.float32)
+    expected = dict(zip(["prob", *taps], run(shown, image), strict=False))
+    for name, got in zip(taps, run(part, image), strict=True):
+        assert got.shape == (1, expected[name].shape[1])
+        assert numpy.allclose(expected[name].mean(axis=(2, 3)), got, rtol=1e-4, atol=1e-5)
+    assert part.stat().st_size < whole.stat().st_size
+    assert plan.report is not None
+    (promise,) = plan.report.promises
+    assert promise.words == "fire5/concat, fire9/concat: the original's tensor, averaged over its places, flattened"
+    assert promise.ok
+
+
+def test_a_prototxt_loses_the_layers_behind_the_cut_in_every_phase() -> None:
+    from shapecalc.verify.definition_file import patched
+
+    plan = shapecalc.loads(TRAIN, format="caffe", name="n.prototxt").cut("relu")
+    assert patched(plan) == TRAIN[: TRAIN.index('layer { name: "fc"')]
+
+
+def test_features_of_a_channels_last_net_come_as_it_has_them(tmp_path: Path) -> None:
+    text = (
+        '{"class_name": "Sequential", "config": {"name": "s", "layers": ['
+        '{"class_name": "InputLayer", "config": {"name": "i", "batch_shape": [null, 9, 9, 3]}},'
+        '{"class_name": "Conv2D", "config": {"name": "c", "filters": 4, "kernel_size": [3, 3], "activation": "relu"}},'
+        '{"class_name": "GlobalAveragePooling2D", "config": {"name": "g"}},'
+        '{"class_name": "Dense", "config": {"name": "d", "units": 7, "activation": "softmax"}}]}}'
+    )
+    model = shapecalc.loads(text, format="keras")
+    assert model.cut("c").trace.outputs[0].shape == (1, 7, 7, 4)
+    plan = model.cut("c", features=True, pool="avg")
+    assert [value.shape for value in plan.trace.outputs] == [(1, 1, 1, 4), (1, 4)]
+    plan.save(tmp_path / "f.onnx", device="cpu")
+    assert [tuple(part.shape) for part in run(tmp_path / "f.onnx", numpy.ones((1, 9, 9, 3), numpy.float32))] == [
+        (1, 1, 1, 4),
+        (1, 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        ({"at": ("pol5",)}, "there is no layer or value 'pol5'", "--at pool5, pool2, pool1"),
+        ({"at": ()}, "where to cut was not said", "--at LAYER, or --features for all but the head"),
+        ({"at": ("conv5",), "pool": "sum"}, "no pooling 'sum'", "one of avg, max"),
+    ],
+)
+def test_what_makes_no_sense_is_told(arguments: dict, message: str, hint: str) -> None:
+    options = {key: value for key, value in arguments.items() if key != "at"}
+    with pytest.raises(shapecalc.UsageError) as caught:
+        shapecalc.load("alexnet").cut(*arguments["at"], **options)
+    assert caught.value.message == message
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(hint)
+
+
+def test_what_a_graph_inside_a_node_reads_is_kept() -> None:
+    inner = Graph("then", [], [Node("add", "Add", ("outer", "w"), ("s",))], ["s"], meta={})
+    nodes = [
+        Node("a", "Relu", ("x",), ("outer",)),
+        Node("if", "If", ("c",), ("y",), {"then_branch": inner}),
+        Node("b", "Relu", ("x",), ("z",)),
+    ]
+    graph = Graph("g", [Input("x"), Input("c")], nodes, ["y", "z"])
+    assert inner.captured() == {"outer", "w"}
+    assert [node.name for node in graph.pruned(["y"]).nodes] == ["a", "if"]
