@@ -349,13 +349,14 @@ def cut(
     device: DeviceOption = "auto",
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
+    level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
     json: JsonOption = False,
 ) -> int:
     """A feature extractor: the net up to some of its layers, equal to the original there, then written."""
-    net = _open(model, phase, stage, class_name, arg, weights)
+    net = _open(model, phase, stage, class_name, arg, weights, level=level)
     made = net.cut(*(at or ()), features=features, pool=pool, flatten=flatten, input=_spec(input, alias))
     target = None if dry_run else output if output is not None else Path(made.file_name)
     return _carry_out(made, target, overwrite=overwrite, init=init, seed=seed, device=device, json=json)
