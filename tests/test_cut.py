@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy
 import onnx
@@ -11,6 +12,7 @@ import pytest
 
 import shapecalc
 from shapecalc.graph import Graph, Input, Node
+from shapecalc.weights import Array
 
 TRAIN = """name: "n"
 layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }
@@ -26,7 +28,7 @@ layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" include { phase: T
 """
 
 
-def run(path: Path, image: numpy.ndarray) -> list[numpy.ndarray]:
+def run(path: Path, image: Array) -> list[Array]:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return list(session.run(None, {session.get_inputs()[0].name: image}))
 
@@ -88,7 +90,7 @@ def test_features_of_a_channels_last_net_come_as_it_has_them(tmp_path: Path) -> 
         ({"at": ("conv5",), "pool": "sum"}, "no pooling 'sum'", "one of avg, max"),
     ],
 )
-def test_what_makes_no_sense_is_told(arguments: dict, message: str, hint: str) -> None:
+def test_what_makes_no_sense_is_told(arguments: dict[str, Any], message: str, hint: str) -> None:
     options = {key: value for key, value in arguments.items() if key != "at"}
     with pytest.raises(shapecalc.UsageError) as caught:
         shapecalc.load("alexnet").cut(*arguments["at"], **options)
