@@ -362,7 +362,6 @@ REFUSALS: list[tuple[str, Change, str]] = [
     (DATA + MAPS, shaped(4, 3, 20, 24), "data: its crop_size is one number, 20×24 are two"),
     (DATA + MAPS, shaped(4, 1, 20, 20), "data: its data have 3 channels, not 1"),
     (TWO + MAPS, shaped(1, 3, 20, 20), "data: 2 inputs share one shape"),
-    (V2, lambda graph: graph.replace(nodes=graph.nodes[:-1]), "prob: layers cannot be taken out of a caffe definition"),
     (V0, pooled(ceil_mode=0), "pool: a V0 layer cannot say round_mode"),
     (V0, pooled(kernel_shape=(2, 3)), "pool: a V0 layer cannot say kernel_h"),
     (V2, pooled(pads=(0, 0, 1, 1)), "pool: Caffe pads both sides alike"),
