@@ -12,7 +12,7 @@ from .edits import ReplaceHead
 #: Layers with weights whose outputs can be classes, and the input that holds the weight.
 CLASSIFIERS = {"Gemm": 1, "Conv": 1}
 
-#: Layers that may stand between the head and the scores: they keep the number of classes.
+#: Layers that may stand between the head and the scores: they keep the number of classes, or choose among them.
 BEHIND = frozenset(
     [
         "Softmax",
@@ -30,6 +30,9 @@ BEHIND = frozenset(
         "MaxPool",
         "ReduceMean",
         "Cast",
+        "ArgMax",
+        "Crop",
+        "Interp",
     ]
 )
 

@@ -183,8 +183,10 @@ def _unread(nodes: list[Node]) -> list[str]:
 
 
 def _scores(layers: list[Layer]) -> tuple[str, ...]:
-    """Values that go into losses: what is left of a training net when the losses are taken away."""
-    return tuple(dict.fromkeys(layer.inputs[0] for layer in layers if is_loss(layer.type) and layer.inputs))
+    """Values that go into losses: what is left of a training net when they are taken away; else what is judged."""
+    judging = [layer for layer in layers if judges(layer.type) and layer.inputs]
+    losses = [layer for layer in judging if is_loss(layer.type)]
+    return tuple(dict.fromkeys(layer.inputs[0] for layer in losses or judging))
 
 
 # -- nodes ------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ def resize(draft: Draft, old: Input, new: Input) -> None:
         return
     sizes = tuple(d for d in new.declared if isinstance(d, int))
     if len(sizes) != len(new.declared):
+        if new.role == "label":
+            return  # its data layer says the batch beside the images
         raise draft.refuse(layer, "a prototxt has no free dimensions", "give every size as a number")
     blob = new.name  # what is fed keeps the blob's name (`wiring`)
     _resized(draft, layer, layer.tops.index(blob), sizes, own=True)
