@@ -160,6 +160,15 @@ class Model(Definition):
             self, self.trace(input), Path(path), overwrite=overwrite, init=init, seed=seed, device=device
         )
 
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Writes the definition as it was read, byte for byte, through the writer of its own format.
+
+        Raises UsageError where the file exists and ``overwrite`` is not set, or its suffix is another format's.
+        """
+        from .verify.plans import save_model
+
+        return save_model(self, Path(path), overwrite=overwrite)
+
     def retarget(
         self,
         *,

@@ -9,11 +9,13 @@ from .. import files
 from ..definition import Definition
 from ..dims import product
 from ..errors import RefusedError, UsageError
+from ..formats import FORMATS, Source
 from ..formats.onnx.patch import segments
-from ..formats.onnx.pieces import copy_to
+from ..formats.onnx.pieces import Pieces, copy_to
 from ..formats.onnx.write import PLACEHOLDER, to_proto
 from ..graph import Graph, Node
 from ..lower import lower
+from ..source import Span
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from ..weights import Numbers, from_file, initial, trained
@@ -130,6 +132,31 @@ def convert_model(
     data = as_onnx(model, model.graph, traced, init=init, seed=seed)
     files.write_whole(path, lambda file: _write_checked(file, data, model), overwrite=overwrite)
     return report
+
+
+def save_model(model: Definition, path: Path, *, overwrite: bool) -> Path:
+    """Writes a definition with no edit at all: what its format's writer makes of it is the file, byte for byte."""
+    source = model.source
+    suffixes = (".onnx", ".pb", ".ort") if model.graph.format == "onnx" else own_suffixes(model)
+    if source is None or path.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"{path.name}: a {model.graph.format} definition is saved as {' or '.join(suffixes[:2])}",
+            "E002",
+            hint="convert writes it as ONNX",
+        )
+    files.check_writable(path, overwrite=overwrite)
+    files.write_whole(path, lambda file: copy_to(file, source, _unedited(model, source)), overwrite=overwrite)
+    return path
+
+
+def _unedited(model: Definition, source: Source) -> Pieces:
+    """The source's pieces as its writer gives them for a graph that is another object and says the same."""
+    same = model.graph.replace()
+    if model.graph.format == "onnx":
+        return segments(source.data, model.graph, same)
+    text = next(iter(FORMATS[model.graph.format].editor().patch(source, model.graph, same))).encode()
+    inside = model.graph.meta.get("weights_inside")  # an archive: the definition is one part, which stays as it was
+    return [Span(0, len(source.data))] if inside and text != bytes(source.data) else [text]
 
 
 def _write_checked(file: BinaryIO, data: bytes, model: Definition) -> None:
