@@ -92,6 +92,10 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
             location=layer.location,
             because=unknown.unknown,
         )
+    if layer.call.attr("no_form"):
+        because = layer.call.attr("no_form")
+        words = f"{layer.name}: {layer.source_op} has no ONNX form here"
+        raise RefusedError(words, "E303", location=layer.location, because=because)
     for step in steps(layer.call, shapes):
         transposes, call, arranged = layouts.arranged(step, shapes)
         row = find(call.node.op, call.node.domain)

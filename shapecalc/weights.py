@@ -29,12 +29,16 @@ class Slot(NamedTuple):
     turned: bool = False  # a matrix of (inputs, outputs), where most are (outputs, inputs)
 
 
+#: Recurrent operators; the parameters theirs are made of are matrices of (inputs, outputs).
+CELLS = frozenset({"LSTM", "GRU", "RNN"})
+
 #: (operator, input) -> how its numbers start: (kind, what for training from scratch).
 ROLES: dict[tuple[str, int], str] = {
     **dict.fromkeys([("Conv", 1), ("ConvTranspose", 1), ("Gemm", 1), ("MatMul", 1)], "weight"),
     **dict.fromkeys([("Scale", 1), ("BatchNormalization", 1), ("LayerNormalization", 1)], "gain"),
     **dict.fromkeys([("InstanceNormalization", 1), ("GroupNormalization", 1), ("RMSNormalization", 1)], "gain"),
     **dict.fromkeys([("Mul", 0), ("Mul", 1)], "gain"),
+    **{(cell, place): "weight" for cell in sorted(CELLS) for place in (1, 2)},
     ("BatchNormalization", 4): "variance",
     ("BatchNormalization", 5): "scale_factor",
     ("PRelu", 1): "slope",
@@ -53,6 +57,7 @@ def slots(graph: Graph) -> dict[str, Slot]:
             name = lined_up.get(value, value)
             if name:
                 turned = node.op == "Gemm" and index == 1 and not node.attrs.get("transB")
+                turned = turned or (node.op in CELLS and index in (1, 2))
                 found.setdefault(name, Slot(node.op, index, turned))
     for param in graph.params.values():  # a derived parameter's sources are used where it is
         for index, source in enumerate(param.sources):
@@ -126,12 +131,43 @@ def _hwim(weight: Array) -> Array:
     return numpy.ascontiguousarray(moved.reshape(inputs * multiplier, 1, *kernel))
 
 
+def _ordered_gates(matrix: Array, order: str) -> Array:
+    """Keras' (inputs, gates·units) turned round, its gates i, f, c, o in ONNX's order i, o, f, c."""
+    if order != "ifco":
+        return matrix.T
+    i, f, c, o = numpy.split(matrix.T, 4)
+    return numpy.concatenate([i, o, f, c])
+
+
+def _gates(order: str) -> Callable[..., Array]:
+    """Kernels of all directions as ONNX's (directions, gates·units, inputs)."""
+
+    def make(*kernels: Array) -> Array:
+        return numpy.ascontiguousarray(numpy.stack([_ordered_gates(kernel, order) for kernel in kernels]))
+
+    return make
+
+
+def _gate_biases(order: str) -> Callable[..., Array]:
+    """Biases of all directions as ONNX's (directions, 2·gates·units): those of the input, then of the state."""
+
+    def one(bias: Array) -> Array:
+        rows = bias if bias.ndim == 2 else numpy.stack([bias, numpy.zeros_like(bias)])
+        return numpy.concatenate([_ordered_gates(row[None], order)[:, 0] for row in rows])
+
+    return lambda *biases: numpy.stack([one(bias) for bias in biases])
+
+
 #: How a derived parameter is computed from its sources.
 RECIPES: dict[str, Callable[..., Array]] = {
     "unscaled": _unscaled,
     "depthwise": _depthwise,
     "hwio": _hwio,
     "hwim": _hwim,
+    "ifco": _gates("ifco"),
+    "gates": _gates(""),
+    "ifco_bias": _gate_biases("ifco"),
+    "gates_bias": _gate_biases(""),
 }
 #: Recipes that only move the numbers of one source, so that one made up in ONNX's order can be moved back.
 ORDERS: dict[str, Callable[[Array, tuple[int, ...]], Array]] = {

@@ -55,6 +55,9 @@ _FAMILIES = [
     "keras",
     "sequences",
     "chainer",
+    "keras_functions",
+    "keras_cells",
+    "keras_einsum",
 ]
 
 

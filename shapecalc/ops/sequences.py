@@ -1,4 +1,4 @@
-"""Keras' layers on sequences and vectors, under the domain "keras": recurrent ones, attention, embeddings, products."""
+"""Keras' layers on sequences and vectors, under the domain "keras": attention, embeddings, products."""
 
 from __future__ import annotations
 
@@ -8,36 +8,6 @@ from .. import dims
 from ..dims import Dim, Shape
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register
 from .chain import Chain
-from .keras import nothing
-
-# -- LSTM, GRU, SimpleRNN: x, then kernel, recurrent kernel and bias of each direction ---------------------------------
-
-
-def _recurrent_shapes(call: Call) -> Shapes:
-    """All steps or the last one, then the states where they are returned (rnn.py)."""
-    batch, units = call.shape()[0], call.attr("units")
-    width = units * call.attr("directions", 1) if call.attr("merge", "concat") == "concat" else units
-    steps = (call.shape()[1],) if call.attr("return_sequences", False) else ()
-    states: list[Shape] = [(batch, units)] * (len(call.node.outputs) - 1)
-    return [(batch, *steps, width), *states]
-
-
-def _recurrent_weights(call: Call) -> dict[int, Shape]:
-    units, gates = call.attr("units"), call.attr("gates")
-    width = units * gates
-    bias = (2, width) if call.attr("reset_after", False) else (width,)
-    each: list[Shape] = [(call.shape()[-1], width), (units, width), bias]
-    count = 3 if call.attr("use_bias", True) else 2
-    directions = call.attr("directions", 1)
-    return dict(enumerate([shape for _ in range(directions) for shape in each[:count]], 1))
-
-
-def _recurrent_macs(call: Call, outputs: Shapes) -> Dim:
-    """Every step multiplies its input and its state with their kernels."""
-    batch, steps, features = call.shape()
-    units, directions = call.attr("units"), call.attr("directions", 1)
-    return batch * steps * (features + units) * (units * call.attr("gates") * directions)
-
 
 # -- MultiHeadAttention: query, value, key, then kernel and bias of query, key, value and output -----------------------
 
@@ -62,6 +32,62 @@ def _attention_weights(call: Call) -> dict[int, Shape]:
     ]
     shapes = [shape for row in rows for shape in (row if call.attr("use_bias", True) else row[:1])]
     return dict(enumerate(shapes, 3))
+
+
+def _attention_macs(call: Call, outputs: Shapes) -> Dim:
+    """The four projections, then queries with keys and scores with values."""
+    batch, steps = call.shape()[:2]
+    width, key_dim, value_dim = call.attr("heads"), call.attr("key_dim"), call.attr("value_dim")
+    given = call.shape(1)[1]
+    out = call.attr("channels") or call.shape()[-1]
+    projected = steps * (call.shape()[-1] * key_dim + value_dim * out)
+    projected = projected + given * (call.shape(2)[-1] * key_dim + call.shape(1)[-1] * value_dim)
+    return batch * width * (projected + steps * given * (key_dim + value_dim))
+
+
+def _projected(call: Call, chain: Chain, place: int, weight: int) -> str:
+    """A value of three axes through a kernel (features, heads, size): (batch, heads, steps, size)."""
+    value = chain.add("Einsum", (call.node.inputs[place], call.node.inputs[weight]), {"equation": "btd,dnk->btnk"})
+    if call.attr("use_bias", True):
+        value = chain.add("Add", (value, call.node.inputs[weight + 1]))
+    return chain.add("Transpose", (value,), {"perm": [0, 2, 1, 3]})
+
+
+def _attention_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    """softmax(q·k / √key_dim)·v, by heads (multi_head_attention.py); over one axis of steps."""
+    if any(len(call.shape(i)) != 3 for i in range(3)) or len(call.node.outputs) > 1:
+        return None
+    step = 2 if call.attr("use_bias", True) else 1
+    chain = Chain(call)
+    query = chain.add("Mul", (_projected(call, chain, 0, 3), float(call.attr("key_dim")) ** -0.5))
+    key, value = _projected(call, chain, 2, 3 + step), _projected(call, chain, 1, 3 + 2 * step)
+    scores = chain.add("MatMul", (query, chain.add("Transpose", (key,), {"perm": [0, 1, 3, 2]})))
+    seen = chain.add("MatMul", (chain.add("Softmax", (scores,), {"axis": -1}), value))
+    inputs = (seen, call.node.inputs[3 + 3 * step])
+    result = chain.add("Einsum", inputs, {"equation": "bntv,nvo->bto"})
+    if step == 2:
+        chain.add("Add", (result, call.node.inputs[4 + 3 * step]))
+    return chain.done()
+
+
+# -- Attention without projections: query, value, key, then a scale ----------------------------------------------------
+
+
+def _dot_attention_shapes(call: Call) -> Shapes:
+    return [(*call.shape()[:-1], call.shape(1)[-1])]
+
+
+def _dot_attention_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    """softmax(scale·q·k)·v (attention/attention.py)."""
+    query, value, key = call.node.inputs[:3]
+    if any(len(call.shape(i)) != 3 for i in range(3)):
+        return None
+    chain = Chain(call)
+    scores = chain.add("MatMul", (query, chain.add("Transpose", (key,), {"perm": [0, 2, 1]})))
+    if call.has(3):
+        scores = chain.add("Mul", (scores, call.node.inputs[3]))
+    chain.add("MatMul", (chain.add("Softmax", (scores,), {"axis": -1}), value))
+    return chain.done()
 
 
 # -- Embedding, RepeatVector, Dot --------------------------------------------------------------------------------------
@@ -126,21 +152,21 @@ def _dot_lower(call: Call, outputs: Shapes) -> Lowered | None:
 
 register(
     Operator(
-        "Recurrent",
-        _recurrent_shapes,
-        needs=lambda call: iter([need_rank(call, 3)]),
-        weights=_recurrent_weights,
-        macs=_recurrent_macs,
-        lower=nothing,
-        source="Keras layers/rnn",
-    ),
-    Operator(
         "MultiHeadAttention",
         _attention_shapes,
         needs=lambda call: iter([need_rank(call, at_least=3)]),
         weights=_attention_weights,
-        lower=nothing,
+        macs=_attention_macs,
+        lower=_attention_lower,
         source="Keras attention/multi_head_attention.py",
+    ),
+    Operator(
+        "DotAttention",
+        _dot_attention_shapes,
+        needs=lambda call: iter([need_rank(call, at_least=3)]),
+        weights=lambda call: {3: ()},
+        lower=_dot_attention_lower,
+        source="Keras attention/attention.py",
     ),
     Operator(
         "Embedding",

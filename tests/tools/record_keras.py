@@ -99,6 +99,21 @@ def _layers(keras: Any) -> dict[str, tuple[tuple[int, ...], Any]]:
         "channels first pooling": ((3, 7, 6), k.AveragePooling2D(3, padding="same", **first)),
         "channels first global": ((3, 7, 6), k.GlobalMaxPooling2D(**first)),
         "time distributed": (SEQUENCE, k.TimeDistributed(k.Dense(3, activation="relu"))),
+        "lstm": (SEQUENCE, k.LSTM(3)),
+        "lstm all steps": (SEQUENCE, k.LSTM(3, return_sequences=True, use_bias=False)),
+        "lstm relu hard sigmoid": (SEQUENCE, k.LSTM(3, activation="relu", recurrent_activation="hard_sigmoid")),
+        "lstm backwards": (SEQUENCE, k.LSTM(3, return_sequences=True, go_backwards=True)),
+        "gru": (SEQUENCE, k.GRU(3)),
+        "gru reset before": (SEQUENCE, k.GRU(3, reset_after=False, return_sequences=True)),
+        "simple rnn": (SEQUENCE, k.SimpleRNN(3, return_sequences=True)),
+        "simple rnn backwards": (SEQUENCE, k.SimpleRNN(3, go_backwards=True)),
+        "bidirectional": (SEQUENCE, k.Bidirectional(k.LSTM(3))),
+        "bidirectional all steps": (SEQUENCE, k.Bidirectional(k.GRU(3, return_sequences=True))),
+        "bidirectional sum": (SEQUENCE, k.Bidirectional(k.LSTM(3, return_sequences=True), merge_mode="sum")),
+        "bidirectional average": (SEQUENCE, k.Bidirectional(k.SimpleRNN(3), merge_mode="ave")),
+        "bidirectional product": (SEQUENCE, k.Bidirectional(k.LSTM(3), merge_mode="mul")),
+        "einsum dense": (SEQUENCE, k.EinsumDense("abc,cde->abde", output_shape=(None, 2, 3), bias_axes="de")),
+        "einsum dense over heads": ((6, 2, 3), k.EinsumDense("...nv,nvo->...o", output_shape=(5,), bias_axes="o")),
     }
     names = (
         "linear sigmoid tanh softplus softsign selu celu exponential gelu silu hard_sigmoid hard_silu hard_tanh "
@@ -159,10 +174,37 @@ def _models(keras: Any) -> Iterator[tuple[str, Any]]:
         "functions": functions,
         "ranks": ranks,
         "product": product,
+        **_sequences(keras),
         "small": small,
     }.items():
         yield name, functional(IMAGE, body)
     yield "several outputs", _several(keras)
+
+
+def _sequences(keras: Any) -> dict[str, Callable[[Any], Any]]:
+    """Models with attention, with recurrent layers that return their states, and with indices."""
+    k, ops = keras.layers, keras.ops
+
+    def attention(x: Any) -> Any:
+        flat = k.Reshape((42, 4))(x)
+        few = k.Reshape((6, 28))(x)
+        own = k.MultiHeadAttention(2, 3)(flat, flat)
+        other = k.MultiHeadAttention(2, 3, output_shape=4, use_bias=False)(flat, few, few)
+        return k.Attention()([k.Add()([own, other]), flat])
+
+    def states(x: Any) -> Any:
+        flat = k.Reshape((42, 4))(x)
+        every, last, cell = k.LSTM(3, return_sequences=True, return_state=True)(flat)
+        _, hidden = k.GRU(3, return_state=True)(every)
+        return k.Concatenate()([last, cell, hidden, k.Bidirectional(k.LSTM(2))(every)])
+
+    def indices(x: Any) -> Any:
+        a, b = ops.split(x[:, ::2, 1:-1, :], 2, axis=-1)
+        both = ops.stack([a, ops.clip(b, -0.5, 0.5)], axis=-1)[..., -1, :]
+        wide = ops.repeat(ops.swapaxes(both, 1, 2), 3, axis=1)[:, None, 1:]
+        return ops.image.resize(ops.squeeze(wide, 1), (5, 9)) * ops.rsqrt(4.0 + ops.square(x[:, :1, :1, :2]))
+
+    return {"attention": attention, "states": states, "indices": indices}
 
 
 def _several(keras: Any) -> Any:
@@ -203,7 +245,14 @@ def _weights(layers: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if hasattr(layer, "layers"):
             yield from _weights(layer.layers, f"{prefix}{layer.name}/")
         else:
-            yield from ((f"{prefix}{layer.name}/{w.path.split('/')[-1]}", w) for w in getattr(layer, "weights", ()))
+            yield from ((f"{prefix}{layer.name}/{_name_of(layer, w)}", w) for w in getattr(layer, "weights", ()))
+
+
+def _name_of(layer: Any, weight: Any) -> str:
+    """A weight's name in its layer; the cell of a recurrent layer and the layer in a wrapper go without saying."""
+    inside = weight.path.rpartition(f"{layer.name}/")[2].split("/")
+    kept = [part for part in inside if not part.endswith("_cell")]
+    return "/".join(kept[-1:] if type(layer).__name__ == "TimeDistributed" else kept)
 
 
 def _recorded(keras: Any, name: str, model: Any, batch: int = 2) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from . import layers, operations
 from .history import Called, Ref, Site, refs_in, sites
 from .inputs import batch_shape, first_layout, made_input, told_shape
 from .layer import Layer, Made, Weight
+from .masks import Masks
 from .store import Home, Scope, Shelf
 from .text import Document, Value
 from .view import plain_text
@@ -32,7 +33,7 @@ def build(document: Document) -> Graph:
             location=document.name,
             hint="model.to_json() writes one",
         )
-    builder = _Builder(document, "module" in root.data)
+    builder = _Builder(document, _modern(document, root))
     outputs = builder.model(root, Scope(), None, 0)
     builder.written.append(Called(root, root, (), (), [*(given.name for given in builder.inputs), *outputs]))
     return Graph(
@@ -53,6 +54,13 @@ def build(document: Document) -> Graph:
         },
         warnings=builder.warnings,
     )
+
+
+def _modern(document: Document, root: Value) -> bool:
+    """Whether Keras 3 wrote it. Keras 2.13 and later names modules too; only Keras 3 says ``batch_shape``."""
+    if '"batch_shape"' in document.text or '"__keras_tensor__"' in document.text:
+        return True
+    return "module" in root.data and '"batch_input_shape"' not in document.text
 
 
 def _topology(root: Value) -> Value:
@@ -110,6 +118,7 @@ class _Builder:
         self.frozen: list[str] = []
         self.warnings: list[str] = []
         self.layouts: dict[str, str] = {}
+        self.masks = Masks()
         self.taken: set[str] = set()
         self.counts: dict[str, int] = {}
         self.layout = first_layout(document.root)
@@ -296,11 +305,14 @@ class _Builder:
             raise self.error(f"more than {MOST_NODES} layers", entry)
         if not read:
             raise layer.refuse("it is called on nothing")
-        if layer.operation or layer.kind in operations.FUNCTIONS:
-            made = operations.make(layer, site)
-        else:
-            made = layers.make(layer)
-        return self.node(layer, made, read, last)
+        function = layer.operation or operations.stands_for(layer)
+        made = operations.make(layer, site) if function else layers.make(layer)
+        reason = self.masks.reason(made, site, read)
+        if reason is not None:
+            made = made._replace(attrs={**made.attrs, "no_form": reason})
+        given = self.node(layer, made, read, last)
+        self.masks.follow(layer, made, read, given)
+        return given
 
     def node(self, layer: Layer, made: Made, read: Sequence[str], last: int) -> list[str]:
         """Adds the node of a layer; its first output has the node's name."""

@@ -38,6 +38,7 @@ class Layer:
         self.path = scope.prefix + self.name
         self.scope = scope
         self.store = ""
+        self.own = self.name  # of a layer inside a wrapper: what it is called there
         self.config.owner = self.path or self.kind or "a layer"
         if not self.kind or value is None or not isinstance(value.data, dict):
             raise self.refuse("a layer has a class_name and a config", "E202")
@@ -45,7 +46,7 @@ class Layer:
     def inside(self, entry: Value, name: str) -> Layer:
         """The layer that this one wraps, under the wrapper's own name."""
         inner = Layer(self.document, entry, modern=self.modern)
-        inner.name, inner.path = self.name, self.path
+        inner.own, inner.name, inner.path = inner.name, self.name, self.path
         inner.config.owner = f"{self.path} ({name})"
         return inner
 

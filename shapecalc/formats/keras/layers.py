@@ -187,6 +187,20 @@ def _nulls(layer: Layer) -> set[str]:
     return {key for key, value in layer.config.value.data.items() if value.data is None}
 
 
+def _layer_scale(layer: Layer) -> Made:
+    """A factor a channel (applications/convnext.py)."""
+    if not layer.config.has("projection_dim"):
+        return unread(f"{layer.kind} is no layer of Keras', and code is not run")
+    return Made("Scale", {"axis": -1, "num_axes": 1}, (Weight("gamma"),))
+
+
+def _scaled_sum(layer: Layer) -> Made:
+    """x + scale·y (applications/inception_resnet_v2.py)."""
+    if not layer.config.has("scale"):
+        return unread(f"{layer.kind} is no layer of Keras', and code is not run")
+    return Made("ScaledAdd", {"scale": layer.config.number("scale", 1.0)}, domain="keras", takes=2)
+
+
 def _dropout(layer: Layer) -> Made:
     return Made("Dropout", {"ratio": layer.config.number("rate", 0.5), "phase": "TEST"})
 
@@ -229,6 +243,10 @@ LAYERS: dict[str, Row] = {
     **dict.fromkeys(["GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity"], plain("Identity")),
     "Masking": plain("Function", "keras"),
     "Lambda": _lambda,
+    "LayerScale": _layer_scale,
+    "CustomScaleLayer": _scaled_sum,
+    "Custom>CustomScaleLayer": _scaled_sum,
+    "StochasticDepth": plain("Identity"),
 }
 
 #: Augmentations: nothing is done to an image outside training.

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from .activations import named
 from .history import Ref, Site
 from .layer import Layer, Made, unread
+from .layers import LAYERS
+from .slices import graph_node, index_of
 from .text import Value
 from .view import View
 
@@ -197,6 +199,80 @@ def _padded(use: Use) -> Made:
     return Made("Pad", {"pads": (*(row[0] for row in rows), *(row[1] for row in rows))})
 
 
+def _clipped(use: Use) -> Made:
+    bounds = {}
+    for place, (name, *others) in enumerate(
+        (("min", "x_min", "clip_value_min"), ("max", "x_max", "clip_value_max")), 1
+    ):
+        given = _argument(use, place, *others)
+        if given is None or isinstance(given.value.data["it"].data, (list, dict)):
+            return _strange(use)
+        bounds[name] = given.number("it", 0.0)
+    return Made("Clip", bounds)
+
+
+def _cast(use: Use) -> Made:
+    given = _argument(use, 1, "dtype")
+    name = given.text("it") if given is not None else ""
+    if name in ("float16", "float32", "float64", "bfloat16"):
+        return Made("Identity")
+    return Made("Cast", {"to": name}) if name in ("int32", "int64", "bool") else _strange(use)
+
+
+def _split(use: Use) -> Made:
+    """Into equal parts; parts of sizes of their own are a list."""
+    count, axis = _argument(use, 1, "indices_or_sections", "num_or_size_splits"), _argument(use, 2, "axis")
+    if count is None or type(count.value.data["it"].data) is not int:
+        return unread(f"{use.layer.kind} into parts of sizes of their own has no rule yet")
+    parts = count.integer("it", low=1)
+    return Made("Split", {"axis": 0 if axis is None else axis.integer("it"), "even": True}, outputs=min(parts, 1000))
+
+
+def _stacked(use: Use) -> Made:
+    axis = _argument(use, 1, "axis")
+    return Made("Stack", {"axis": 0 if axis is None else axis.integer("it")}, domain="keras", takes=None)
+
+
+def _swapped(use: Use) -> Made:
+    axes = [_argument(use, place, name) for place, name in enumerate(("axis1", "axis2"), 1)]
+    return Made("Swapaxes", {"axes": tuple(axis.integer("it") for axis in axes if axis is not None)}, domain="keras")
+
+
+def _repeat(use: Use) -> Made:
+    count, axis = _argument(use, 1, "repeats"), _argument(use, 2, "axis")
+    if count is None or axis is None or type(count.value.data["it"].data) is not int:
+        return _strange(use)
+    return Made("Repeat", {"repeats": count.integer("it", low=1), "axis": axis.integer("it")}, domain="keras")
+
+
+def _image_resized(use: Use) -> Made:
+    """To a size; TensorFlow's second version of it has the same centres."""
+    size, mode = _argument(use, 1, "size"), use.settings.text("interpolation", "") or use.settings.text("method", "")
+    others = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "preserve_aspect_ratio", "align_corners")
+    sizes = size.integers("it", low=1) if size is not None else ()
+    if len(sizes) != 2 or use.layer.config.text("function").startswith("compat.v1"):
+        return unread(f"{use.layer.kind} to a size that is computed has no rule yet")
+    attrs = {"size": sizes, "mode": mode or "bilinear", "exact": not any(use.settings.flag(n, False) for n in others)}
+    return Made("Resizing", attrs, domain="keras", layout="NHWC")
+
+
+def _blocks(op: str) -> Row:
+    def make(use: Use) -> Made:
+        size = _argument(use, 1, "block_size")
+        if size is None or use.settings.text("data_format", "NHWC") != "NHWC":
+            return _strange(use)
+        return Made(op, {"blocksize": size.integer("it", low=1)}, domain="keras", layout="NHWC")
+
+    return make
+
+
+def _normalized(use: Use) -> Made:
+    axis, order = _argument(use, 1, "axis"), use.settings.integer("order", 2)
+    if order != 2 or axis is None:
+        return _strange(use)
+    return Made("UnitNormalization", {"axes": axis.integers("it")}, domain="keras")
+
+
 def _is_pair(row: Any) -> bool:
     return isinstance(row, list) and len(row) == 2 and all(type(n) is int and 0 <= n < 1 << 31 for n in row)
 
@@ -231,6 +307,21 @@ ROWS: dict[str, Row] = {
     "expanddims": _on_axes("Unsqueeze"),
     "squeeze": _on_axes("Squeeze"),
     "pad": _padded,
+    "clip": _clipped,
+    "cast": _cast,
+    "split": _split,
+    "stack": _stacked,
+    "swapaxes": _swapped,
+    "repeat": _repeat,
+    "resize": _image_resized,
+    "depth_to_space": _blocks("DepthToSpace"),
+    "space_to_depth": _blocks("SpaceToDepth"),
+    "normalize": _normalized,
+    "getitem": lambda use: index_of(use.kwargs, use.args),
+    "rsqrt": _simple("Power", power=-0.5),
+    "reciprocal": _simple("Power", power=-1.0),
+    "sin": _simple("Sin"),
+    "cos": _simple("Cos"),
 }
 
 #: TensorFlow's names, and Keras' second ones, for the same.
@@ -257,6 +348,15 @@ ALIASES = {
     "math.reduce_sum": "sum",
     "math.reduce_max": "max",
     "math.reduce_min": "min",
+    "__operators__.getitem": "getitem",
+    "clip_by_value": "clip",
+    "image.resize": "resize",
+    "math.l2_normalize": "normalize",
+    "math.rsqrt": "rsqrt",
+    "math.reciprocal": "reciprocal",
+    "math.sin": "sin",
+    "math.cos": "cos",
+    "math.softplus": "softplus",
     "nn.swish": "silu",
     "concat": "concatenate",
     "expand_dims": "expanddims",
@@ -270,15 +370,38 @@ ALIASES = {
 
 def make(layer: Layer, site: Site) -> Made:
     """The node to be of a function's call."""
-    name = layer.config.text("function") if layer.kind == "TFOpLambda" else layer.kind.lower()
-    name = name.removeprefix("compat.v1.")
-    name = ALIASES.get(name, name.removeprefix("nn."))
-    row = ROWS.get(name)
+    if layer.kind == "TensorFlowOpLayer":
+        return graph_node(layer.config.value, len(site.refs()))
+    row = ROWS.get(_name(layer))
     if row is None:
         shown = layer.config.text("function") or layer.kind
         return unread(f"the function {shown} has no rule yet")
     return row(Use(layer, site))
 
 
+def _name(layer: Layer) -> str:
+    name = layer.kind.lower() if layer.kind not in FUNCTIONS else layer.config.text("function", "__operators__.getitem")
+    name = name.removeprefix("compat.v1.")
+    return ALIASES.get(name, name.removeprefix("nn."))
+
+
 #: Classes of older versions that stand for a function.
 FUNCTIONS = frozenset({"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
+#: Functions that are called as layers are: HDF5 files of Keras 3 do not say which of the two something is.
+SHARED = frozenset({"Add", "Subtract", "Multiply", "Maximum", "Minimum"})
+
+
+def stands_for(layer: Layer) -> bool:
+    """Whether a class without a module is a function: a layer merges a list, a function takes its values one by one."""
+    if layer.kind in FUNCTIONS:
+        return True
+    if layer.module or not layer.modern or "trainable" in layer.config.value.data or _name(layer) not in ROWS:
+        return False
+    return layer.kind not in LAYERS or (layer.kind in SHARED and not _merges_a_list(layer))
+
+
+def _merges_a_list(layer: Layer) -> bool:
+    nodes = layer.entry.get("inbound_nodes")
+    calls = nodes.items() if nodes is not None else []
+    args = calls[0].get("args") if calls else None
+    return args is None or not args.items() or bool(args.items()[0].items())

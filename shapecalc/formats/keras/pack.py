@@ -137,7 +137,8 @@ def _exchange(group: Any, row: Renewed) -> None:
 
 def _spellings(key: str) -> tuple[str, ...]:
     """A key as `shapecalc.formats.weights.keras` gives it, and as older versions and Windows write it."""
-    return key, key.replace("layers/", "_layer_checkpoint_dependencies/"), key.replace("/", "\\")
+    older = key.replace("layers/", "_layer_checkpoint_dependencies/")
+    return key, older, key.replace("/", "\\"), older.replace("/", "\\")
 
 
 def _rename(group: Any, layer: str, name: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...ops.keras_einsum import terms_of
 from .activations import LAYERS as ACTIVATION_LAYERS
+from .activations import activation
 from .layer import Layer, Made, Row, Weight, unread
 from .text import Value
 
@@ -19,6 +21,25 @@ def _recurrent(layer: Layer) -> Made:
     return Made("Recurrent", attrs, weights, "keras", outputs=outputs)
 
 
+#: What gates are opened by where nobody says it: Keras 1 and early 2 meant the cheap one.
+_OUTER = {True: "sigmoid", False: "hard_sigmoid"}
+#: Activations that ONNX's recurrent operators know: by operator, with their two numbers.
+GATES = {"Tanh": "Tanh", "Sigmoid": "Sigmoid", "Relu": "Relu", "Softsign": "Softsign", "HardSigmoid": "HardSigmoid"}
+
+
+def _gate(layer: Layer, setting: str, default: str) -> tuple[str, float | None, float | None] | None:
+    """An activation as ONNX lists it, with alpha and beta; None for one that it does not know."""
+    name = layer.config.find(setting, _BEFORE[setting])
+    chosen = activation(layer, setting if name is None or layer.config.has(setting) else _BEFORE[setting], default)
+    if chosen is None or chosen.op not in GATES or chosen.domain:
+        return None
+    return GATES[chosen.op], chosen.attrs.get("alpha"), chosen.attrs.get("beta")
+
+
+#: Settings as Keras 1 called them.
+_BEFORE = {"activation": "activation", "recurrent_activation": "inner_activation"}
+
+
 def _cell(layer: Layer, gates: int, prefix: str = "", at: str = "") -> tuple[dict[str, Any], tuple[Weight, ...]]:
     config = layer.config
     attrs: dict[str, Any] = {
@@ -26,6 +47,9 @@ def _cell(layer: Layer, gates: int, prefix: str = "", at: str = "") -> tuple[dic
         "gates": gates,
         "return_sequences": config.flag("return_sequences", False),
         "use_bias": config.flag("use_bias", True),
+        "go_backwards": config.flag("go_backwards", False) or None,
+        "inner": _gate(layer, "activation", "tanh"),
+        "outer": _gate(layer, "recurrent_activation", _OUTER[layer.modern]),
         "reset_after": layer.kind == "GRU" and config.flag("reset_after", layer.modern),
     }
     names = ["kernel", "recurrent_kernel", *(["bias"] if attrs["use_bias"] else [])]
@@ -44,8 +68,9 @@ def _bidirectional(layer: Layer) -> Made:
     if inner.kind not in CELLS:
         return unread(f"Bidirectional around {inner.kind} has no rule yet")
     gates, states = CELLS[inner.kind]
-    attrs, forward = _cell(inner, gates, f"forward_{inner.kind.lower()}/", "forward_layer/cell")
-    _, backward = _cell(inner, gates, f"backward_{inner.kind.lower()}/", "backward_layer/cell")
+    name = (inner.own or inner.kind.lower()).removeprefix("forward_")
+    attrs, forward = _cell(inner, gates, f"forward_{name}/", "forward_layer/cell")
+    _, backward = _cell(inner, gates, f"backward_{name}/", "backward_layer/cell")
     merge: Value | None = layer.config.value.get("merge_mode")
     if merge is not None and merge.data is None:
         return unread("Bidirectional that keeps its directions apart has no rule yet")
@@ -98,6 +123,35 @@ def _attention(layer: Layer) -> Made:
     return Made("MultiHeadAttention", attrs, weights, "keras", takes=3)
 
 
+def _dot_attention(layer: Layer) -> Made:
+    """Called on query, value and maybe a key (attention/attention.py)."""
+    if layer.config.text("score_mode", "dot") != "dot":
+        return unread("Attention whose scores are concatenated has no rule yet")
+    weights = (Weight("scale"),) if layer.config.flag("use_scale", False) else ()
+    return Made("DotAttention", {}, weights, "keras", takes=3)
+
+
+def _einsum_dense(layer: Layer) -> Made:
+    config = layer.config
+    equation, axes = config.text("equation"), config.text("bias_axes")
+    terms = terms_of(equation)
+    listed = config.find("output_shape")
+    items = [] if listed is None else [item.data for item in listed.items()] or [listed.data]
+    sizes = tuple(n if type(n) is int and n > 0 else None for n in items)
+    if terms is None or set(axes) - set(terms.result) or len(sizes) > MOST_AXES:
+        return unread(f"EinsumDense {equation!r} has no rule yet")
+    known = set(terms.value) | {c for c, n in zip(terms.result[::-1], sizes[::-1], strict=False) if n is not None}
+    if set(terms.kernel) - known:
+        return unread(f"EinsumDense {equation!r} does not say the size of every axis")
+    weights = (Weight("kernel"), Weight("bias")) if axes else (Weight("kernel"),)
+    attrs = {"equation": equation, "output_shape": sizes, "bias_axes": axes}
+    return Made("EinsumDense", attrs, weights, "keras", activation(layer))
+
+
+#: Values have fewer axes.
+MOST_AXES = 32
+
+
 def _embedding(layer: Layer) -> Made:
     sizes = {
         "input_dim": layer.config.integer("input_dim", low=1),
@@ -121,7 +175,9 @@ LAYERS: dict[str, Row] = {
     "Bidirectional": _bidirectional,
     "TimeDistributed": _time_distributed,
     "MultiHeadAttention": _attention,
+    "Attention": _dot_attention,
     "Embedding": _embedding,
+    "EinsumDense": _einsum_dense,
     "RepeatVector": _repeat,
     "Dot": _dot,
 }

@@ -27,6 +27,8 @@ LARGEST = 1 << 32
 #: Parts of a list of names; an attribute holds 64 kB, and no model has names for more.
 MOST_PARTS = 1000
 _VARIABLE = re.compile(r"(?:^|/)vars/\d+$")
+#: Keras 2 called the parts of attention by names of its own.
+_PRIVATE = re.compile(r"/_(query_dense|key_dense|value_dense|output_dense)/")
 #: What belongs to training and to no layer.
 TRAINING = ("optimizer/", "optimizer_weights/", "metrics/", "loss/", "_metrics/", "compile_metrics/")
 OLDER_ROOT = "_layer_checkpoint_dependencies"
@@ -74,7 +76,7 @@ def arranged(file: Any, found: dict[str, Entry], shown: str) -> dict[str, Entry]
 def _of_classes(found: dict[str, Entry]) -> Iterator[Entry]:
     for given, entry in found.items():
         key = given.replace("\\", "/")  # as Windows wrote it
-        key = key.replace(OLDER_ROOT, "layers")
+        key = _PRIVATE.sub(r"/\1/", key.replace(OLDER_ROOT, "layers"))
         if not key.startswith(TRAINING):
             yield entry._replace(key=key)
 
