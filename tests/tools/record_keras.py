@@ -1,18 +1,24 @@
 """Records what Keras computes, so that the tests need no Keras: run it where Keras 3 is installed.
 
-    KERAS_BACKEND=jax python tests/tools/record_keras.py
+    KERAS_BACKEND=jax python -m tests.tools.record_keras
 
-writes tests/data/keras_numeric.json: small models with weights, an input and what comes out.
+writes tests/data/keras_numeric.json: small models with weights, an input and what comes out; and
+tests/data/keras_models.jsonl.gz: the definitions of whole applications, and what they make of seeded weights and a
+seeded image (`seeded`). Those of ../shared are recorded by the name of their file.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy
+
+from .seeded import image, weight
 
 DATA = Path(__file__).parents[1] / "data"
 IMAGE, SEQUENCE, VECTOR = (7, 6, 4), (6, 4), (5,)
@@ -277,9 +283,60 @@ def _recorded(keras: Any, name: str, model: Any, batch: int = 2) -> dict[str, An
     }
 
 
+#: Applications, and the size they are recorded at.
+APPLICATIONS = {
+    "Xception": 96,
+    "MobileNetV2": 96,
+    "MobileNetV3Small": 64,
+    "MobileNetV3Large": 64,
+    "EfficientNetB0": 64,
+    "EfficientNetV2B0": 64,
+    "NASNetMobile": 64,
+    "ConvNeXtTiny": 64,
+    "InceptionResNetV2": 96,
+    "ResNet50V2": 64,
+    "DenseNet169": 64,
+}
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "keras"
+#: Numbers of an output that are kept.
+KEPT = 16
+
+
+def _whole(keras: Any, name: str, model: Any, size: int | None, text: str | None) -> dict[str, Any]:
+    """One row: where the definition is, the shape that goes in, and some of what comes out."""
+    for path, variable in _weights(model.layers):
+        if "float" in str(variable.dtype):  # of a Normalization the count is a whole number
+            variable.assign(weight(path, tuple(variable.shape)))
+    shape = (1, *(size or n or 64 for n in model.inputs[0].shape[1:-1]), model.inputs[0].shape[-1])
+    got = keras.ops.convert_to_numpy(model(image(name, shape), training=False)).astype("float64").reshape(-1)
+    step = max(1, len(got) // KEPT)
+    kept = [float(f"{v:.9g}") for v in got[::step]]
+    row = {"name": name, "input": shape, "count": len(got), "step": step, "sum": float(got.sum()), "kept": kept}
+    print(name, shape, float(abs(got).max()), flush=True)
+    return row | {"scale": float(abs(got).max()), "model": text}
+
+
+def _applications(keras: Any) -> Iterator[dict[str, Any]]:
+    for path in sorted(CORPUS.glob("*.json")):
+        yield _whole(keras, path.name, keras.models.model_from_json(path.read_text()), None, None)
+    for name, size in APPLICATIONS.items():
+        model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(size, size, 3))
+        text = json.dumps(_shorter(json.loads(model.to_json())), separators=(",", ":"))
+        yield _whole(keras, name, model, size, text)
+
+
 def main() -> None:
+    """Both files, or one: ``layers`` or ``models``."""
     import keras  # type: ignore[import-not-found,unused-ignore]
 
+    if "models" not in sys.argv[1:]:
+        _record_layers(keras)
+    if "layers" not in sys.argv[1:]:
+        lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in _applications(keras))
+        (DATA / "keras_models.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
+
+
+def _record_layers(keras: Any) -> None:
     rows = []
     for name, (shape, layer) in _layers(keras).items():
         rows.append(_recorded(keras, name, keras.Sequential([keras.Input(shape, name="image"), layer]), 1))

@@ -82,6 +82,7 @@ def _written_out(layer: Layer, value: Value, setting: str) -> Activation | None:
 
 
 def _activation(layer: Layer) -> Made:
+    """Any activation by name, or a layer written out."""
     chosen = activation(layer)
     return Made("Identity") if chosen is None else Made(chosen.op, chosen.attrs, domain=chosen.domain)
 
@@ -91,6 +92,7 @@ def _number(layer: Layer, names: tuple[str, ...], default: float) -> float:
 
 
 def _relu(layer: Layer) -> Made:
+    """With a slope, a threshold and a bound."""
     slope = _number(layer, ("negative_slope", "alpha"), 0.0)
     threshold = layer.config.number("threshold", 0.0)
     top = layer.config.number("max_value", 0.0) if layer.config.has("max_value") else None
@@ -101,10 +103,12 @@ def _relu(layer: Layer) -> Made:
 
 
 def _leaky(layer: Layer) -> Made:
+    """A slope below zero, 0.3 where none is given."""
     return Made("LeakyRelu", {"alpha": _number(layer, ("negative_slope", "alpha"), 0.3)})
 
 
 def _softmax(layer: Layer) -> Made:
+    """Over one axis."""
     axes = layer.config.integers("axis", (-1,))
     if len(axes) != 1:
         return Made("Function", domain="keras")
@@ -112,6 +116,7 @@ def _softmax(layer: Layer) -> Made:
 
 
 def _prelu(layer: Layer) -> Made:
+    """A slope for each place, shared over the axes that say so."""
     return Made("PRelu", {"shared_axes": layer.config.integers("shared_axes")}, (Weight("alpha"),), "keras")
 
 

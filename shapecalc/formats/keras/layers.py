@@ -22,6 +22,7 @@ def _dense(layer: Layer) -> Made:
 
 
 def _batch_normalization(layer: Layer) -> Made:
+    """Over any one axis, with its moving statistics."""
     axes = layer.config.integers("axis", (-1,))
     if len(axes) != 1:
         return unread(f"BatchNormalization over the axes {list(axes)} has no rule yet")
@@ -37,6 +38,7 @@ def _gamma_beta(layer: Layer) -> tuple[Weight | None, Weight | None]:
 
 
 def _layer_normalization(layer: Layer) -> Made:
+    """Over axes side by side, the last ones in ONNX."""
     axes = layer.config.integers("axis", (-1,))
     if len(axes) != len(set(axes)) or not axes or max(axes) - min(axes) != len(axes) - 1:
         raise layer.refuse(f"axis {list(axes)} names no axes that lie side by side")
@@ -45,6 +47,7 @@ def _layer_normalization(layer: Layer) -> Made:
 
 
 def _group_normalization(layer: Layer) -> Made:
+    """Of channels, first or last."""
     axis = layer.config.integer("axis", -1)
     if axis not in (-1, 1):
         return unread(f"GroupNormalization over axis {axis} has no rule yet")
@@ -55,6 +58,7 @@ def _group_normalization(layer: Layer) -> Made:
 
 
 def _unit_normalization(layer: Layer) -> Made:
+    """x / √Σx²."""
     return Made("UnitNormalization", {"axes": layer.config.integers("axis", (-1,))}, domain="keras")
 
 
@@ -95,6 +99,8 @@ def _pad(setting: str, rank: int, sign: int) -> Row:
 
 
 def _upsampling(rank: int) -> Row:
+    """nearest, bilinear, bicubic."""
+
     def make(layer: Layer) -> Made:
         attrs = {"size": layer.config.sizes("size", rank, 2), "mode": layer.config.text("interpolation", "nearest")}
         return Made("UpSampling", attrs, domain="keras", layout=layer.layout or "NHWC")
@@ -103,6 +109,8 @@ def _upsampling(rank: int) -> Row:
 
 
 def _sized(op: str) -> Row:
+    """To a height and width; antialias and kept aspect ratios have no ONNX form."""
+
     def make(layer: Layer) -> Made:
         config = layer.config
         simple = not any(config.flag(n, False) for n in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"))
@@ -125,6 +133,7 @@ def _flatten(layer: Layer) -> Made:
 
 
 def _reshape(layer: Layer) -> Made:
+    """The batch is kept."""
     target = layer.config.integers("target_shape", low=-1)
     if target.count(-1) > 1 or 0 in target or not layer.config.has("target_shape"):
         raise layer.refuse(f"target_shape {list(target)}: sizes from 1 on, at most one of them -1")
@@ -132,6 +141,7 @@ def _reshape(layer: Layer) -> Made:
 
 
 def _permute(layer: Layer) -> Made:
+    """The axes behind the batch."""
     order = layer.config.integers("dims")
     if sorted(order) != list(range(1, len(order) + 1)):
         raise layer.refuse(f"dims {list(order)} is no order of the axes from 1 on")
@@ -142,10 +152,12 @@ def _permute(layer: Layer) -> Made:
 
 
 def _joined(op: str) -> Row:
+    """Of other ranks: axes of 1 behind the batch (merging/base_merge.py)."""
     return lambda layer: Made(op, {"batch_first": 1}, takes=None)
 
 
 def _concatenate(layer: Layer) -> Made:
+    """Over any axis."""
     return Made("Concat", {"axis": layer.config.integer("axis", -1)}, takes=None)
 
 
@@ -170,6 +182,7 @@ def _constant(name: str, numbers: tuple[float, ...], count: int) -> Weight:
 
 
 def _normalization(layer: Layer) -> Made:
+    """Means and variances from the definition or from its weights."""
     axes = layer.config.integers("axis", (-1,)) if "axis" not in _nulls(layer) else ()
     attrs = {"axes": axes, "invert": layer.config.flag("invert", False)}
     mean, variance = layer.config.numbers("mean"), layer.config.numbers("variance")
@@ -202,10 +215,12 @@ def _scaled_sum(layer: Layer) -> Made:
 
 
 def _dropout(layer: Layer) -> Made:
+    """Nothing outside training."""
     return Made("Dropout", {"ratio": layer.config.number("rate", 0.5), "phase": "TEST"})
 
 
 def _lambda(layer: Layer) -> Made:
+    """Unknown, with the reason."""
     return unread("a Lambda is Python code, which is not run")
 
 

@@ -15,6 +15,7 @@ CELLS = {"LSTM": (4, 2), "GRU": (3, 1), "SimpleRNN": (1, 1)}
 
 
 def _recurrent(layer: Layer) -> Made:
+    """LSTM, GRU and RNN of ONNX with weights turned round; states given back, not taken."""
     gates, states = CELLS[layer.kind]
     attrs, weights = _cell(layer, gates, at="cell")
     outputs = 1 + states if layer.config.flag("return_state", False) else 1
@@ -64,6 +65,7 @@ def _wrapped(layer: Layer) -> Layer:
 
 
 def _bidirectional(layer: Layer) -> Made:
+    """Both directions in one operator; concat, sum, mul, ave."""
     inner = _wrapped(layer)
     if inner.kind not in CELLS:
         return unread(f"Bidirectional around {inner.kind} has no rule yet")
@@ -84,6 +86,7 @@ STEPWISE = frozenset({"Dense", "Dropout", *ACTIVATION_LAYERS} - {"PReLU", "Softm
 
 
 def _time_distributed(layer: Layer) -> Made:
+    """Around layers that act on the last axis or on each element."""
     inner = _wrapped(layer)
     if inner.kind not in STEPWISE:
         return unread(f"TimeDistributed around {inner.kind} has no rule yet")
@@ -103,6 +106,7 @@ PROJECTIONS = {
 
 
 def _attention(layer: Layer) -> Made:
+    """Over one axis of steps; no masks in ONNX."""
     config = layer.config
     axes = config.integers("attention_axes", (1,))
     if axes not in ((1,), (-2,)):
@@ -132,6 +136,7 @@ def _dot_attention(layer: Layer) -> Made:
 
 
 def _einsum_dense(layer: Layer) -> Made:
+    """One sum of products, ``...`` in front only; the bias over any axes."""
     config = layer.config
     equation, axes = config.text("equation"), config.text("bias_axes")
     terms = terms_of(equation)
@@ -153,6 +158,7 @@ MOST_AXES = 32
 
 
 def _embedding(layer: Layer) -> Made:
+    """mask_zero has a shape, and no ONNX form where something obeys it."""
     sizes = {
         "input_dim": layer.config.integer("input_dim", low=1),
         "channels": layer.config.integer("output_dim", low=1),
@@ -161,10 +167,12 @@ def _embedding(layer: Layer) -> Made:
 
 
 def _repeat(layer: Layer) -> Made:
+    """Of vectors."""
     return Made("RepeatVector", {"repeats": layer.config.integer("n", low=1)}, domain="keras")
 
 
 def _dot(layer: Layer) -> Made:
+    """Over one axis of each."""
     axes = layer.config.sizes("axes", 2, low=-(1 << 31))
     attrs = {"axes": axes, "normalize": layer.config.flag("normalize", False)}
     return Made("Dot", attrs, domain="keras", takes=2)

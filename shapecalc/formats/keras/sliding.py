@@ -35,6 +35,8 @@ def _padded(layer: Layer, attrs: dict[str, Any], rank: int) -> dict[str, Any]:
 
 
 def _convolution(rank: int) -> Row:
+    """valid, same (⌈n/stride⌉, the larger half of the padding at the end) and causal; dilation, groups."""
+
     def make(layer: Layer) -> Made:
         filters, groups = layer.config.integer("filters", low=1), layer.config.integer("groups", 1, low=1)
         if filters % groups:
@@ -60,6 +62,8 @@ def _depthwise(rank: int) -> Row:
 
 
 def _separable(rank: int) -> Row:
+    """Two convolutions in ONNX."""
+
     def make(layer: Layer) -> Made:
         attrs = _padded(layer, _windows(layer, rank), rank)
         attrs["channels"] = layer.config.integer("filters", low=1)
@@ -86,6 +90,8 @@ def _turned_round(kernel: int, stride: int, dilation: int, same: bool, extra: in
 
 
 def _transposed(rank: int) -> Row:
+    """n·stride, or n·stride + max(extent − stride, 0); output_padding."""
+
     def make(layer: Layer) -> Made:
         config, attrs = layer.config, _windows(layer, rank)
         same = config.choice("padding", PADDINGS, "valid") == "same"
@@ -120,6 +126,8 @@ def _pooling(op: str, rank: int) -> Row:
 
 
 def _global(op: str) -> Row:
+    """keepdims keeps axes of 1."""
+
     def make(layer: Layer) -> Made:
         return Made(op, {"keepdims": int(layer.config.flag("keepdims", False))}, layout=_layout(layer))
 
