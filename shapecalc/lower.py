@@ -12,12 +12,15 @@ from .dims import all_numbers, show
 from .errors import RefusedError
 from .graph import Graph, Input, Node, Param
 from .layout import Layouts, steps
-from .ops import Lowered, find
+from .ops import Call, Lowered, Operator, find
+from .ops.base import Shapes
 from .ops.training import TRAINING
 from .trace import Layer, Trace
 
 #: The opset written: the first whose own shape inference clips ceil-mode pooling as onnxruntime does.
 OPSET = 22
+#: Domains of operators that ONNX does not have.
+OWN = frozenset({"caffe", "keras"})
 
 
 def scores(graph: Graph) -> tuple[str, ...]:
@@ -99,10 +102,17 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
     for step in steps(layer.call, shapes):
         transposes, call, arranged = layouts.arranged(step, shapes)
         row = find(call.node.op, call.node.domain)
-        lowered = Lowered([call.node]) if row is None or row.lower is None else row.lower(call, arranged)
+        lowered = _as_onnx(row, call, arranged)
         if lowered is None:
             raise RefusedError(f"{layer.name}: {layer.source_op} has no ONNX form", "E303", location=layer.location)
         yield Lowered([*transposes, *lowered.nodes], lowered.params)
+
+
+def _as_onnx(row: Operator | None, call: Call, shapes: Shapes) -> Lowered | None:
+    """The nodes of a call; None for an operator of a framework's own that ONNX has no words for."""
+    if row is not None and row.lower is not None:
+        return row.lower(call, shapes)
+    return None if call.node.domain in OWN else Lowered([call.node])
 
 
 def _read(nodes: Iterable[Node], derived: Iterable[Param]) -> list[str]:

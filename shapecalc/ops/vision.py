@@ -155,10 +155,6 @@ def _fork_loss(call: Call) -> Shapes:
     return shapes[: len(call.node.outputs)]
 
 
-def _unwritten(call: Call, outputs: Shapes) -> None:
-    """A layer that has no ONNX form."""
-
-
 register(
     Operator(
         "Permute",
@@ -196,18 +192,16 @@ register(
         "BatchScale",
         same_shape,
         weights=lambda call: {1: (call.channels,), 2: (call.channels,)},
-        lower=_unwritten,
         source="SegNet bn_layer.cpp",
     ),
     Operator(
         "RowScores",
         _row_scores,
         weights=lambda call: {call.attr("bottoms"): (call.attr("channels"), dims.product(call.shape()[1:]))},
-        lower=_unwritten,
         source="SphereFace margin_inner_product_layer.cpp; NormFace inner_distance_layer.cpp",
     ),
-    Operator("DetectNet", _detectnet, lower=_unwritten, source="NVCaffe detectnet_transform_layer.cpp"),
-    Operator("Alike", same_shape, lower=_unwritten, source="a fork's layer that keeps the shape"),
+    Operator("DetectNet", _detectnet, source="NVCaffe detectnet_transform_layer.cpp"),
+    Operator("Alike", same_shape, source="a fork's layer that keeps the shape"),
     Operator("Loss", _fork_loss, source="a fork's loss: Caffe loss_layer.cpp"),
     domain="caffe",
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 import shapecalc
+from shapecalc.errors import RefusedError
 from shapecalc.model import Model
+from shapecalc.verify.run import execute, runnable
 
 
 def load(text: str, **options: Any) -> Model:
@@ -251,3 +255,48 @@ def test_levels(own: str, state: str, level: int | None, there: bool) -> None:
     graph = load(own + fed("1, 2, 3, 4") + LEVELS, level=level).graph
     wanted = True if level is None and own else there
     assert [node.name for node in graph.nodes] == ["in_x", "l"][: 1 + wanted]
+
+
+# -- as ONNX ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_onnx_has_no_words_for_is_refused_by_name(tmp_path: Path) -> None:
+    text = (
+        fed("1, 4, 9, 9") + 'layer { name: "boxes" type: "PriorBox" bottom: "x" bottom: "x" top: "t" prior_box_param '
+    )
+    with pytest.raises(RefusedError, match="boxes: PriorBox has no ONNX form") as caught:
+        load(text + "{ min_size: 1 } }").convert(tmp_path / "net.onnx", device="cpu")
+    assert caught.value.location == "net:2"
+
+
+def numbers(text: str, image: Any) -> Any:
+    """What the only output is for an image, in onnxruntime."""
+    model = load(text)
+    trace = model.trace(fresh=True)
+    what = runnable(model, model.graph, trace, 0)
+    return execute(what._replace(inputs={"x": image}), "cpu").tensors["t"]
+
+
+def test_shuffled_channels() -> None:
+    image = numpy.arange(6, dtype=numpy.float32).reshape(1, 6, 1, 1)
+    text = fed("1, 6, 1, 1") + 'layer { name: "l" type: "ShuffleChannel" bottom: "x" top: "t" shuffle_channel_param { '
+    assert numbers(text + "group: 2 } }", image).reshape(-1).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_interpolation_keeps_corners_and_cuts_its_border() -> None:
+    image = numpy.arange(16, dtype=numpy.float32).reshape(1, 1, 4, 4)
+    text = fed("1, 1, 4, 4") + 'layer { name: "l" type: "Interp" bottom: "x" top: "t" interp_param { '
+    whole = numbers(text + "zoom_factor: 2 } }", image)
+    assert whole.shape == (1, 1, 7, 7)
+    numpy.testing.assert_allclose(whole[0, 0, ::2, ::2], image[0, 0])
+    numpy.testing.assert_allclose(whole[0, 0, 0, :3], [0, 0.5, 1])
+    inner = numbers(text + "pad_beg: -1 pad_end: -1 height: 2 width: 2 } }", image)
+    numpy.testing.assert_allclose(inner[0, 0], image[0, 0, 1:3, 1:3])
+
+
+def test_relu6_and_unit_vectors() -> None:
+    image = numpy.array([[-1, 3, 9]], numpy.float32)
+    layer = fed("1, 3") + 'layer {{ name: "l" type: "{}" bottom: "x" top: "t" }}'
+    assert numbers(fed("1, 3") + layer.partition("\n")[2].format("ReLU6"), image).tolist() == [[0, 3, 6]]
+    unit = numbers(fed("1, 3") + layer.partition("\n")[2].format("Normalize"), image)
+    numpy.testing.assert_allclose(unit, image / numpy.sqrt(91), rtol=1e-6)

@@ -112,6 +112,24 @@ def _detectnet(layer: Layer) -> Made:
     )
 
 
+#: Where the rule of a type comes from whose operator BVLC Caffe has as well.
+SOURCES = {
+    "BN": "PSPNet bn_layer.cpp; SegNet bn_layer.cpp",
+    "BoxAnnotatorOHEM": "R-FCN box_annotator_ohem_layer.cpp",
+    "Convolution3D": "C3D convolution3d_layer.cpp",
+    "ConvolutionDepthwise": "a convolution of as many groups as outputs",
+    "Deconvolution3D": "C3D deconvolution3d_layer.cpp",
+    "DepthwiseConvolution": "a convolution of as many groups as outputs",
+    "DetectionEvaluate": "SSD detection_evaluate_layer.cpp",
+    "Flip": "NormFace flip_layer.cpp",
+    "Noise": "a fork's noise, for training",
+    "Normalize": "SSD normalize_layer.cpp; NormFace normalize_layer.cpp",
+    "Pooling3D": "C3D pooling3d_layer.cpp",
+    "Proposal": "Faster R-CNN proposal_layer.cpp",
+    "ReLU6": "a ReLU up to 6",
+    "Yolov3DetectionOutput": "MobileNet-YOLO yolov3_detection_output_layer.cpp",
+}
+
 #: Layer type -> its row, for types BVLC Caffe does not have.
 FORK_LAYERS: dict[str, Row] = {
     "Axpy": plain("Axpy", "caffe"),
