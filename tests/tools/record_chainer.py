@@ -391,6 +391,46 @@ def run(source: str, shape: tuple[int, ...]) -> dict[str, Any]:
     return {"output": kept(getattr(output, "array", output)), "weights": shapes}
 
 
+#: A net of which one link is never reached, so that its weights stay without a size.
+SNAPSHOT = (
+    HEAD
+    + """
+class Net(chainer.Chain):
+    def __init__(self):
+        super(Net, self).__init__()
+        with self.init_scope():
+            self.body = chainer.Sequential(L.Linear(None, 5), F.relu, L.Linear(None, 5), F.tanh, L.Linear(None, 5))
+            self.fc = L.Linear(None, 3)
+            self.spare = L.Linear(None, 2)
+    def forward(self, x):
+        return self.fc(self.body(x))
+    def aside(self, x):
+        return self.spare(x)
+"""
+)
+
+
+def snapshots() -> dict[str, Any]:
+    """Writes what Chainer saves of a net in a Classifier: a trainer's snapshot, the model alone, and HDF5."""
+    chainer = importlib.import_module("chainer")
+    names: dict[str, Any] = {}
+    exec(SNAPSHOT, names)
+    model = chainer.links.Classifier(names["Net"]())
+    image = pattern("x", (2, 1, 2, 3))
+    model.predictor(image)
+    fill(model)
+    optimizer = chainer.optimizers.MomentumSGD().setup(model)
+    iterator = chainer.iterators.SerialIterator([(image[0], numpy.int32(0))], 1)
+    serializer = chainer.serializers.DictionarySerializer()
+    chainer.training.StandardUpdater(iterator, optimizer).serialize(serializer["updater"])  # as Trainer.serialize does
+    numpy.savez_compressed(DATA / "chainer_trainer.npz", **serializer.target)
+    chainer.serializers.save_npz(str(DATA / "chainer_net.npz"), model.predictor)
+    chainer.serializers.save_hdf5(str(DATA / "chainer_net.h5"), model)
+    with chainer.using_config("train", False):
+        output = kept(model.predictor(image).array)
+    return {"name": "snapshot", "source": SNAPSHOT, "input": list(image.shape), "output": output, "weights": {}}
+
+
 def main() -> None:
     """Writes the recording."""
     bodies = {name: ("None", body, IMAGE) for name, body in BODIES.items()}
@@ -400,6 +440,7 @@ def main() -> None:
         rows.append({"name": name, "link": link, "body": body, "input": list(shape), **run(text, shape)})
     for name, (text, shape) in NETS.items():
         rows.append({"name": name, "source": text, "input": list(shape), **run(text, shape)})
+    rows.append(snapshots())
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (DATA / "chainer_recorded.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
 

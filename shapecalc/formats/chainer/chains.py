@@ -156,6 +156,17 @@ def children(chain: Instance) -> list[Link]:
     return list(chain.children.values())
 
 
+def paths(model: Instance) -> list[str]:
+    """The paths of all links below a model."""
+    found: list[str] = []
+    waiting: list[Link] = children(model)
+    while waiting:
+        link = waiting.pop()
+        found.append(link.path)
+        waiting += children(link) if isinstance(link, Instance) else []
+    return found
+
+
 def _all_links(run: Run, chain: Instance, site: Site) -> list[Link]:
     """The chain and everything below it, each before its children."""
     found: list[Link] = []

@@ -11,7 +11,7 @@ from ...errors import ModelError
 from ...graph import Graph, Input, Node
 from ...source import Origin
 from .. import Options, Source
-from .chains import is_link
+from .chains import is_link, paths
 from .choosing import choose, makers
 from .interpreter import Run
 from .modules import Modules
@@ -41,6 +41,7 @@ class Reading:
         scope = self.run.module(self.text)
         model = self.construct(choose(scope, self.class_name, self.source), scope)
         kind = model.kind
+        self.run.tape.reserved = frozenset(paths(model))
         outputs = self.follow(model)
         tape = self.run.tape
         return Graph(

@@ -27,7 +27,7 @@ class Tape:
     """Nodes, parameters and inputs in the order they come up.
 
     ``scores`` are the values that go into losses and accuracies, ``labels`` the inputs compared with them, ``written``
-    the expressions that give each value.
+    the expressions that give each value, ``reserved`` the paths of links: no function call is named like one.
     """
 
     def __init__(self) -> None:
@@ -38,13 +38,14 @@ class Tape:
         self.labels: dict[str, None] = {}
         self.warnings: dict[str, None] = {}
         self.written: dict[str, list[Span]] = {}
+        self.reserved: frozenset[str] = frozenset()
         self._taken: set[str] = set()
         self._counts: dict[str, int] = {}
 
-    def unique(self, name: str) -> str:
+    def unique(self, name: str, *, link: bool = False) -> str:
         """``name``, or with ``_2``, ``_3``, … where it is taken."""
         chosen = name
-        while chosen in self._taken:
+        while chosen in self._taken or (chosen in self.reserved and not link):
             self._counts[name] = self._counts.get(name, 1) + 1
             chosen = f"{name}_{self._counts[name]}"
         self._taken.add(chosen)
@@ -76,11 +77,13 @@ class Tape:
         origin: Origin,
         outputs: int = 1,
         domain: str = "",
+        *,
+        link: bool = False,
     ) -> tuple[str, ...]:
-        """Adds a node under a name that is free; returns the names of its outputs."""
+        """Adds a node under a name that is free (``link``: that of a link); returns the names of its outputs."""
         if len(self.nodes) >= MOST_NODES:
             raise ModelError(f"more than {MOST_NODES} layers", "E202", location=origin.location)
-        chosen = self.unique(name)
+        chosen = self.unique(name, link=link)
         names = tuple(chosen if i == 0 else self.unique(f"{chosen}:{i}") for i in range(outputs))
         kept = {key: value for key, value in attrs.items() if value is not None}
         refers = tuple(dict.fromkeys(name.rpartition("[")[0] for value in kept.values() for name in _free(value)))

@@ -265,7 +265,9 @@ class Use:
         loss = any(value.loss for value in before)
         names = [value.name if isinstance(value, Variable) else value for value in inputs]
         kept, count = attrs or {}, len(ranks)
-        made = self.tape.add("Loss" if loss else op, name, names, kept, self.origin, count, "" if loss else domain)
+        written, where = ("Loss", "") if loss else (op, domain)
+        own = self.link is not None
+        made = self.tape.add(written, name, names, kept, self.origin, count, where, link=own)
         return [Variable(out, 0 if loss else rank, after, loss=loss) for out, rank in zip(made, ranks, strict=True)]
 
 
