@@ -15,7 +15,7 @@ from .dialects import Dialect, get_dialect
 from .dims import Dim, Shape, Unknown
 from .graph import Graph, Input, Node, Reference, Tensor
 from .ops import MALFORMED, Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
-from .traced import Layer, Problem, Trace, TracedValue, public
+from .traced import Condition, Layer, Problem, Trace, TracedValue, public
 
 __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input", "open_params", "public", "trace"]
 
@@ -86,6 +86,7 @@ class _Walk:
             inside=outer is not None,
         )
         self.inside: list[Problem] = []  # what was reported of subgraphs of the node at hand
+        self.fits_inside: Any = True  # and at which of many sizes they fit
         for param in self.params.values():
             shape = sized.get(param.name, param.shape)
             if shape is not None:
@@ -102,6 +103,9 @@ class _Walk:
         if self.inside:
             problems += self.inside
             self.inside = []
+        if self.fits_inside is not True:
+            self.condition(call, "E109", self.fits_inside)
+            self.fits_inside = True
         extra = len(node.outputs) - len(outputs)
         if extra > 0:  # a damaged file; the rule knows of no such output
             outputs = [*outputs, *[Tensor(Unknown(f"{node.name}: {node.op} has no such output"))] * extra]
@@ -152,7 +156,7 @@ class _Walk:
     def report(self, entered: Entered) -> None:
         """Takes what does not fit inside as problems of the node at hand."""
         self.inside += entered.problems
-        self.result.fits = self.result.fits & entered.fits
+        self.fits_inside = self.fits_inside & entered.fits
 
     # -- a node and its inputs ----------------------------------------------------------------------------------------
     def call(self, node: Node, row: Operator | None) -> Call:
@@ -225,12 +229,17 @@ class _Walk:
             if verdict is True or verdict is None:
                 continue
             if verdict is not False:
-                self.result.fits = self.result.fits & verdict
+                self.condition(call, need.code, verdict)
             if dims.failed(verdict):
                 problems.append(self.problem(call, need))
                 if need.blocks:
                     return True
         return False
+
+    def condition(self, call: Call, code: str, verdict: Any) -> None:
+        """Keeps a requirement that some of many sizes meet."""
+        self.result.fits = self.result.fits & verdict
+        self.result.conditions.append(Condition(call.name, code, verdict))
 
     def problem(self, call: Call, need: Need) -> Problem:
         """A failed requirement in words, with the layers involved and the place of the definition."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import cost, dims, receptive
 from .dialects import Dialect
@@ -243,6 +243,14 @@ def _json_shape(shape: PublicShape) -> list[Any] | None:
     return None if shape is None else [_json_number(d) for d in shape]
 
 
+class Condition(NamedTuple):
+    """A requirement that some of many sizes meet: the layer, the code of its problem, and the verdict for each size."""
+
+    layer: str
+    code: str
+    verdict: Any
+
+
 class Trace:
     """The result of tracing: layers, values, problems.
 
@@ -258,7 +266,8 @@ class Trace:
         self.tensors: MutableMapping[str, Tensor] = {}
         self.layers: list[Layer] = []
         self.problems: list[Problem] = []
-        self.fits: Any = True  # traced over arrays of sizes: which of them meet every requirement
+        self.fits: Any = True  # traced over many sizes at once: which of them meet every requirement
+        self.conditions: list[Condition] = []  # the requirements that this came from, in order
 
     @property
     def ok(self) -> bool:

@@ -381,7 +381,9 @@ def scaled(size: Dim, scale: Element) -> Dim:
     """
     if isinstance(size, Unknown):
         return size
-    if isinstance(scale, float) and not isinstance(size, (int, Expr)):  # an array: float64 holds the product exactly
-        return ((size * scale).astype("float32") // 1).astype("int64")
+    if isinstance(scale, float) and not isinstance(size, (int, Expr)):
+        if hasattr(size, "scaled"):  # every size at once
+            return size.scaled(scale)
+        return ((size * scale).astype("float32") // 1).astype("int64")  # an array: float64 holds the product exactly
     found = _floor(binary("Mul", size if isinstance(size, Expr) else float(size), scale, "float32"))
     return bounded(int(found)) if isinstance(found, float) and math.isfinite(found) else found

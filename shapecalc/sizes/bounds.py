@@ -8,20 +8,14 @@ walk. Joins can forbid sizes inside the interval, so `valid_sizes` asks the forw
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from .definition import Definition
-from .dims import Dim, Expr
-from .errors import UsageError
-from .graph import Tensor
-from .intervals import Interval, SizeSet
-from .literal import AXIS_NAMES
-from .ops import AnyWindow, Call, find
-from .trace import Layer, Trace, first_input, trace
-
-#: Sizes asked of the forward rules when nobody says a limit.
-LIMIT = 4096
-
+from ..definition import Definition
+from ..errors import UsageError
+from ..graph import Tensor
+from ..intervals import Interval
+from ..ops import AnyWindow, Call, find
+from ..trace import Layer, Trace, first_input
 
 class Bound(NamedTuple):
     """The sizes a value may have along one axis, and the layers that set the lower and the upper end."""
@@ -101,60 +95,6 @@ def _leaves_maps(layer: Layer) -> bool:
     return layer.op in ("Gemm", "Flatten", "Reshape") and isinstance(shape, tuple) and len(shape) < 4
 
 
-class Sizes:
-    """The square sizes a net accepts up to ``limit``, and which layer forbids the smaller and the larger ones.
-
-    >>> from shapecalc import load
-    >>> sizes = load("alexnet").sizes(limit=512)
-    >>> 227 in sizes, sizes.nearest(256), str(sizes)
-    (True, 230, '199 to 230')
-    """
-
-    def __init__(self, found: SizeSet, limit: int, lower: str = "", upper: str = "") -> None:
-        self.found = found
-        self.limit = limit
-        self.lower = lower
-        self.upper = upper
-
-    @property
-    def intervals(self) -> tuple[Interval, ...]:
-        """The sizes as disjoint intervals."""
-        return self.found.intervals
-
-    def nearest(self, size: int) -> int | None:
-        """The accepted size closest to ``size``; None if there is none up to the limit."""
-        return self.found.nearest(size)
-
-    def intersect(self, other: Sizes) -> Sizes:
-        """The sizes both nets accept."""
-        return Sizes(self.found.intersect(other.found), min(self.limit, other.limit), self.lower, self.upper)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The sizes as JSON prints them."""
-        return {
-            "schema": "shapecalc.sizes/1",
-            "limit": self.limit,
-            "intervals": [list(interval) for interval in self.intervals],
-            "forbids_smaller": self.lower,
-            "forbids_larger": self.upper,
-        }
-
-    def __contains__(self, size: object) -> bool:
-        return size in self.found
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.found)
-
-    def __bool__(self) -> bool:
-        return bool(self.found)
-
-    def __str__(self) -> str:
-        return str(self.found)
-
-    def __repr__(self) -> str:
-        return f"Sizes({self.found}, limit={self.limit})"
-
-
 def reference(model: Definition, dialect: str | None = None) -> Trace | None:
     """A trace without problems to read the sizes of the maps from: at the native input; None where there is none."""
     try:
@@ -175,30 +115,3 @@ def square_bounds(model: Definition, dialect: str | None = None) -> Bound | None
     if fitting is None:
         return None
     return bounds(fitting, 0).narrow(bounds(fitting, 1))
-
-
-def valid_sizes(model: Definition, *, limit: int | None = None, dialect: str | None = None) -> Sizes:
-    """Every square size up to ``limit`` that the net accepts, from the forward rules over all sizes at once.
-
-    Raises UsageError where the net takes no image or is open about what it was made for.
-    """
-    import numpy
-
-    limit = limit or LIMIT
-    given = first_input(model.graph)
-    if given is None or given.native is None or len(given.native) != 4:
-        raise UsageError(
-            f"{model.name} does not say what image it takes", "E207", hint="give --input once, to trace it"
-        )
-    every = numpy.arange(1, limit + 1)
-    layout = AXIS_NAMES[given.layout]
-    # a free batch is one item here: symbols and arrays do not mix
-    feeds = {name: tuple(1 if isinstance(d, Expr) else d for d in shape) for name, shape in model.feeds(None).items()}
-    shape: list[Dim] = list(feeds[given.name])
-    shape[layout.index("H")] = shape[layout.index("W")] = every
-    sized, wanted = model.sized()
-    with numpy.errstate(all="ignore"):
-        result = trace(model.graph, {**feeds, given.name: tuple(shape)}, dialect=dialect, sized=sized, wanted=wanted)
-    fits = numpy.broadcast_to(numpy.asarray(result.fits), every.shape) & result.ok
-    bound = square_bounds(model, dialect) or ANY
-    return Sizes(SizeSet(Interval(int(n), int(n)) for n in every[fits]), limit, bound.lower, bound.upper)
