@@ -34,7 +34,7 @@ _LINES: dict[str, Callable[[Line, Line], Line]] = {
     ">=": lambda a, b: lines.compare(">=", a, b),
     "<": lambda a, b: lines.compare("<", a, b),
     "|": lambda a, b: lines.extreme("max", a, b),
-    "&": lines.multiply,
+    "&": lines.both,
 }
 _ARRAYS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,

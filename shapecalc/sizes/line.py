@@ -233,6 +233,16 @@ def multiply(a: Line, b: Line) -> Line:
     return combined(lambda x, y: x * y, a, b, a.degree + b.degree)
 
 
+def both(a: Line, b: Line) -> Line:
+    """1 where two verdicts hold. One that never holds beyond its threshold settles what the other leaves open there."""
+    for never, other in ((a, b), (b, a)):
+        count = never.threshold
+        reaches = other.horizon is None or other.horizon >= count
+        if never.tail is not None and not never.tail.any() and reaches:
+            return _shortest(never.head * other.values(count), numpy.zeros((1, 1), "int64"))
+    return multiply(a, b)
+
+
 def divide(a: Line, b: Line) -> Line:
     """``a // b``; 0 where b is 0."""
     if b.constant is not None:
