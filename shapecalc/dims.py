@@ -120,7 +120,7 @@ def joined(a: Dim, b: Dim) -> Dim:
         return a if isinstance(a, Unknown) else b
     if isinstance(a, Expr) or isinstance(b, Expr):
         return maximum(a, b) if is_symbol(a) and is_symbol(b) else a  # either symbol may be the one that is 1
-    return a + (a == 1) * (b - 1)  # arrays: b where a is 1
+    return a if a is b else a + (a == 1) * (b - 1)  # arrays: b where a is 1
 
 
 def at_least(a: Dim, b: Dim) -> Verdict:

@@ -374,9 +374,7 @@ def terms_of(value: Dim) -> Terms | None:
 
 def _primitive(value: Every) -> tuple[int, Every]:
     """A line of the width as a number times one whose values have no common factor."""
-    line = value.line
-    parts = [int(v) for v in line.head] + ([] if line.tail is None else [int(v) for v in line.tail.ravel()])
-    factor = int(numpy.gcd.reduce(numpy.array(parts, object))) if parts else 1
+    factor = lines.factor_of(value.line)
     if factor <= 1:
         return 1, value
     return factor, value // factor

@@ -261,6 +261,11 @@ def _divided(a: Line, by: int) -> Line:
     """By a number: a polynomial of degree d that takes whole values repeats modulo k after k·lcm(1…d) steps."""
     if by == 0:
         return always(0)
+    shared = math.gcd(by, factor_of(a))
+    if shared > 1:
+        a, by = _shortest(a.head // shared, a.tail // shared) if a.tail is not None else ending(a.head // shared), by // shared
+    if by == 1:
+        return a
     if a.tail is None:
         return ending(a.head // by)
     if a.degree == 0:
@@ -272,6 +277,12 @@ def _divided(a: Line, by: int) -> Line:
         steps = abs(by) * math.lcm(*range(1, a.degree + 1))
     stretched = _stretch(a, steps)
     return combined(lambda x, y: x // y, stretched, always(by), a.degree)
+
+
+def factor_of(line: Line) -> int:
+    """The greatest number that divides every value; 0 for the line that is 0."""
+    found = int(numpy.gcd.reduce(line.head)) if len(line.head) else 0
+    return found if line.tail is None else math.gcd(found, int(numpy.gcd.reduce(line.tail.ravel())))
 
 
 def _stretch(line: Line, steps: int) -> Line:
