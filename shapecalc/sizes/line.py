@@ -23,6 +23,8 @@ import numpy
 LONGEST = 200_000
 #: A line that ends is known up to here.
 HORIZON = 4096
+#: Larger sizes are nobody's (`shapecalc.literal`).
+LARGEST = 10**9
 
 Values = Any  # numpy array of whole numbers
 
@@ -308,23 +310,40 @@ def _divided_by_few(a: Line, b: Line) -> Line:
 
 def _quotient(a: Line, b: Line) -> Line:
     """By a line that grows: D·a = q·b + r with r of a lower degree than b, so a // b = (q - [r/b < 0]) // D in the end."""
+    a, b, given = *_without_zeros(a, b), (a, b)
     whole = _long_division(a, b)
     if whole is None:
-        count = min(HORIZON, LONGEST)
-        return ending(_checked(_over, a.values(count), b.values(count)))
+        return _tabled(*given)
     quotient, denominator = whole
     rest = subtract(multiply(a, always(denominator)), multiply(quotient, b))
     smaller = at_least(subtract(multiply(b, b), always(1)), multiply(rest, rest))  # |r| < |b|
     below = compare("<", multiply(rest, b), always(0))
     eventually = _divided(subtract(quotient, below), denominator)
     if smaller.tail is None or eventually.tail is None or not smaller.tail.all():
-        count = min(HORIZON, LONGEST)
-        return ending(_checked(_over, a.values(count), b.values(count)))
+        return _tabled(*given)
     threshold = max(smaller.threshold, a.threshold, b.threshold, eventually.threshold)
     if threshold > LONGEST:
-        return ending(_checked(_over, a.values(HORIZON), b.values(HORIZON)))
-    head = _checked(_over, a.values(threshold), b.values(threshold))
+        return _tabled(*given)
+    head = _checked(_over, *(line.values(threshold) for line in given))
     return _shortest(head, _moved(eventually.tail, threshold - eventually.threshold))
+
+
+def _tabled(a: Line, b: Line) -> Line:
+    """The quotient as far as lines go that end."""
+    return ending(_checked(_over, a.values(HORIZON), b.values(HORIZON)))
+
+
+def _without_zeros(a: Line, b: Line) -> tuple[Line, Line]:
+    """Residues where b is 0 throughout as 0 // 1, which is what `divide` gives there."""
+    threshold, period = max(a.threshold, b.threshold), math.lcm(a.period, b.period)
+    if threshold + period * (max(a.degree, b.degree) + 1) > LONGEST:
+        return a, b
+    top, bottom = (_moved(_stretch(x, period // x.period).tail, threshold - x.threshold) for x in (a, b))
+    zero = ~bottom.astype(bool).any(axis=0)
+    if not zero.any():
+        return a, b
+    top[:, zero], bottom[0, zero] = 0, 1
+    return Line(a.values(threshold), top), Line(b.values(threshold), bottom)
 
 
 def _long_division(a: Line, b: Line) -> tuple[Line, int] | None:
@@ -418,6 +437,10 @@ def _settled(line: Line) -> int | None:
     """
     if line.tail is None:
         return None
+    if line.degree == 1:  # a number that no image comes to (INT64_MAX of a Slice): straight lines keep their sign till then
+        far = line.tail[0] + line.tail[1] * (LARGEST // line.period)
+        if bool(((far > 0) & (line.tail[0] > 0) | (far < 0) & (line.tail[0] < 0)).all()):
+            return line.threshold
     steps = 0
     while line.threshold + steps * line.period <= LONGEST:
         tail = _moved(line.tail, steps * line.period)
