@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .intervals import Interval
     from .match import Match
-    from .sizes import Sizes
+    from .sizes.found import Sizes
+    from .sizes.solve import Solved
     from .surgery.repairs import Repair
     from .trace import Trace
     from .verify.plans import Plan
@@ -48,11 +49,32 @@ class Model(Definition):
     opened with. With weights, whatever runs the model uses them and whatever writes it writes them.
     """
 
-    def sizes(self, *, limit: int | None = None, dialect: str | None = None) -> Sizes:
-        """Every square input size that fits, as intervals, with the layer that forbids the rest."""
-        from .sizes import valid_sizes
+    def sizes(
+        self,
+        *,
+        limit: int | None = None,
+        dialect: str | None = None,
+        exact: bool = False,
+        input: literal.Spec = None,  # noqa: A002
+    ) -> Sizes:
+        """Every input size that fits, in closed form for all heights and widths, with the layers that forbid the rest.
 
-        return valid_sizes(self, limit=limit, dialect=dialect)
+        ``exact``: only sizes at which every division is whole. ``input`` says what the definition leaves open.
+        Iteration and ``intervals`` end at ``limit`` (4096). Raises UsageError where the net takes no image.
+        """
+        from .sizes.found import valid_sizes
+
+        return valid_sizes(self, limit=limit, dialect=dialect, exact=exact, input=input)
+
+    def solve(self, hole: str, *, input: literal.Spec = None, dialect: str | None = None) -> Solved:  # noqa: A002
+        """What a definition leaves open, or an input that gives a wanted map.
+
+        ``"fc6.fan_in"`` is the number of inputs of a layer at ``input``; ``"pool5=6x6"`` asks for the inputs that give
+        the layer's output that height and width. Raises UsageError for anything else.
+        """
+        from .sizes.solve import solve
+
+        return solve(self, hole, input=input, dialect=dialect)
 
     def advice(self, misfit: Trace) -> Advice:
         """What would make a trace with problems fit: the sizes that do, and repairs that were each traced."""

@@ -257,8 +257,10 @@ def test_convert_gives_a_model_onnx_accepts(capsys: Capture) -> None:
 def test_sizes(capsys: Capture) -> None:
     assert run(["sizes", "alexnet", "--near", "256"]) == 0
     out = capsys.readouterr().out
-    assert "199 to 230 fit" in out
-    assert "nearest to 256: 230" in out
+    assert "square N×N  199 to 230" in out
+    assert "N ≡ 3 (mod 32): every division whole; of these fit 227" in out
+    assert "near 256    230 (below or at 230, above or at none)" in out
+    assert "39 to 198, 231 and up: fc6 (fan-in)" in out
     assert run(["sizes", "alexnet", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["intervals"] == [[199, 230]]
 

@@ -187,12 +187,29 @@ def _compared(net: Model, spec: Any, dialects: str, fresh: bool, strict: bool, j
 
 
 def sizes(
-    model: ModelArgument,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="Largest size asked.")] = 4096,
-    near: Annotated[int | None, typer.Option("--near", metavar="SIZE", min=1, help="Also the nearest size.")] = None,
-    dialect: Annotated[
-        str | None, typer.Option("--dialect", metavar="NAME", help="Another framework's rounding.")
+    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
+    input: InputOption = None,  # noqa: A002  the contract's word
+    alias: InputAlias = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="Largest size among JSON's intervals.")
+    ] = 4096,
+    near: Annotated[
+        str | None, typer.Option("--near", metavar="SIZE", help="Also the nearest that fit: 256, 1080x1920.")
     ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Only sizes at which every division is whole.")] = False,
+    dialect: Annotated[
+        str | None, typer.Option("--dialect", metavar="NAMES", help="Other frameworks' rounding: caffe,onnx,torch.")
+    ] = None,
+    emit: Annotated[
+        str | None, typer.Option("--emit", metavar="FORM", help="trtexec: shapes of an optimisation profile.")
+    ] = None,
+    solve: Annotated[
+        str | None, typer.Option("--solve", metavar="HOLE", help="fc6.fan_in, pool5=6x6, or kernel,stride.")
+    ] = None,
+    before: Annotated[
+        int | None, typer.Option("--from", metavar="N", min=1, help="With --solve kernel,stride.")
+    ] = None,
+    after: Annotated[int | None, typer.Option("--to", metavar="N", min=1, help="With --solve kernel,stride.")] = None,
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
     level: LevelOption = None,
@@ -200,17 +217,28 @@ def sizes(
     arg: ArgOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Every square input size that fits, and which layer forbids the rest."""
-    net = _open(model, phase, stage, class_name, arg, level=level)
-    found = net.sizes(limit=limit, dialect=dialect)
-    nearest = found.nearest(near) if near is not None else None
-    if json:
-        _print_json(found.to_dict() | {"model": net.name, "near": near, "nearest": nearest})
-    else:
-        from ..report.console import make_console
-        from ..report.words import print_sizes
+    """Every input size that fits, in closed form, and which layer forbids the rest."""
+    from ..report import sizing
 
-        print_sizes(make_console(), net, found, near)
+    if solve is not None and solve.replace(" ", "") == "kernel,stride":
+        from ..sizes.solve import windows
+
+        answer = windows(before, after)
+        _print_json(answer.to_dict()) if json else sizing.print_solved(answer)
+        return 0
+    net = _open(model, phase, stage, class_name, arg, level=level)
+    spec = _spec(input, alias)
+    if solve is not None:
+        answer = net.solve(solve, input=spec, dialect=dialect)
+        _print_json(answer.to_dict()) if json else sizing.print_solved(answer)
+        return 0
+    asked = sizing.Question(net, spec, limit, exact, [*dialect.split(",")] if dialect else [None])
+    if emit is not None:
+        print(asked.emitted(emit))
+    elif json:
+        _print_json(asked.to_dict(near))
+    else:
+        asked.show(near)
     return 0
 
 

@@ -21,7 +21,6 @@ from .table import field_text, grouped, trace_table
 if TYPE_CHECKING:
     from ..definition import Definition
     from ..model import Advice, Model
-    from ..sizes import Sizes
     from ..verify.plans import Plan
     from ..verify.proof import NumberCheck, Report
 
@@ -175,22 +174,6 @@ def print_error(console: Console, error: ShapecalcError) -> None:
         rows = grid()
         rows.add_row(f"  {label:<8}", Text(text.strip()))
         console.print(rows)
-
-
-def print_sizes(console: Console, model: Model, found: Sizes, near: int | None) -> None:
-    """Which square sizes fit, and which layers end the range."""
-    top = "and up" if found.intervals and found.intervals[-1].high == found.limit else ""
-    console.print(Text.assemble((model.name, "bold"), f"  square inputs up to {found.limit}"))
-    console.print(hanging(Text(f"{found} {top}".rstrip() + (" fit" if found else ": no size fits")), 2))
-    ends = [(found.lower, "smaller"), (found.upper, "larger")]
-    if found.lower and found.lower == found.upper:
-        ends = [(found.lower, "smaller and larger")]
-    for layer, side in ends:
-        if layer:
-            console.print(hanging(Text(f"{layer} forbids {side} ones", style="dim"), 2))
-    if near is not None:
-        nearest = found.nearest(near)
-        console.print(hanging(Text(f"nearest to {near}: {'none' if nearest is None else nearest}"), 2))
 
 
 def print_written(console: Console, path: Path, model: Definition, init: bool, report: Report) -> None:

@@ -17,6 +17,7 @@ from ..intervals import Interval
 from ..ops import AnyWindow, Call, find
 from ..trace import Layer, Trace, first_input
 
+
 class Bound(NamedTuple):
     """The sizes a value may have along one axis, and the layers that set the lower and the upper end."""
 

@@ -1,8 +1,8 @@
 """A dimension at every height and width at once: what the rules are given instead of a number.
 
-`Sweep.height` and `Sweep.width` go into a trace in the place of two numbers; ``+ - * // min max`` and comparisons of
-them give `Every` again, so the rules run unchanged and say what they say about each size. A dimension of one axis is a
-`Line`. One of both is kept as a sum of products of a line of the height and a line of the width where it is one, else as
+`Sweep.height` and `Sweep.width` go into a trace in the place of two numbers; ``+ - * // min max`` and comparisons give
+`Every` again, so the rules run unchanged and say what they say about each size. A dimension of one axis is a
+`Line`. One of both is kept as a sum of products of a line of the height and one of the width where it is that, else as
 the operation that made it; on the diagonal, where height = width, it is a line as well. Constants become plain ints.
 
 A rule that has to know whether something holds (``if verdict``) makes the sweep take sides: it is traced once for each,
@@ -170,8 +170,7 @@ class Every:
             return self.line.at(height if self.axes == HEIGHT else width)
         if self.terms is not None:
             return sum(value_at(h, height, width, memo) * value_at(w, height, width, memo) for h, w in self.pairs)
-        assert self.made is not None  # noqa: S101  neither a line nor a sum: an operation
-        rule, a, b = self.made
+        rule, a, b = self.made or ("+", 0, 0)  # neither a line nor a sum: an operation
         return _ARRAYS[rule](value_at(a, height, width, memo), value_at(b, height, width, memo))
 
     @property
@@ -271,10 +270,7 @@ class Sweep:
             return simple
         axes = axes_of(a) | axes_of(b)
         line = _LINES[rule](line_of(a), line_of(b))
-        if axes != BOTH:
-            found = self.of_line(axes, line)
-        else:
-            found = self._joint(rule, a, b, line)
+        found = self.of_line(axes, line) if axes != BOTH else self._joint(rule, a, b, line)
         return bool(found) if rule in VERDICTS and isinstance(found, int) else found
 
     def _joint(self, rule: str, a: Dim, b: Dim, line: Line) -> Any:

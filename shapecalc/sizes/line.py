@@ -1,11 +1,11 @@
 """A dimension as a function of one size, for every size at once: values up to a threshold, then a rule that repeats.
 
-A `Line` is a function f of the whole numbers n = 1, 2, … that is *eventually quasi-polynomial*: there are a threshold T,
-a period P and a degree d such that for each residue r the values f(T + 1 + r + P·t), t = 0, 1, 2, …, are a polynomial of
-degree d in t. It is kept exactly: the values up to T as they are, each polynomial by its Newton coefficients, that is
-f(T + 1 + r + P·t) = Σ tail[i, r]·C(t, i). Every operation that shape rules are made of stays inside this class, and the
-operations below say with which T, P and d; docs/decisions/0016-sizes-for-all-sizes.md holds the proofs. So nothing is
-sampled: d + 1 values of a residue determine its polynomial, because its degree is known before it is evaluated.
+A `Line` is a function f of the whole numbers n = 1, 2, … that is *eventually quasi-polynomial*: there are a threshold
+T, a period P and a degree d such that for each residue r the values f(T + 1 + r + P·t), t = 0, 1, 2, …, are a
+polynomial of degree d in t. It is kept exactly: the values up to T as they are, each polynomial by its Newton
+coefficients, that is f(T + 1 + r + P·t) = Σ tail[i, r]·C(t, i). Every operation that shape rules are made of stays
+inside this class; the operations below say with which T, P and d, docs/decisions/0016-sizes-for-all-sizes.md proves it.
+So nothing is sampled: d + 1 values of a residue determine its polynomial, because its degree is known beforehand.
 
 Where a rule has no such form (float32 rounding of a size), or T or P would pass `LONGEST`, a line ends: it has a
 ``horizon`` and says nothing beyond.
@@ -265,7 +265,8 @@ def _divided(a: Line, by: int) -> Line:
         return always(0)
     shared = math.gcd(by, factor_of(a))
     if shared > 1:
-        a, by = _shortest(a.head // shared, a.tail // shared) if a.tail is not None else ending(a.head // shared), by // shared
+        by //= shared
+        a = ending(a.head // shared) if a.tail is None else _shortest(a.head // shared, a.tail // shared)
     if by == 1:
         return a
     if a.tail is None:
@@ -309,7 +310,7 @@ def _divided_by_few(a: Line, b: Line) -> Line:
 
 
 def _quotient(a: Line, b: Line) -> Line:
-    """By a line that grows: D·a = q·b + r with r of a lower degree than b, so a // b = (q - [r/b < 0]) // D in the end."""
+    """By a line that grows: D·a = q·b + r, r of a lower degree than b, so a // b = (q - [r/b < 0]) // D in the end."""
     a, b, given = *_without_zeros(a, b), (a, b)
     whole = _long_division(a, b)
     if whole is None:
@@ -437,7 +438,9 @@ def _settled(line: Line) -> int | None:
     """
     if line.tail is None:
         return None
-    if line.degree == 1:  # a number that no image comes to (INT64_MAX of a Slice): straight lines keep their sign till then
+    if (
+        line.degree == 1
+    ):  # a number that no image comes to (INT64_MAX of a Slice): straight lines keep their sign till then
         far = line.tail[0] + line.tail[1] * (LARGEST // line.period)
         if bool(((far > 0) & (line.tail[0] > 0) | (far < 0) & (line.tail[0] < 0)).all()):
             return line.threshold

@@ -1,0 +1,167 @@
+"""What ``shapecalc sizes`` prints: the closed form, who forbids the rest, what ties height and width, what is near."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from .. import literal
+from ..errors import UsageError
+from ..graph import Input
+from ..trace import first_input
+from .console import make_console
+
+if TYPE_CHECKING:
+    from ..model import Model
+    from ..sizes.found import Coupling, Sizes
+    from ..sizes.solve import Solved
+
+#: Layers, pairs and requirements named one by one.
+SHOWN = 6
+COLOURS = {
+    1: "1: gray; a colour image must be averaged",
+    3: "3: RGB; a gray image must be repeated, or `retarget --channels 1`",
+    4: "4: RGB and alpha",
+}
+
+
+class Question:
+    """One call of the command: the model, what was asked about it, and the sets that answer."""
+
+    def __init__(self, model: Model, spec: Any, limit: int, exact: bool, dialects: list[str | None]) -> None:
+        self.model = model
+        self.exact = exact
+        self.dialects = dialects
+        self.each = [
+            model.sizes(limit=limit, dialect=name and name.strip(), exact=exact, input=spec) for name in dialects
+        ]
+        self.sizes = self.each[0]
+        for other in self.each[1:]:
+            self.sizes = self.sizes & other
+        self.whole = None if exact else model.sizes(limit=limit, dialect=dialects[0], exact=True, input=spec)
+        self.given = first_input(model.graph)
+
+    def to_dict(self, near: str | None) -> dict[str, Any]:
+        """The answer as JSON prints it."""
+        found = self.sizes.to_dict() | {"model": self.model.name, "exact_only": self.exact}
+        found["exact"] = (self.whole or self.sizes).square.to_dict()
+        found["dialects"] = {name: str(each) for each in self.each for name in each.names}
+        height, width = _near(near) if near is not None else (None, None)
+        found["near"] = height if height == width else [height, width]
+        nearest: Any = None
+        if height is not None and width is not None:
+            pair = self.sizes.nearest_rectangle(height, width)
+            nearest = self.sizes.nearest(height) if height == width else pair and list(pair)
+        return found | {"nearest": nearest}
+
+    def show(self, near: str | None) -> None:
+        """Prints the answer."""
+        console = make_console()
+        kind = "every division whole" if self.exact else "what fits"
+        names = ", ".join(name for each in self.each for name in each.names)
+        console.print(Text.assemble((self.model.name, "bold"), f"  {kind}, {names} rules; N is height or width"))
+        rows = Table.grid(padding=(0, 2, 0, 0))
+        rows.add_column(no_wrap=True)
+        rows.add_column()
+        for label, text in self._lines(near):
+            rows.add_row(Text(f"  {label}", style="bold"), Text(text))
+        console.print(rows)
+
+    def _lines(self, near: str | None) -> list[tuple[str, str]]:
+        found = self.sizes
+        lines = [(name, str(each)) for each in self.each for name in each.names] if len(self.each) > 1 else []
+        lines.append(("in all of them" if lines else "square N×N", str(found)))
+        if self.whole is not None and len(self.each) == 1:
+            fit = "all of them fit" if str(self.whole.whole) == str(self.whole) else f"of these fit {self.whole}"
+            lines.append(("exact", f"{self.whole.whole}: every division whole; {fit}"))
+        lines += _rectangles(found)
+        if near is not None:
+            lines += self._nearest(*_near(near))
+        lines += _forbidden(found)
+        return lines + _images(self.given)
+
+    def _nearest(self, height: int, width: int) -> list[tuple[str, str]]:
+        if height == width:
+            low, high = self.sizes.square.below(height), self.sizes.square.above(height)
+            around = f"below or at {low or 'none'}, above or at {high or 'none'}"
+            return [(f"near {height}", f"{self.sizes.nearest(height) or 'none'} ({around})")]
+        pair = self.sizes.nearest_rectangle(height, width)
+        lines = [(f"near {height}x{width}", "none" if pair is None else f"{pair[0]}x{pair[1]}")]
+        if self.sizes.independent:
+            for axis, size, form in (("height", height, self.sizes.heights), ("width", width, self.sizes.widths)):
+                around = f"below or at {form.below(size) or 'none'}, above or at {form.above(size) or 'none'}"
+                lines.append((f"  {axis} {size}", around))
+        return lines
+
+    def emitted(self, form: str) -> str:
+        """trtexec's options for one range of sizes without holes, around the native size."""
+        if form != "trtexec":
+            raise UsageError(f"nothing is emitted as {form!r}", "E002", hint="trtexec")
+        from ..sizes.profile import trtexec
+
+        return trtexec(self.model, self.sizes)
+
+
+def _near(text: str) -> tuple[int, int]:
+    _, shape = literal.parse(text)
+    if not 1 <= len(shape) <= 2 or not all(isinstance(n, int) for n in shape):
+        raise UsageError(f"{text!r} is no size", "E001", hint="256, or 1080x1920 (height x width)")
+    return int(shape[0]), int(shape[-1])
+
+
+def _rectangles(found: Sizes) -> list[tuple[str, str]]:
+    if not found.product:
+        return [("rectangles", "height and width depend on each other; ask with --near HxW")]
+    if found.independent:
+        if found.heights == found.widths:
+            return [("rectangles", f"any height and width, each {found.heights}")]
+        return [("height", str(found.heights)), ("width", str(found.widths))]
+    lines = []
+    for coupling in found.couplings[:SHOWN]:
+        lines += _coupled(coupling)
+    left = len(found.couplings) - SHOWN
+    return [*lines, ("", f"and {left} more layers")] if left > 0 else lines
+
+
+def _coupled(coupling: Coupling) -> list[tuple[str, str]]:
+    if coupling.product is None:
+        return [("rectangles", f"{coupling.layer} ties height and width together; ask with --near HxW")]
+    many = f", {len(coupling.pairs)} ways" if len(coupling.pairs) > 1 else ""
+    lines = [("rectangles", f"{coupling.layer} wants height × width of its map = {coupling.product}{many}:")]
+    shown = sorted(coupling.pairs, key=lambda row: abs(row[0] - row[1]))[:3]
+    lines += [("", f"{a}×{b} from height {rows}, width {columns}") for a, b, rows, columns in shown]
+    return lines
+
+
+def _forbidden(found: Sizes) -> list[tuple[str, str]]:
+    from ..sizes.found import reason
+
+    rows = [(row.layer, reason(row.code), str(row.sizes)) for row in found.refusals]
+    lines = [("refused", f"{sizes}: {layer} ({why})") for layer, why, sizes in rows]
+    left = lines[SHOWN:]
+    return [*lines[:SHOWN], ("", f"and {len(left)} more layers (--json)")] if left else lines
+
+
+def _images(given: Input | None) -> list[tuple[str, str]]:
+    if given is None or given.native is None or len(given.native) != 4:
+        return []
+    channels, batch = given.native[given.layout.index("C")], given.native[0]
+    text = COLOURS.get(channels, str(channels)) if isinstance(channels, int) else "as the data has it"
+    free = f"{batch}, as the file says" if isinstance(batch, int) else "free"
+    return [("channels", text), ("batch", free)]
+
+
+def print_solved(answer: Solved) -> None:
+    """What was asked, the answer, and how it comes about."""
+    console = make_console()
+    console.print(Text(answer.asked, style="bold"))
+    if not isinstance(answer.answer, dict):
+        console.print(Text(f"  {answer.answer}"))
+    else:
+        for key, value in answer.answer.items():
+            text = "; ".join(value) if isinstance(value, list) else value
+            console.print(Text(f"  {key.replace('_', ' ')}: {text or 'none'}"))
+    for line in answer.because:
+        console.print(Text(f"  {line}", style="dim"))

@@ -1,0 +1,68 @@
+"""TensorRT's optimisation profile: the smallest, best and largest shape of one range in which every size is legal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import RefusedError
+from ..intervals import Interval
+from ..literal import AXIS_NAMES
+from ..trace import first_input
+from .form import Form
+from .found import Sizes, native_size
+
+if TYPE_CHECKING:
+    from ..definition import Definition
+
+#: Sizes a profile without an upper end goes up to: TensorRT plans memory for the largest.
+LARGEST = 4096
+
+
+def trtexec(model: Definition, sizes: Sizes) -> str:
+    """Options for trtexec. Every height and width from min to max is accepted; raises RefusedError where none is."""
+    given, native = first_input(model.graph), native_size(model)
+    start = (sizes.nearest_rectangle(*native) if native is not None else None) or _first(sizes)
+    if given is None or start is None:
+        raise RefusedError(f"no size fits {model.name}", "E302")
+    heights, widths = _ranges(sizes, start)
+    note = "" if (len(heights), len(widths)) == (1, 1) else f"# sizes with holes: {sizes}; one piece of them\n"
+    rows = [_around(heights, start[0]), _around(widths, start[1])]
+    options = []
+    for name, pick in (("min", 0), ("opt", 1), ("max", 2)):
+        size = {"N": 1, "C": _channels(model), "H": rows[0][pick], "W": rows[1][pick]}
+        shape = "x".join(str(size[axis]) for axis in AXIS_NAMES[given.layout])
+        options.append(f"--{name}Shapes={given.name}:{shape}")
+    return note + " ".join(options)
+
+
+def _first(sizes: Sizes) -> tuple[int, int] | None:
+    first = sizes.square.above(1)
+    return None if first is None else (first, first)
+
+
+def _ranges(sizes: Sizes, start: tuple[int, int]) -> tuple[list[Interval], list[Interval]]:
+    """The heights and widths that go together at ``start``, as runs."""
+    rows, columns = sizes.heights, sizes.widths
+    if not sizes.independent:
+        for coupling in sizes.couplings:
+            held = [pair for pair in coupling.pairs if start[0] in pair[2] and start[1] in pair[3]]
+            rows, columns = (rows & held[0][2], columns & held[0][3]) if held else (_just(start[0]), _just(start[1]))
+    return rows.intervals(LARGEST), columns.intervals(LARGEST)
+
+
+def _just(size: int) -> Form:
+    from .form import only
+
+    return only({size})
+
+
+def _around(runs: list[Interval], size: int) -> tuple[int, int, int]:
+    run = next((run for run in runs if size in run), Interval(size, size))
+    return run.low, size, int(run.high or size)
+
+
+def _channels(model: Definition) -> int:
+    given = first_input(model.graph)
+    native = given.native if given is not None else None
+    value = native[given.layout.index("C")] if given is not None and native is not None else 3
+    return value if isinstance(value, int) else 3

@@ -1,0 +1,286 @@
+"""Sizes in closed form: the arithmetic against brute force, the sets, and the answers against tracing one by one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tools.check_sizes import differing, traced_one
+
+import shapecalc
+from shapecalc.cli.app import run
+from shapecalc.sizes import line as lines
+from shapecalc.sizes.every import Every, Sweep, value_at
+from shapecalc.sizes.form import EVERY, NOTHING, Form, only
+from shapecalc.zoo import entries
+
+CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
+Capture = pytest.CaptureFixture[str]
+
+# -- lines and dimensions of both axes against plain numbers -----------------------------------------------------------
+
+RULES: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": lambda a, b: a // b if not isinstance(b, int) or b else 0,
+    "min": lambda a, b: numpy.minimum(a, b) if isinstance(a, Every) or isinstance(b, Every) else min(a, b),
+    "max": lambda a, b: numpy.maximum(a, b) if isinstance(a, Every) or isinstance(b, Every) else max(a, b),
+    "==": lambda a, b: a == b,
+    ">=": lambda a, b: a >= b,
+}
+LEAVES = st.one_of(st.sampled_from(["H", "W"]), st.integers(-6, 40))
+TREES = st.recursive(
+    LEAVES, lambda inner: st.tuples(st.sampled_from(["+", "-", "*", "//", "min", "max"]), inner, inner), max_leaves=6
+)
+
+
+def value(tree: Any, sizes: dict[str, Any]) -> Any:
+    if isinstance(tree, str):
+        return sizes[tree]
+    if isinstance(tree, int):
+        return tree
+    rule, a, b = tree
+    return RULES[rule](value(a, sizes), value(b, sizes))
+
+
+@settings(deadline=None, max_examples=150)
+@given(TREES, TREES, st.sampled_from(["==", ">="]))
+def test_a_dimension_at_every_size_is_the_number_at_each(a: Any, b: Any, compare: str) -> None:
+    sweep = Sweep()
+    for tree in (a, (compare, a, b)):
+        every = value(tree, {"H": sweep.height, "W": sweep.width})
+        places = [1, 2, 3, 5, 7, 16, 31, 40, 97]
+        grid = numpy.array(places)
+        found = numpy.broadcast_to(value_at(every, grid[:, None], grid[None, :]), (9, 9))
+        for (i, h), (j, w) in itertools.product(enumerate(places), repeat=2):
+            assert (tree, h, w, int(value(tree, {"H": h, "W": w}))) == (tree, h, w, int(found[i, j]))
+
+
+@settings(deadline=None, max_examples=100)
+@given(TREES)
+def test_the_diagonal_is_a_line_far_beyond_its_threshold(tree: Any) -> None:
+    sweep = Sweep()
+    every = value(tree, {"H": sweep.height, "W": sweep.width})
+    line = every.line if isinstance(every, Every) else lines.always(every)
+    sizes = [*range(1, 60), 500, 1001, 2048, 3999] + ([] if line.horizon else [100_003])
+    wanted = [value(tree, {"H": n, "W": n}) for n in sizes]
+    if max(map(abs, wanted)) < 1 << 62:
+        assert [int(v) for v in line.at(numpy.array(sizes))] == wanted
+
+
+def test_a_quotient_of_two_growing_lines() -> None:
+    sweep = Sweep()
+    total = sweep.height * sweep.height * 3 + 5
+    quotient = total // (sweep.height * 2 + 1)
+    assert quotient.line.horizon is None
+    assert [int(v) for v in quotient.line.values(500)] == [(3 * n * n + 5) // (2 * n + 1) for n in range(1, 501)]
+
+
+def test_a_question_is_answered_for_both_sides() -> None:
+    sweep = Sweep()
+    assert bool(sweep.height >= 100) is True
+    (rest,) = sweep.open
+    other = Sweep(rest)
+    assert bool(other.height >= 100) is False
+    assert bool(other.height >= 200) is False  # follows from the first answer
+    assert other.open == []
+
+
+# -- sets --------------------------------------------------------------------------------------------------------------
+
+MASKS = st.tuples(st.lists(st.booleans(), max_size=9), st.lists(st.booleans(), min_size=1, max_size=8))
+
+
+def form(mask: tuple[list[bool], list[bool]]) -> Form:
+    return Form(bytes([*mask[0], *mask[1]]), len(mask[0]))
+
+
+@given(MASKS, MASKS)
+def test_sets_combine_as_their_members(a: Any, b: Any) -> None:
+    one, two = form(a), form(b)
+    members = range(1, 120)
+    assert [n in (one & two) for n in members] == [n in one and n in two for n in members]
+    assert [n in (one | two) for n in members] == [n in one or n in two for n in members]
+    assert [n in (one - two) for n in members] == [n in one and n not in two for n in members]
+    assert [n in ~one for n in members] == [n not in one for n in members]
+
+
+@given(MASKS, st.integers(1, 60))
+def test_the_nearest_member_is_the_nearest(mask: Any, size: int) -> None:
+    found = form(mask)
+    members = [n for n in range(1, 200) if n in found]
+    assert found.below(size) == max((n for n in members if n <= size), default=None)
+    assert found.above(size) == min((n for n in members if n >= size), default=None)
+    assert found.nearest(size) == min(members, key=lambda n: (abs(n - size), n), default=None)
+
+
+@given(MASKS)
+def test_what_is_printed_is_what_is_in(mask: Any) -> None:
+    """The parts the text is made of give the set back."""
+    found = form(mask)
+    before, first, residues, exceptions = found.parts
+    again = {n for run in before for n in range(run.low, int(run.high or 0) + 1)}
+    repeating = {n % found.period for run in residues for n in range(run.low, int(run.high or 0) + 1)}
+    again |= {n for n in range(max(first, 1), 100) if residues and n % found.period in repeating}
+    assert sorted(again.symmetric_difference(exceptions)) == [n for n in range(1, 100) if n in found]
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (EVERY, "every size"),
+        (NOTHING, "none"),
+        (only(set(range(199, 231))), "199 to 230"),
+        (Form(bytes(n % 32 == 3 for n in range(1, 33)), 0), "N ≡ 3 (mod 32)"),
+        (Form(bytes(n % 32 == 0 and n > 64 for n in range(1, 129)), 96), "96 and up, N ≡ 0 (mod 32)"),
+        (Form(bytes(n % 32 in (31, 0, 1) for n in range(1, 33)), 0), "N ≡ 31, 0 to 1 (mod 32)"),
+        (~only({5, 7}), "every size, but not 5, 7"),
+        (~only(set(range(1, 29))), "29 and up"),
+    ],
+)
+def test_a_set_in_words(found: Form, text: str) -> None:
+    assert str(found) == text
+
+
+# -- nets --------------------------------------------------------------------------------------------------------------
+
+
+def test_alexnet_answers_the_check_values() -> None:
+    model = shapecalc.load("alexnet")
+    sizes = model.sizes()
+    assert (str(sizes), sizes.lower, sizes.upper) == ("199 to 230", "fc6", "fc6")
+    exact = model.sizes(exact=True)
+    assert (str(exact.whole), str(exact)) == ("N ≡ 3 (mod 32)", "227")
+    both = model.sizes(dialect="caffe") & model.sizes(dialect="onnx")
+    assert str(both) == "227 to 230"
+    (coupling,) = sizes.couplings
+    assert (coupling.layer, coupling.product) == ("fc6", 36)
+    assert [(a, b) for a, b, *_ in coupling.pairs] == [(a, 36 // a) for a in (1, 2, 3, 4, 6, 9, 12, 18, 36)]
+    assert (227, 199) in sizes
+    assert (135, 295) in sizes  # 4·9 places
+    assert (227, 231) not in sizes
+    assert 1_000_003 not in sizes
+
+
+@pytest.mark.parametrize("name", sorted(entries()))
+def test_the_closed_form_is_tracing_one_by_one(name: str) -> None:
+    model = shapecalc.load(name)
+    assert differing(model, range(1, 1025, 7), [(h, w) for h in range(180, 300, 23) for w in range(190, 260, 17)]) == []
+
+
+FILES = [
+    "caffe/mobilenet_ssd_voc_deploy.prototxt",
+    "caffe/caffenet_full_conv.prototxt",
+    "keras/inceptionv3_keras3.json",
+    "onnx/hrnet_w18_small.ts.onnx",
+    "onnx/swin_tiny_patch4_window7_224.dynamo.onnx",
+    "onnx/vit_tiny_patch16_224.ts.onnx",
+    "onnx/nasnetalarge.ts.onnx",
+    "onnx/edgenext_xx_small.ts.onnx",
+]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_closed_form_of_a_corpus_net(name: str) -> None:
+    if not (CORPUS / name).exists():
+        pytest.skip(f"{name} is not here")
+    model = shapecalc.load(CORPUS / name)
+    sizes = [*range(1, 40, 5), *range(192, 260, 9), 224, 256, 320, 448]
+    assert differing(model, sizes, [(224, 256), (256, 224), (231, 229), (32, 64), (448, 224)]) == []
+
+
+def test_another_answer_is_noticed() -> None:
+    model = shapecalc.load("lenet")
+    assert traced_one(model, 28, 28)
+    assert not traced_one(model, 29, 29)
+
+
+NET = """input: "x" input_shape {{ dim: [1, 3, 64, 64] }}
+layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{ num_output: 4 kernel_size: {kernel} stride: {stride} pad: {pad} }} }}
+layer {{ name: "d" type: "Deconvolution" bottom: "c" top: "d" convolution_param {{ num_output: 3 kernel_size: {stride} stride: {stride} }} }}
+layer {{ name: "sum" type: "Eltwise" bottom: "x" bottom: "d" top: "sum" }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "pad", "text"),
+    [
+        (2, 2, 0, "N ≡ 0 (mod 2)"),
+        (3, 3, 0, "N ≡ 0 (mod 3)"),
+        (4, 4, 0, "N ≡ 0 (mod 4)"),
+        (32, 32, 0, "N ≡ 0 (mod 32)"),
+        (224, 224, 0, "N ≡ 0 (mod 224)"),
+    ],
+)
+def test_a_join_with_a_map_made_smaller_and_larger(kernel: int, stride: int, pad: int, text: str) -> None:
+    model = shapecalc.loads(NET.format(kernel=kernel, stride=stride, pad=pad), format="caffe")
+    sizes = model.sizes()
+    assert str(sizes) == text
+    assert sizes.independent
+    assert (str(sizes.heights), str(sizes.widths)) == (text, text)
+    assert sizes.refused(stride + 1) == "sum"
+
+
+# -- holes -------------------------------------------------------------------------------------------------------------
+
+
+def test_solving_turns_the_question_round() -> None:
+    model = shapecalc.load("alexnet")
+    assert model.solve("fc6.fan_in", input=256)[:2] == ("fc6.fan_in", 12544)
+    assert model.solve("fc6.fan_in", input=256).because == ["12544 = 256·7·7, from pool5"]
+    assert model.solve("pool5=6x6").answer == {"height": "199 to 230", "width": "199 to 230"}
+    assert model.solve("pool5=7").answer == {"height": "231 to 262", "width": "231 to 262"}
+
+
+@pytest.mark.parametrize("hole", ["fc6", "nonsense.fan_in", "fc6.size", "nonsense=3"])
+def test_what_cannot_be_solved_is_refused(hole: str) -> None:
+    with pytest.raises(shapecalc.UsageError):
+        shapecalc.load("alexnet").solve(hole)
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+def answer(capsys: Capture, *arguments: str) -> dict[str, Any]:
+    assert run(["sizes", *arguments, "--json"]) == 0
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_near_is_asked_of_each_axis_where_they_are_free(capsys: Capture) -> None:
+    assert answer(capsys, "mobilenet_v2", "--near", "1080x1920")["nearest"] == [1080, 1920]
+    assert answer(capsys, "mobilenet_v2", "--near", "1080x1920", "--exact")["nearest"] == [1089, 1921]
+
+
+def test_dialects_are_intersected(capsys: Capture) -> None:
+    found = answer(capsys, "alexnet", "--dialect", "caffe,onnx")
+    assert found["dialects"] == {"caffe": "199 to 230", "onnx": "227 to 258"}
+    assert (found["intervals"], found["near"], found["nearest"]) == ([[227, 230]], None, None)
+
+
+def test_a_profile_for_trtexec_is_legal_throughout(capsys: Capture) -> None:
+    assert run(["sizes", "alexnet", "--emit", "trtexec"]) == 0
+    low, best, high = (part.split(":")[1] for part in capsys.readouterr().out.split())
+    assert (low, best, high) == ("1x3x199x199", "1x3x227x227", "1x3x230x230")
+
+
+def test_windows_between_two_sizes(capsys: Capture) -> None:
+    found = answer(capsys, "--solve", "kernel,stride", "--from", "12", "--to", "6")["answer"]
+    assert found["exact"][:2] == ["kernel 2 stride 2", "kernel 7 stride 1"]
+    assert "kernel 3 stride 2 pad 1" in found["rounded_down"]
+    assert "kernel 3 stride 2" in found["rounded_up"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--near", "many"], ["--emit", "tea"], ["--solve", "kernel,stride"], ["--dialect", "caffe,none"]]
+)
+def test_a_wrong_option_is_a_usage_error(arguments: list[str]) -> None:
+    assert run(["sizes", "alexnet", *arguments]) == 2
