@@ -205,8 +205,10 @@ def test_another_answer_is_noticed() -> None:
 
 
 NET = """input: "x" input_shape {{ dim: [1, 3, 64, 64] }}
-layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{ num_output: 4 kernel_size: {kernel} stride: {stride} pad: {pad} }} }}
-layer {{ name: "d" type: "Deconvolution" bottom: "c" top: "d" convolution_param {{ num_output: 3 kernel_size: {stride} stride: {stride} }} }}
+layer {{ name: "c" type: "Convolution" bottom: "x" top: "c"
+  convolution_param {{ num_output: 4 kernel_size: {kernel} stride: {stride} pad: {pad} }} }}
+layer {{ name: "d" type: "Deconvolution" bottom: "c" top: "d"
+  convolution_param {{ num_output: 3 kernel_size: {stride} stride: {stride} }} }}
 layer {{ name: "sum" type: "Eltwise" bottom: "x" bottom: "d" top: "sum" }}
 """
 

@@ -116,18 +116,18 @@ def _rectangles(found: Sizes) -> list[tuple[str, str]]:
         return [("rectangles", "height and width depend on each other; ask with --near HxW")]
     if found.independent:
         if found.heights == found.widths:
-            return [("rectangles", f"any height and width, each {found.heights}")]
+            each = "" if str(found.heights) == "every size" else f", each {found.heights}"
+            return [("rectangles", f"any height and width{each}")]
         return [("height", str(found.heights)), ("width", str(found.widths))]
-    lines = []
-    for coupling in found.couplings[:SHOWN]:
-        lines += _coupled(coupling)
-    left = len(found.couplings) - SHOWN
-    return [*lines, ("", f"and {left} more layers")] if left > 0 else lines
+    lines = [line for coupling in found.couplings if coupling.product is not None for line in _coupled(coupling)]
+    others = [coupling.layer for coupling in found.couplings if coupling.product is None]
+    if others:
+        more = f" and {len(others) - 1} more tie" if len(others) > 1 else " ties"
+        lines.append(("rectangles", f"{others[0]}{more} height and width together; ask with --near HxW"))
+    return lines
 
 
 def _coupled(coupling: Coupling) -> list[tuple[str, str]]:
-    if coupling.product is None:
-        return [("rectangles", f"{coupling.layer} ties height and width together; ask with --near HxW")]
     many = f", {len(coupling.pairs)} ways" if len(coupling.pairs) > 1 else ""
     lines = [("rectangles", f"{coupling.layer} wants height × width of its map = {coupling.product}{many}:")]
     shown = sorted(coupling.pairs, key=lambda row: abs(row[0] - row[1]))[:3]

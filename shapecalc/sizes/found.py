@@ -251,7 +251,9 @@ def _axes(groups: list[list[Case]]) -> tuple[Form, Form, list[Coupling], bool]:
     couplings: dict[Any, Coupling] = {}
     for layer, code, verdict in joint:
         row = _coupling(layer, code, verdict, heights, widths)
-        if row is not None:
+        if row is not None and len(row.pairs) == 1:  # one way to write it: a condition on each axis
+            heights, widths = row.pairs[0][2:]
+        elif row is not None:
             couplings.setdefault(_identity(row), row)
     return heights, widths, list(couplings.values()), plain
 
