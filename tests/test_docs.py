@@ -6,6 +6,7 @@ import ast
 import html
 import inspect
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def name_of(value: Any) -> str:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Printed:
     """Runs a command of the docs once; all run in one folder, so that one can read what another wrote."""
     folder = tmp_path_factory.mktemp("docs")
+    shutil.copytree(DOCS / "examples", folder, dirs_exist_ok=True)
     outputs: dict[str, str] = {}
 
     def once(command: str) -> str:
@@ -202,6 +204,19 @@ def test_a_decision_has_its_parts(page: Path) -> None:
 def test_python_of_the_readme_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+BOTTLENECK = blocks(read(DOCS / "keras-bottleneck.md"), "python")
+
+
+@pytest.mark.parametrize("code", BOTTLENECK)
+def test_python_of_the_bottleneck_page_prints_what_it_says(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(DOCS / "examples", tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "keras-bottleneck.md", "exec"), {"__name__": "page"})
+    assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].strip()
 
 
 QUOTES = [

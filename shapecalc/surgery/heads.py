@@ -131,7 +131,8 @@ def replace_heads(graph: Graph, trace: Trace, classes: int) -> list[ReplaceHead]
             f"{graph.name} ends in no classifier",
             "E301",
             because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
-            hint="a head is a fully connected layer or a convolution before the scores",
+            hint="a head is a fully connected layer or a convolution before the scores"
+            + (f"; shapecalc cut --at {last.name} writes its features" if last else ""),
         )
     _need_one_count(found, trace)
     taken = {node.name for node in graph.nodes} | set(graph.params)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 import shapecalc
+from shapecalc.source import apply_patch
+from shapecalc.verify.definition_file import patched
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 CORPUS = SHARED / "corpus" / "keras"
@@ -61,6 +63,18 @@ def test_a_head_of_13_classes(path: Path) -> None:
     plan = shapecalc.load(path).retarget(classes=13, input=64 if "tiny" in path.name else None)
     assert plan.trace.ok
     assert plan.trace.outputs[0].shape == (1, 13)
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*.json")), ids=lambda path: path.name)
+def test_written_back_only_the_head_differs(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    model = shapecalc.load(path)
+    assert apply_patch(model.graph.meta["text"], []) == text
+    edited = patched(model.retarget(classes=13, input=64 if "tiny" in path.name else None))
+    (head,) = [node for node in model.graph.nodes if node.origin.op in ("Dense", "Conv2D")][-1:]
+    name = head.name.rpartition("/")[2]
+    assert edited.replace(f'"{name}_13"', f'"{name}"').count(f'"{name}"') == text.count(f'"{name}"')
+    assert sum(a != b for a, b in zip(text.split('"'), edited.split('"'), strict=True)) <= 12
 
 
 def test_the_bottleneck_example_stops_where_its_weights_were_trained() -> None:

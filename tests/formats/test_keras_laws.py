@@ -31,7 +31,7 @@ def _same(n: int, stride: int) -> int:
 def _out(step: Step, n: int) -> int:
     """One axis behind a layer with a window: ⌈n/s⌉, or ⌊(n − k)/s⌋ + 1."""
     config = step.config
-    kernel = (config.get("kernel_size") or config.get("pool_size"))[0]
+    kernel = config["kernel_size" if "kernel_size" in config else "pool_size"][0]
     stride = (config.get("strides") or [kernel])[0]
     return _same(n, stride) if config.get("padding") == "same" else (n - kernel) // stride + 1
 
