@@ -198,14 +198,22 @@ class Model(Definition):
         input: literal.Spec = None,  # noqa: A002
         repair: str | None = None,
         plan: int = 1,
+        **wishes: Any,
     ) -> Plan:
-        """A plan for another number of classes or another input size; nothing is written until ``Plan.save``.
+        """A plan for another number of classes or another input; nothing is written until ``Plan.save``.
 
-        Raises RefusedError where no head is found or no weightless repair makes the size fit.
+        Further ``wishes``: ``head`` (names of the classifiers), ``start`` ("zeros", "normal" or "framework": how new
+        weights start), ``names`` (of the classes), ``channels``, ``bgr``, ``mean``, ``std`` (per channel; the result
+        takes pixels), ``batch`` (a number, or "N" for a free one).
+
+        Raises RefusedError where no head is found, no weightless repair makes the size fit, or an edit cannot be made,
+        UsageError for a wish that makes no sense.
         """
+        from .surgery.wishes import Wishes
         from .verify.plans import Plan
 
-        return Plan.make(self, classes=classes, input=input, repair=repair, choice=plan)
+        asked: dict[str, Any] = {key: tuple(v) if isinstance(v, (list, tuple)) else v for key, v in wishes.items()}
+        return Plan.make(self, classes=classes, input=input, repair=repair, choice=plan, wishes=Wishes(**asked))
 
     def cut(
         self,

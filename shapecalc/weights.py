@@ -7,7 +7,7 @@ original and in the edited graph: what an edit leaves alone must then compute th
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy
@@ -158,6 +158,16 @@ def _gate_biases(order: str) -> Callable[..., Array]:
     return lambda *biases: numpy.stack([one(bias) for bias in biases])
 
 
+def _mixed(weight: Array, axis: int, mix: Sequence[Sequence[tuple[int, float]]], channels: int) -> Array:
+    """Weights for other input channels: of the trained channel ``i`` each of ``mix[i]`` gets its share, summed."""
+    old = numpy.moveaxis(weight, axis, 0)
+    new = numpy.zeros((channels, *old.shape[1:]), weight.dtype)
+    for row, shares in zip(old, mix, strict=True):
+        for channel, share in shares:
+            new[channel] += row if share == 1 else row * weight.dtype.type(share)
+    return numpy.ascontiguousarray(numpy.moveaxis(new, 0, axis))
+
+
 #: How a derived parameter is computed from its sources.
 RECIPES: dict[str, Callable[..., Array]] = {
     "unscaled": _unscaled,
@@ -168,6 +178,7 @@ RECIPES: dict[str, Callable[..., Array]] = {
     "gates": _gates(""),
     "ifco_bias": _gate_biases("ifco"),
     "gates_bias": _gate_biases(""),
+    "mixed": _mixed,
 }
 #: Recipes that only move the numbers of one source, so that one made up in ONNX's order can be moved back.
 ORDERS: dict[str, Callable[[Array, tuple[int, ...]], Array]] = {
@@ -175,6 +186,15 @@ ORDERS: dict[str, Callable[[Array, tuple[int, ...]], Array]] = {
     "hwim": lambda weight, shape: numpy.moveaxis(weight[:, 0].reshape(*shape[-2:], *shape[:-2]), (0, 1), (-2, -1)),
 }
 CONSTANTS = {"ones": 1.0, "zeros": 0.0}
+#: How frameworks start a layer, from its inputs and outputs: (the standard deviation, or the bound of a uniform one).
+#: Caffe's examples fill a new fully connected layer with a deviation of 0.01; Chainer's LeCunNormal and Keras'
+#: GlorotUniform are their defaults; PyTorch's nn.Linear draws weights and biases within 1/sqrt(fan-in).
+STARTS: dict[str, tuple[str, Callable[[float, float], float]]] = {
+    "gaussian": ("normal", lambda inputs, outputs: 0.01),
+    "lecun": ("normal", lambda inputs, outputs: (1 / inputs) ** 0.5),
+    "glorot": ("uniform", lambda inputs, outputs: (6 / (inputs + outputs)) ** 0.5),
+    "torch": ("uniform", lambda inputs, outputs: (1 / inputs) ** 0.5),
+}
 
 
 class Numbers:
@@ -214,20 +234,44 @@ class Numbers:
             return numpy.array(param.contents, numpy.dtype(param.dtype)).reshape(shape)
         if param.recipe in CONSTANTS:
             return numpy.full(shape, CONSTANTS[param.recipe], numpy.float32)
+        if param.recipe in STARTS:
+            return self._started(param, *STARTS[param.recipe])
         if param.recipe is not None:
             return RECIPES[param.recipe](*(self.array(source) for source in param.sources), *param.arguments)
         return self._made_up(param)
 
+    def _started(self, param: Param, kind: str, spread: Callable[[float, float], float]) -> Array:
+        """Numbers as a framework starts a layer with them."""
+        shape = param.shape or (1,)
+        slot = self.uses.get(param.name, Slot("", 0))
+        inputs, outputs = fan_in(shape), shape[0]
+        if slot.turned or slot.op == "MatMul":
+            inputs, outputs = shape[0], shape[-1]
+        generator = _generator(self.seed, param.name)
+        if kind == "normal":
+            return generator.standard_normal(shape, numpy.float32) * numpy.float32(spread(inputs, outputs))
+        return (generator.random(shape, numpy.float32) * 2 - 1) * numpy.float32(spread(inputs, outputs))
+
     def _made_up(self, param: Param) -> Array:
         """Seeded numbers; of a weight that lies otherwise as ONNX's, whose fan-in is told by its shape."""
         kind, shape = role(param.name, self.uses), param.shape or ()
-        derived = self.orders.get(param.name)
-        if derived is not None and derived.recipe is not None:
-            made = self.make(Param(param.name, derived.shape), kind, self.seed)
-            return numpy.ascontiguousarray(ORDERS[derived.recipe](made, shape))
+        recipe, in_order = self._order(param.name, shape)
+        if recipe is not None:
+            made = self.make(Param(param.name, in_order), kind, self.seed)
+            return numpy.ascontiguousarray(ORDERS[recipe](made, shape))
         if self.uses.get(param.name, Slot("", 0)).turned and len(shape) == 2:
             return numpy.ascontiguousarray(self.make(Param(param.name, shape[::-1]), kind, self.seed).T)
         return self.make(param, kind, self.seed)
+
+    def _order(self, name: str, shape: tuple[int, ...]) -> tuple[str | None, tuple[int, ...] | None]:
+        """How a weight is moved on its way into ONNX, and its shape there; looked for through other channels too."""
+        derived = self.orders.get(name)
+        if derived is not None:
+            return derived.recipe, derived.shape
+        mixed = [p for p in self.graph.params.values() if p.recipe == "mixed" and name in p.sources]
+        if any(self.orders.get(p.name) is not None for p in mixed):
+            return "hwio", (shape[-1], shape[-2], *shape[:-2])
+        return None, None
 
 
 # -- trained ----------------------------------------------------------------------------------------------------------

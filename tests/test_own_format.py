@@ -12,7 +12,7 @@ import shapecalc
 from shapecalc import zoo
 from shapecalc.cli.app import run
 from shapecalc.errors import RefusedError, UsageError
-from shapecalc.surgery.edits import ReplaceHead
+from shapecalc.surgery.new_head import ReplaceHead
 
 Capture = pytest.CaptureFixture[str]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ShapecalcError, UsageError
-from . import commands
+from . import changing, commands
 
 app = typer.Typer(
     name="shapecalc",
@@ -47,8 +47,8 @@ def root(
 app.command("trace")(commands.trace)
 app.command("sizes")(commands.sizes)
 app.command("why")(commands.why)
-app.command("retarget")(commands.retarget)
-app.command("cut")(commands.cut)
+app.command("retarget")(changing.retarget)
+app.command("cut")(changing.cut)
 app.command("convert")(commands.convert)
 app.command("match")(commands.match)
 app.command("verify")(commands.verify)

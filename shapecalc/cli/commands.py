@@ -11,7 +11,6 @@ import typer
 if TYPE_CHECKING:
     from ..graph import Graph
     from ..model import Model
-    from ..verify.plans import Plan
 
 
 class Settings:
@@ -299,95 +298,6 @@ def _said(text: str, json: bool) -> int:
 
         print_said(make_console(), said, told)
     return 0
-
-
-def retarget(
-    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
-    classes: Annotated[
-        int | None, typer.Option("--classes", metavar="N", help="Another number of classes: a new head.")
-    ] = None,
-    num_classes: Annotated[int | None, typer.Option("--num-classes", "--num_classes", hidden=True)] = None,
-    input: InputOption = None,  # noqa: A002  the contract's word
-    alias: InputAlias = None,
-    repair: Annotated[
-        str | None,
-        typer.Option("--repair", metavar="NAME", help="insert-pool, rounding, window or none; the best if not given."),
-    ] = None,
-    plan: Annotated[int, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
-    weights: WeightsOption = None,
-    output: OutputOption = None,
-    overwrite: OverwriteOption = False,
-    init: InitOption = False,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    phase: PhaseOption = "TEST",
-    stage: StageOption = None,
-    level: LevelOption = None,
-    class_name: ClassOption = None,
-    arg: ArgOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
-    json: JsonOption = False,
-) -> int:
-    """Another number of classes or another input size: edited, run in onnxruntime, compared, then written."""
-    net = _open(model, phase, stage, class_name, arg, weights, level=level)
-    count = classes if classes is not None else num_classes
-    made = net.retarget(classes=count, input=_spec(input, alias), repair=repair, plan=plan)
-    target = None if dry_run else output if output is not None else Path(made.file_name)
-    return _carry_out(made, target, overwrite=overwrite, init=init, seed=seed, device=device, json=json)
-
-
-def _carry_out(
-    made: Plan, target: Path | None, *, overwrite: bool, init: bool, seed: int, device: str, json: bool
-) -> int:
-    """Proves and writes a plan, or only says what it would do where there is no target."""
-    if target is not None:
-        made.save(target, overwrite=overwrite, init=init, seed=seed, device=device)
-    if json:
-        proof = made.report.to_dict() if made.report is not None else None
-        _print_json(made.to_dict() | {"proof": proof, "path": None if target is None else str(target)})
-        return 0
-    from ..report.console import make_console
-    from ..report.words import print_plan, print_proof, print_written
-
-    console = make_console()
-    print_plan(console, made)
-    if made.report is not None and target is not None:
-        print_proof(console, made.report)
-        print_written(console, target, made.model, init, made.report)
-    return 0
-
-
-def cut(
-    model: ModelArgument,
-    at: Annotated[
-        list[str] | None, typer.Option("--at", metavar="LAYER", help="A layer or value to end at; may be repeated.")
-    ] = None,
-    features: Annotated[bool, typer.Option("--features", help="End just before the head.")] = False,
-    pool: Annotated[
-        str | None, typer.Option("--pool", metavar="KIND", help="avg or max, over all places of an output.")
-    ] = None,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Make each output a row of numbers.")] = False,
-    input: InputOption = None,  # noqa: A002  the contract's word
-    alias: InputAlias = None,
-    weights: WeightsOption = None,
-    output: OutputOption = None,
-    overwrite: OverwriteOption = False,
-    init: InitOption = False,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    phase: PhaseOption = "TEST",
-    stage: StageOption = None,
-    level: LevelOption = None,
-    class_name: ClassOption = None,
-    arg: ArgOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
-    json: JsonOption = False,
-) -> int:
-    """A feature extractor: the net up to some of its layers, equal to the original there, then written."""
-    net = _open(model, phase, stage, class_name, arg, weights, level=level)
-    made = net.cut(*(at or ()), features=features, pool=pool, flatten=flatten, input=_spec(input, alias))
-    target = None if dry_run else output if output is not None else Path(made.file_name)
-    return _carry_out(made, target, overwrite=overwrite, init=init, seed=seed, device=device, json=json)
 
 
 def convert(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from ..dims import Dim, Shape, show, substitute, symbol
-from ..graph import Graph, Input, Node, Param
+from ..graph import Graph, Input, Node
 from ..source import Origin
 
 #: Values of a network have fewer axes.
@@ -76,112 +76,7 @@ class SetInput(NamedTuple):
         return {"edit": "set-input", "layer": self.name, "before": _plain(self.before), "after": _plain(self.after)}
 
 
-class ReplaceHead(NamedTuple):
-    """Another number of classes: the last layer with weights, named anew and with new weights.
-
-    The new name keeps old weights from being loaded into it by accident, as Caffe's fine-tuning guide advises.
-    """
-
-    layer: str
-    name: str
-    before: int
-    after: int
-
-    def apply(self, graph: Graph) -> Graph:
-        """The graph with the head renamed, its parameters renamed and sized anew, and constants of the old count."""
-        old = graph.node(self.layer)
-        renamed = {name: self._param_name(name) for name in old.inputs if self._sized_by_classes(graph, name)}
-        outputs = {name: self.name for name in old.outputs if name == old.name and graph.format != "onnx"}
-        attrs = {**old.attrs, "channels": self.after} if "channels" in old.attrs else old.attrs
-        new = old.replace(
-            name=self.name,
-            inputs=tuple(renamed.get(name, name) for name in old.inputs),
-            outputs=tuple(outputs.get(name, name) for name in old.outputs),
-            attrs=attrs,
-        )
-        nodes = [_renamed(node, outputs) if node is not new else new for node in _with(graph, old, new)]
-        params = dict(graph.params)
-        for name, fresh in renamed.items():
-            params[fresh] = self._param(params.pop(name), fresh, _class_axis(old, name))
-        result = graph.replace(
-            nodes=tuple(nodes),
-            params=params,
-            outputs=tuple(outputs.get(name, name) for name in graph.outputs),
-            meta={**graph.meta, "scores": tuple(outputs.get(n, n) for n in graph.meta.get("scores", ()))},
-        )
-        return self._recount(result, new)
-
-    @staticmethod
-    def _sized_by_classes(graph: Graph, name: str) -> bool:
-        return name in graph.params and graph.params[name].trained
-
-    def _param_name(self, name: str) -> str:
-        if name.startswith(self.layer):
-            return self.name + name[len(self.layer) :]
-        return f"{name}_{self.after}"
-
-    def _param(self, old: Param, name: str, axis: int) -> Param:
-        shape = None
-        if old.shape is not None:
-            axis %= max(len(old.shape), 1)
-            shape = tuple(self.after if i == axis and d == self.before else d for i, d in enumerate(old.shape))
-        return Param(name, shape, old.dtype, trained=True)
-
-    def _recount(self, graph: Graph, head: Node) -> Graph:
-        """Reshape targets after the head that repeat the number of classes say the new one."""
-        reached = set(head.outputs)
-        nodes: list[Node] = []
-        params = dict(graph.params)
-        for node in graph.nodes:
-            if reached.intersection(node.inputs):
-                reached.update(node.outputs)
-                node = self._retargeted(node, params)
-            nodes.append(node)
-        return graph.replace(nodes=tuple(nodes), params=params)
-
-    def _retargeted(self, node: Node, params: dict[str, Param]) -> Node:
-        if node.op != "Reshape":
-            return node
-        target = node.attrs.get("shape")
-        if target is not None and self.before in target:
-            return node.replace(attrs={**node.attrs, "shape": self._counted(target)})
-        constant = params.get(node.inputs[1]) if len(node.inputs) > 1 else None
-        if constant is not None and constant.contents and self.before in constant.contents:
-            name = f"{constant.name}_{self.after}"
-            params[name] = Param(
-                name, constant.shape, constant.dtype, contents=self._counted(constant.contents), trained=False
-            )
-            return node.replace(inputs=(node.inputs[0], name))
-        return node
-
-    def _counted(self, target: Any) -> tuple[Any, ...]:
-        """The target with its axis of classes changed: axis 1 where that holds the count, else the last that does."""
-        places = [i for i, d in enumerate(target) if isinstance(d, int) and d == self.before]
-        chosen = 1 if 1 in places else places[-1]
-        return tuple(self.after if i == chosen else d for i, d in enumerate(target))
-
-    def describe(self) -> str:
-        """One line for people."""
-        return f"head {self.layer} → {self.name}: {self.before} → {self.after} classes, new weights"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The edit as JSON."""
-        return {
-            "edit": "replace-head",
-            "layer": self.layer,
-            "name": self.name,
-            "before": self.before,
-            "after": self.after,
-        }
-
-
-def _class_axis(head: Node, name: str) -> int:
-    """The axis of a head's parameter that runs over its outputs."""
-    matrix = head.op == "Gemm" and len(head.inputs) > 1 and head.inputs[1] == name
-    return 1 if matrix and not head.attrs.get("transB") else 0
-
-
-def _renamed(node: Node, values: Mapping[str, str]) -> Node:
+def renamed(node: Node, values: Mapping[str, str]) -> Node:
     """The node reading values under their new names, in its inputs and in the sizes its attributes refer to."""
     refers = node.attrs.get("refers", ())
     if not any(name in values for name in (*node.inputs, *refers)):
@@ -223,7 +118,7 @@ class InsertPool(NamedTuple):
         pool = Node(pooled, "AveragePool", (self.value,), (pooled,), attrs, origin=Origin(op="inserted"))
         nodes: list[Node] = []
         for node in graph.nodes:
-            nodes.append(_renamed(node, {self.value: pooled}) if self._concerns(node) else node)
+            nodes.append(renamed(node, {self.value: pooled}) if self._concerns(node) else node)
             if self.value in node.outputs:
                 nodes.append(pool)
         return graph.replace(nodes=tuple(nodes))

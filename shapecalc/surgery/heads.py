@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..dims import is_number
-from ..errors import RefusedError
+from ..errors import RefusedError, UsageError
 from ..graph import Graph, Node
 from ..lower import scores
 from ..trace import Trace
-from .edits import ReplaceHead
+from .names import no_such_layer
+from .new_head import PER_CLASS, QUANTIZED, ReplaceHead
+from .stored import stored
 
 #: Layers with weights whose outputs can be classes, and the input that holds the weight.
-CLASSIFIERS = {"Gemm": 1, "Conv": 1}
+CLASSIFIERS = {"Gemm": 1, "Conv": 1, "MatMul": 1}
 
 #: Layers that may stand between the head and the scores: they keep the number of classes, or choose among them.
 BEHIND = frozenset(
@@ -53,19 +57,54 @@ def _normalized(graph: Graph, value: str) -> bool:
 
 
 def heads(graph: Graph) -> list[Node]:
-    """The classifiers of a graph, one for each of its scores; empty where the last layers are something else."""
+    """The classifiers of a graph, at least one for each of its scores; empty where the last layers are others."""
     producers = graph.producers()
     found: list[Node] = []
     for value in scores(graph):
-        node = producers.get(value)
-        rectified = False
-        while node is not None and node.op in BEHIND:
-            rectified = rectified or node.op in RECTIFIERS
-            node = producers.get(node.inputs[0])
-        if node is not None and node.op == "Conv" and rectified and not _normalized(graph, value):
-            continue  # a feature map: nothing says that its channels are classes
-        if node is not None and node.op in CLASSIFIERS and node not in found:
-            found.append(node)
+        behind = _behind(graph, producers, value, _normalized(graph, value))
+        found += [node for node in behind if node not in found]
+    return found
+
+
+def _behind(graph: Graph, producers: dict[str, Node], value: str, scored: bool) -> list[Node]:
+    """The classifiers that a score is made of: one, or those whose scores are joined; none where a part is none."""
+    node = producers.get(value)
+    while node is not None and (node.op in BEHIND or node.op in QUANTIZED):
+        if node.op in RECTIFIERS and not scored and not _is_matrix(graph, producers, node):
+            return []  # a feature map: nothing says that its channels are classes
+        node = producers.get(node.inputs[0])
+    if node is None:
+        return []
+    if node.op in CLASSIFIERS:
+        weight = stored(graph, node.inputs[CLASSIFIERS[node.op]])
+        return [node] if weight is not None or node.op != "MatMul" else []
+    if node.op not in PER_CLASS:
+        return []
+    joined = [name for name in node.inputs if name and stored(graph, name) is None]
+    parts = [_behind(graph, producers, name, scored) for name in joined]
+    return [head for part in parts for head in part] if all(parts) else []
+
+
+def _is_matrix(graph: Graph, producers: dict[str, Node], node: Node | None) -> bool:
+    """Whether what a rectifier works on comes from a matrix product, whose outputs are no map."""
+    while node is not None and (node.op in BEHIND or node.op in QUANTIZED or node.op in PER_CLASS):
+        node = producers.get(node.inputs[0])
+    return node is not None and node.op != "Conv"
+
+
+def named_heads(graph: Graph, names: Sequence[str]) -> list[Node]:
+    """The layers a person names as heads. Raises UsageError for one that is not there or cannot be one."""
+    found = []
+    for name in names:
+        node = next((n for n in graph.nodes if n.name == name or name in n.outputs), None)
+        if node is None:
+            raise no_such_layer(graph, name, "--head")
+        if node.op not in CLASSIFIERS:
+            kinds = "a fully connected layer or a convolution"
+            raise UsageError(
+                f"{name} is {node.origin.op or node.op}, which has no classes", "E002", hint=f"name {kinds}"
+            )
+        found.append(node)
     return found
 
 
@@ -75,7 +114,7 @@ def classes_of(node: Node, trace: Trace) -> int | None:
     shape = outputs[0].shape
     if shape is None or len(shape) < 2:
         return None
-    count = shape[-1 if node.op == "Gemm" or node.attrs.get("layout") == "NHWC" else 1]
+    count = shape[-1 if node.op in ("Gemm", "MatMul") or node.attrs.get("layout") == "NHWC" else 1]
     return count if is_number(count) else None
 
 
@@ -97,7 +136,7 @@ def _need_one_count(found: list[Node], trace: Trace) -> None:
             "it has several heads of different sizes, and which holds the classes cannot be told",
             "E301",
             because=listed,
-            hint="cut the definition to the head that is meant",
+            hint=f"name it: --head {next(iter(counts))}",
         )
 
 
@@ -110,7 +149,7 @@ def _need_own_weight(graph: Graph, node: Node) -> None:
             "E301",
             because=f"{', '.join(sharing)} reads {weight} too",
         )
-    if weight not in graph.params:
+    if stored(graph, weight) is None:
         maker = graph.producers().get(weight)
         raise RefusedError(
             f"{node.name}: its weight is not stored, so it cannot be replaced",
@@ -119,22 +158,25 @@ def _need_own_weight(graph: Graph, node: Node) -> None:
         )
 
 
-def replace_heads(graph: Graph, trace: Trace, classes: int) -> list[ReplaceHead]:
-    """The edits that give every head ``classes`` outputs.
+def replace_heads(
+    graph: Graph, trace: Trace, classes: int, names: Sequence[str] = (), start: str = ""
+) -> list[ReplaceHead]:
+    """The edits that give every head ``classes`` outputs, or those that ``names`` names.
 
-    Raises RefusedError where there is no head, or a head whose number of classes is not known.
+    ``start`` is how the new weights start (`new_head.STARTS`). Raises RefusedError where there is no head, or a head
+    whose number of classes is not known.
     """
-    found = heads(graph)
+    found = named_heads(graph, names) if names else heads(graph)
     if not found:
         last = graph.nodes[-1] if graph.nodes else None
         raise RefusedError(
             f"{graph.name} ends in no classifier",
             "E301",
             because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
-            hint="a head is a fully connected layer or a convolution before the scores"
-            + (f"; shapecalc cut --at {last.name} writes its features" if last else ""),
+            hint=_candidates(graph) + (f"; shapecalc cut --at {last.name} writes its features" if last else ""),
         )
-    _need_one_count(found, trace)
+    if not names:
+        _need_one_count(found, trace)
     taken = {node.name for node in graph.nodes} | set(graph.params)
     edits = []
     for node in found:
@@ -143,5 +185,17 @@ def replace_heads(graph: Graph, trace: Trace, classes: int) -> list[ReplaceHead]
         if before is None:
             raise RefusedError(f"{node.name}: its number of classes is not known", "E301")
         if before != classes:
-            edits.append(ReplaceHead(node.name, fresh_name(node.name, classes, taken), before, classes))
+            edits.append(ReplaceHead(node.name, fresh_name(node.name, classes, taken), before, classes, start))
     return edits
+
+
+#: Layers offered where the head cannot be told.
+OFFERED = 3
+
+
+def _candidates(graph: Graph) -> str:
+    """The last layers that could be heads, for a person to name."""
+    last = [node.name for node in graph.nodes if node.op in CLASSIFIERS and stored(graph, node.inputs[1]) is not None]
+    if not last:
+        return "a head is a fully connected layer or a convolution before the scores"
+    return f"name the layer that gives the classes: --head {' or '.join(reversed(last[-OFFERED:]))}"

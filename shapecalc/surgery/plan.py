@@ -18,6 +18,7 @@ from .draft import Draft
 from .edits import SetInput
 from .heads import replace_heads
 from .repairs import Repair, propose
+from .wishes import Wishes, wish
 
 #: Names a user may give to ``--repair``, and "none" for no repair at all.
 REPAIRS = ("insert-pool", "rounding", "window", "none")
@@ -48,9 +49,12 @@ class Surgery:
         input: literal.Spec = None,  # noqa: A002  the contract's word
         repair: str | None = None,
         choice: int = 1,
+        wishes: Wishes = Wishes(),  # noqa: B008  a tuple
     ) -> Self:
-        """The plan for another number of classes, another input, or both."""
-        if classes is None and input is None:
+        """The plan for another number of classes, another input, or both, and what else is wished for."""
+        if classes is None and wishes.names:
+            classes = len(wishes.names)
+        if classes is None and input is None and not wishes.change:
             raise UsageError("nothing to change", "E002", hint="give classes, input, or both")
         if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 1):
             raise UsageError(f"{classes!r} classes make no sense", "E002", hint="a whole number, 1 or more")
@@ -59,7 +63,8 @@ class Surgery:
         feeds = model.feeds(input)
         draft = Draft(model.told(feeds), feeds)
         if classes is not None:
-            _with_head(draft, classes)
+            _with_head(draft, classes, wishes)
+        wish(draft, wishes)
         natives = dict(draft.native)
         if input is not None:
             _with_input(draft)
@@ -118,7 +123,7 @@ class Surgery:
         return f"{type(self).__name__}({self.name!r}, {[edit.describe() for edit in self.edits]})"
 
 
-def _with_head(draft: Draft, classes: int) -> None:
+def _with_head(draft: Draft, classes: int, wishes: Wishes) -> None:
     if not draft.trace.ok:
         raise RefusedError(
             f"{draft.model.name} does not fit this input, so its head cannot be told",
@@ -126,7 +131,7 @@ def _with_head(draft: Draft, classes: int) -> None:
             because=draft.trace.problems[0].headline,
             hint="shapecalc trace shows what does not fit",
         )
-    for edit in replace_heads(draft.graph, draft.trace, classes):
+    for edit in replace_heads(draft.graph, draft.trace, classes, wishes.head, wishes.start):
         draft.do(edit)
     draft.about["classes"] = f"{classes}classes"
 

@@ -40,23 +40,34 @@ def is_placeholder(param: Param) -> bool:
     return param.where is None and param.origin is not None and param.origin.op in PLACEHOLDERS
 
 
-def new_weights(old: Graph, new: Graph, traced: Trace, seed: int) -> dict[str, bytes]:
+def new_weights(model: Definition, new: Graph, traced: Trace, seed: int) -> dict[str, bytes]:
     """Raw numbers for parameters an edit made, by name; those that replace placeholders stay placeholders.
 
-    Raises RefusedError where they are computed from stored ones that cannot be read.
+    So do those computed from weights whose file is not there. Raises RefusedError where stored numbers cannot be read.
     """
+    old = model.graph
     if all(is_placeholder(param) for param in old.params.values() if param.trained):
         return {}
     sized = sized_graph(new, traced)
     made = [p for name, p in sized.params.items() if name not in old.params and p.contents is None]
-    numbers = Numbers(sized, stored(sized, made), make=initial, seed=seed)
-    return {param.name: numbers.array(param.name).tobytes() for param in made if _computable(sized, param)}
+    known = _stored(model, sized, made)
+    numbers = Numbers(sized, known, make=initial, seed=seed)
+    ready = [p for p in made if sources_of(sized, p) <= known.keys()]
+    return {p.name: _typed(numbers.array(p.name), p).tobytes() for p in ready}
 
 
-def stored(graph: Graph, derived: Iterable[Param]) -> dict[str, Array]:
-    """The numbers of the stored parameters that others are computed from, by name."""
+def _typed(array: Array, param: Param) -> Array:
+    """Numbers of the type that a parameter has. Raises RefusedError for a type that nothing here computes with."""
+    try:
+        return numpy.ascontiguousarray(array, numpy.dtype(param.dtype))
+    except TypeError:
+        raise RefusedError(f"numbers of type {param.dtype} cannot be made ({param.name})", "E303") from None
+
+
+def _stored(model: Definition, graph: Graph, derived: Iterable[Param]) -> dict[str, Array]:
+    """The numbers of the stored parameters that others are computed from, by name; none for those that have none."""
     names = {name for param in derived for name in sources_of(graph, param)}
-    arrays = {name: read_numbers(graph.params[name]) for name in names}
+    arrays = {name: _numbers_of(model, graph.params[name]) for name in names}
     return {name: array for name, array in arrays.items() if array is not None}
 
 
@@ -69,22 +80,24 @@ def sources_of(graph: Graph, param: Param) -> set[str]:
     return found
 
 
-def _computable(graph: Graph, param: Param) -> bool:
-    """Whether everything a parameter is computed from has numbers: what comes from placeholders is one."""
-    return not any(is_placeholder(graph.params[name]) for name in sources_of(graph, param))
-
-
-def read_numbers(param: Param) -> Array | None:
-    """The numbers of a stored parameter; None where it holds none of its own. Raises RefusedError."""
-    where = param.where
-    if where is None or param.contents is not None or not Path(where.path).is_file():
+def _numbers_of(model: Definition, param: Param) -> Array | None:
+    """The numbers of a stored parameter; None where it has none of its own. Raises RefusedError."""
+    where, source = param.where, model.source
+    if param.contents is not None:
+        return numpy.asarray(param.contents, param.dtype).reshape(param.shape or ())
+    if where is None or source is None:
         return None
     try:
-        kind = numpy.dtype(param.dtype)
+        kind = numpy.dtype(param.dtype).newbyteorder("<")
     except TypeError:
         raise RefusedError(f"numbers of type {param.dtype} cannot be computed with ({param.name})", "E303") from None
-    raw = numpy.fromfile(where.path, numpy.uint8, where.length, offset=where.offset)
-    return raw.view(kind.newbyteorder("<")).reshape(param.shape or ())
+    if where.path == model.graph.meta.get("path"):
+        raw = numpy.frombuffer(bytes(source.data[where.offset : where.offset + where.length]), numpy.uint8)
+    elif Path(where.path).is_file():
+        raw = numpy.fromfile(where.path, numpy.uint8, where.length, offset=where.offset)
+    else:
+        return None
+    return raw.view(kind).reshape(param.shape or ())
 
 
 def without_sources(graph: Graph) -> Graph:
@@ -110,7 +123,7 @@ def load_edited(
     source = model.source
     assert source is not None
     edited = sized_graph(graph, traced)
-    tensors = new_weights(model.graph, edited, traced, seed)
+    tensors = new_weights(model, edited, traced, seed)
     written = without_sources(edited)
     if source.path is not None:
         pieces = skeleton(source.data, model.graph, written, source.path.name, tensors, traced.tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,7 @@ from ..trace import Trace, trace
 from ..weights import Numbers, from_file, initial, trained
 from .definition_file import check_weights, holds_weights, own_suffixes, patched, write_own
 from .device import make_session
-from .onnx_file import new_weights, sized_graph, without_sources
+from .onnx_file import is_placeholder, new_weights, sized_graph, sources_of, without_sources
 from .promises import measured
 from .proof import RTOL, Report, compare_with_original, prove
 from .run import runnable
@@ -215,13 +216,22 @@ def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:
     source = plan.model.source
     if plan.graph.format == "onnx" and source is not None:
         edited = sized_graph(plan.graph, plan.trace)
-        tensors = new_weights(plan.model.graph, edited, plan.trace, seed)
+        tensors = new_weights(plan.model, edited, plan.trace, seed)
+        _check_computed(plan.model, edited, tensors)
         written = without_sources(edited)
         pieces = segments(source.data, plan.model.graph, written, tensors, plan.trace.tensors)
         copy_to(file, source, pieces)
     else:
         file.write(as_onnx(plan.model, plan.graph, plan.trace, init=init, seed=seed))
     _check_loads(file, plan.model)
+
+
+def _check_computed(model: Definition, edited: Graph, tensors: Mapping[str, bytes]) -> None:
+    """Weights computed from others need their numbers. Raises RefusedError where the file with them is not there."""
+    for name, param in edited.params.items():
+        lost = [source for source in sources_of(edited, param) if not is_placeholder(edited.params[source])]
+        if lost and name not in tensors and name not in model.graph.params:
+            raise RefusedError(f"{name} is computed from {lost[0]}, whose numbers are not there", "E303")
 
 
 def _elsewhere(model: Definition) -> set[Path]:
@@ -266,7 +276,7 @@ def as_onnx(model: Definition, graph: Graph, traced: Trace, *, init: bool, seed:
     known = trained(model, lowered)
     numbers = Numbers(lowered, known, make=initial, seed=seed)
     made = [name for name in from_file(lowered) if name not in known]
-    metadata = {"shapecalc.source": f"{graph.format} definition {graph.name}"}
+    metadata = {**graph.meta.get("metadata", {}), "shapecalc.source": f"{graph.format} definition {graph.name}"}
     metadata |= _about_weights(model, made, f"initialised, not trained (seed {seed})", init)
     if PLACEHOLDER in metadata:
         return bytes(to_proto(lowered, predicted, fill=numbers.filler, metadata=metadata).SerializeToString())

@@ -76,8 +76,8 @@ class PromiseCheck(NamedTuple):
 def measured(model: Definition, kept: Kept, *, device: str, seed: int, rtol: float) -> PromiseCheck:
     """What came of a promise. Raises RefusedError where onnxruntime refuses one of the nets."""
     promise = kept.promise
-    after = _runnable(model, kept.after, seed)
-    before = _runnable(model, kept.before, seed, after.arrays)
+    after = _runnable(model, kept.after, seed, ROWS)
+    before = _runnable(model, kept.before, seed, 1 if promise.rows else ROWS, after.arrays)
     images = dict(after.inputs if promise.shaped == "after" else before.inputs)
     fed_after = _fed(after, images, promise, promise.after)
     fed_before = _fed(before, images, promise, promise.before)
@@ -90,17 +90,19 @@ def measured(model: Definition, kept: Kept, *, device: str, seed: int, rtol: flo
     return PromiseCheck(promise.words, checks)
 
 
-def _runnable(model: Definition, traced: Trace, seed: int, given: Mapping[str, Array] | None = None) -> Runnable:
+def _runnable(
+    model: Definition, traced: Trace, seed: int, batch: int, given: Mapping[str, Array] | None = None
+) -> Runnable:
     feeds = {n: t.shape for n, t in traced.feeds.items() if isinstance(t.shape, tuple)}
-    several = {name: _several(shape) for name, shape in feeds.items()}
+    several = {name: _several(shape, batch) for name, shape in feeds.items()}
     if several != feeds:
         traced = model.retrace(traced.graph, several)
     return runnable(model, traced.graph, traced, seed, given)
 
 
-def _several(shape: Shape) -> Shape:
-    """A free batch as several rows."""
-    return (ROWS, *shape[1:]) if shape and isinstance(shape[0], Expr) else shape
+def _several(shape: Shape, batch: int) -> Shape:
+    """A free batch as so many rows."""
+    return (batch, *shape[1:]) if shape and isinstance(shape[0], Expr) else shape
 
 
 def _fed(net: Runnable, images: Mapping[str, Array], promise: Promise, steps: tuple[Step, ...]) -> dict[str, Array]:

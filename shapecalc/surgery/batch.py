@@ -1,0 +1,154 @@
+"""Another batch: the inputs declare it, and what an export wrote down for the old one follows.
+
+A target of a reshape that holds the batch holds it in the entry in which the input's own batch axis ends up: the one
+that starts at as many elements as stand before that axis. All rows of the new batch must equal single runs of the
+original, which is measured.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NamedTuple, Self
+
+from ..dims import Dim, Shape, all_numbers, show
+from ..errors import RefusedError
+from ..graph import Graph, Input, Node, Param
+from ..lower import scores
+from ..trace import Trace, trace
+from .names import free_name
+from .promises import Pair, Promise
+from .stored import swept
+
+#: The batch that the net is traced at to see where the old one stays: no number that a shape holds by chance.
+PROBE = 10_007
+
+
+class SetBatch(NamedTuple):
+    """Inputs of another batch, and the constants that held the old one: (layer, before, after)."""
+
+    inputs: tuple[str, ...]
+    before: Dim
+    after: Dim
+    targets: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+
+    @property
+    def layer(self) -> str:
+        """The inputs."""
+        return ", ".join(self.inputs)
+
+    @classmethod
+    def make(cls, native: Trace, size: Dim) -> list[Self]:
+        """The edit, none where the batch is that already. Raises RefusedError where something keeps the old one."""
+        graph = native.graph
+        image = next((i for i in graph.inputs if i.role == "image" and i.native), None)
+        if image is None or image.native is None:
+            raise RefusedError(f"{graph.name} takes no image whose first axis is a batch", "E303")
+        before = image.native[0]
+        if before == size:
+            return []
+        names = tuple(i.name for i in graph.inputs if i.native and i.native[0] == before and i.role != "other")
+        edit = cls(names, before, size)
+        return [edit if not isinstance(before, int) else edit._replace(targets=edit.followed(native))]
+
+    def followed(self, native: Trace) -> tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]:
+        """The constants to rewrite, found by tracing the net at a batch that nothing can hold by chance."""
+        old = {layer.name: layer for layer in native.layers}
+        feeds = {name: t.shape for name, t in native.feeds.items() if isinstance(t.shape, tuple)}
+        feeds |= {name: (PROBE, *feeds[name][1:]) for name in self.inputs if name in feeds}
+        sized = {name: t.shape for name, t in native.tensors.items() if isinstance(t.shape, tuple)}
+        sized = {name: shape for name, shape in sized.items() if name in native.graph.params}
+        found: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        for _ in range(len(native.layers)):
+            edit = self._replace(after=PROBE, targets=tuple((n, *row) for n, row in found.items()))
+            now = trace(edit.apply(native.graph), feeds, sized=sized)
+            late = next((x for x in now.layers if x.name not in found and _holds(old.get(x.name), x)), None)
+            if late is None:
+                break
+            found[late.name] = _target(old[late.name], late, self.before)
+        if not now.ok:
+            raise RefusedError(
+                f"{now.problems[0].layer} keeps the batch of {self.before} that the file was made for",
+                "E303",
+                because=now.problems[0].message,
+                hint="export it with a free batch",
+            )
+        return tuple((name, *row) for name, row in found.items())
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with the batch declared and the constants that held the old one rewritten."""
+        params = dict(graph.params)
+        targets = {name: after for name, _, after in self.targets}
+        nodes = [
+            self._rewritten(graph, node, targets[node.name], params) if node.name in targets else node
+            for node in graph.nodes
+        ]
+        inputs = tuple(self._declared(given) if given.name in self.inputs else given for given in graph.inputs)
+        return swept(graph, graph.replace(nodes=tuple(nodes), params=params, inputs=inputs))
+
+    def _rewritten(self, graph: Graph, node: Node, target: tuple[int, ...], params: dict[str, Param]) -> Node:
+        numbers = self._numbers(target)
+        if len(node.inputs) < 2:
+            return node.replace(attrs={**node.attrs, "shape": numbers})
+        name = free_name(graph, f"{node.name}/shape")
+        params[name] = Param(name, (len(numbers),), "int64", contents=numbers, trained=False)
+        return node.replace(inputs=(node.inputs[0], name, *node.inputs[2:]))
+
+    def _numbers(self, target: tuple[int, ...]) -> tuple[int, ...]:
+        """The entry that holds the batch is a multiple of the probe: that of the new one, or what is left over."""
+        free = not isinstance(self.after, int)
+        return tuple((-1 if free else n // PROBE * int(self.after)) if n % PROBE == 0 and n else n for n in target)
+
+    def _declared(self, given: Input) -> Input:
+        shape = (self.after, *(given.native or (0,))[1:])
+        return Input(given.name, shape, dtype=given.dtype, layout=given.layout, role=given.role, origin=given.origin)
+
+    def promise(self, graph: Graph) -> Promise | None:
+        """The rows of a batch are what the original gives for each alone."""
+        pairs = tuple(Pair(name, name) for name in scores(graph))
+        return Promise("every row of the batch equals the original's run of it", pairs, self.inputs[0], rows=True)
+
+    def describe(self) -> str:
+        """One line for people."""
+        baked = f"; {len(self.targets)} baked shapes rewritten" if self.targets else ""
+        return f"batch of {self.layer}: {show((self.before,))} → {show((self.after,))}{baked}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        plain = [d if isinstance(d, int) else str(d) for d in (self.before, self.after)]
+        return {
+            "edit": "set-batch",
+            "layer": self.layer,
+            "before": plain[0],
+            "after": plain[1],
+            "targets": [[name, list(before), list(after)] for name, before, after in self.targets],
+        }
+
+
+def _shape(tensor: Any) -> Shape | None:
+    shape = getattr(tensor, "shape", None)
+    return shape if isinstance(shape, tuple) and all_numbers(shape) else None
+
+
+def _holds(old: Any, now: Any) -> bool:
+    """Whether a reshape of constant target does not carry on the batch that comes in."""
+    if old is None or now.op != "Reshape" or not now.call.inputs:
+        return False
+    before, given, made = _shape(old.call.inputs[0]), _shape(now.call.inputs[0]), _shape(now.tensors[0])
+    if before is None or given is None or _shape(old.tensors[0]) is None:
+        return False
+    axes = [i for i, (a, b) in enumerate(zip(before, given, strict=True)) if a != b]
+    return len(axes) == 1 and made != _target(old, now, before[axes[0]])[1]
+
+
+def _target(old: Any, now: Any, batch: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The target before, and the one that carries the batch on (`_numbers` makes it one for any batch)."""
+    before, given = _shape(old.call.inputs[0]) or (), _shape(now.call.inputs[0]) or ()
+    after = _shape(old.tensors[0]) or ()
+    axis = next(i for i, (a, b) in enumerate(zip(before, given, strict=True)) if a != b)
+    lead, own = prod(before[:axis]), before[axis]
+    starts = [prod(after[:i]) for i in range(len(after))]
+    exact = [i for i, start in enumerate(starts) if start == lead and after[i] == own]
+    inside = [i for i, start in enumerate(starts) if lead % start == 0 and start * after[i] >= lead * own]
+    chosen = next(iter([*exact, *inside]), 0)
+    made = tuple(n * given[axis] // own if i == chosen else n for i, n in enumerate(after))
+    return tuple(int(n) for n in after), tuple(int(n) for n in made)

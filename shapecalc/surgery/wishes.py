@@ -1,0 +1,118 @@
+"""What a person may wish for besides another number of classes and another size: one step each, in a fixed order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..dims import Dim, symbol
+from ..errors import RefusedError, UsageError
+from ..graph import Input
+from .batch import SetBatch
+from .channels import MixChannels, Normalise, channel_axis, mix_of
+from .draft import Draft
+from .new_head import STARTS
+
+#: The key of an ONNX file's metadata under which class names stand, as a JSON list.
+NAMES = "shapecalc.class_names"
+#: A mean is given once for all channels, or for each.
+ONE = 1
+
+
+class Wishes(NamedTuple):
+    """``head`` names the classifiers, ``start`` how their weights start, ``names`` the classes.
+
+    ``channels`` of the image; ``bgr``: in the other order; ``mean`` and ``std`` are taken off and divided by inside the
+    net; ``batch`` is a number, or a name where it is to be free.
+    """
+
+    head: tuple[str, ...] = ()
+    start: str = ""
+    names: tuple[str, ...] = ()
+    channels: int | None = None
+    bgr: bool = False
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    batch: int | str | None = None
+
+    @property
+    def change(self) -> bool:
+        """Whether anything is to change besides the head."""
+        return bool(self.channels or self.bgr or self.mean or self.std or self.batch is not None or self.names)
+
+
+def wish(draft: Draft, wishes: Wishes) -> None:
+    """Carries out all wishes but those about the head. Raises UsageError and RefusedError."""
+    if wishes.start and wishes.start not in STARTS:
+        raise UsageError(f"no start {wishes.start!r} of new weights", "E002", hint=f"one of {', '.join(STARTS)}")
+    if wishes.names:
+        _named(draft, wishes.names)
+    if wishes.channels is not None:
+        _channels(draft, wishes.channels)
+    if wishes.bgr:
+        _flipped(draft)
+    if wishes.mean or wishes.std:
+        _normalised(draft, wishes.mean, wishes.std)
+    if wishes.batch is not None:
+        _batch(draft, wishes.batch)
+
+
+def _named(draft: Draft, names: Sequence[str]) -> None:
+    metadata = {**draft.graph.meta.get("metadata", {}), NAMES: json.dumps(list(names), ensure_ascii=False)}
+    draft.graph = draft.graph.replace(meta={**draft.graph.meta, "metadata": metadata})
+
+
+def image(draft: Draft) -> tuple[Input, int]:
+    """The image that goes in, and how many channels it has. Raises RefusedError where that is not known."""
+    for given in draft.graph.inputs:
+        if given.role == "image" and given.native is not None and len(given.native) == 4:
+            count = given.native[channel_axis(given)]
+            if isinstance(count, int):
+                return given, count
+    raise RefusedError(f"{draft.model.name} takes no image of a known number of channels", "E303")
+
+
+def _channels(draft: Draft, count: int) -> None:
+    given, before = image(draft)
+    if count < 1:
+        raise UsageError(f"{count} channels make no sense", "E002", hint="a whole number, 1 or more")
+    if count != before:
+        word = "gray" if count == 1 else f"{count}ch"
+        draft.do(MixChannels(given.name, before, count, mix_of(before, count), word))
+    draft.about["channels"] = f"{count}ch"
+
+
+def _flipped(draft: Draft) -> None:
+    given, count = image(draft)
+    if count != 3:
+        raise UsageError(f"{given.name} has {count} channels: only three have another order", "E002")
+    draft.do(MixChannels(given.name, 3, 3, tuple(((2 - channel, 1.0),) for channel in range(3)), "bgr"))
+    draft.about["bgr"] = "bgr"
+
+
+def _normalised(draft: Draft, mean: Sequence[float], std: Sequence[float]) -> None:
+    given, count = image(draft)
+    for word, numbers in (("mean", mean), ("std", std)):
+        if len(numbers) not in (0, ONE, count):
+            raise UsageError(f"--{word} has {len(numbers)} numbers, {given.name} {count} channels", "E002")
+        if word == "std" and any(number <= 0 for number in numbers):
+            raise UsageError("--std is divided by: its numbers are above 0", "E002")
+    full = [tuple(n) * count if len(n) == ONE else tuple(n) for n in (mean or (0.0,), std or (1.0,))]
+    draft.do(Normalise(given.name, full[0], full[1]))
+    draft.about["pixels"] = "pixels"
+
+
+def _batch(draft: Draft, batch: int | str) -> None:
+    size: Dim = batch if isinstance(batch, int) else symbol("N" if batch in ("?", "-1") else batch)
+    if isinstance(size, int) and size < 1:
+        raise UsageError(f"a batch of {size} makes no sense", "E002", hint="a whole number, 1 or more, or N")
+    if not isinstance(size, int) and draft.graph.format != "onnx":
+        raise RefusedError(
+            f"a {draft.graph.format} definition is written for a batch of one size, not for a free one",
+            "E303",
+            hint="convert it, then retarget the ONNX file --batch N",
+        )
+    for edit in SetBatch.make(draft.trace, size):
+        draft.do(edit)
+    draft.about["batch"] = f"batch{batch if batch not in ('?', '-1') else 'N'}"

@@ -1,0 +1,173 @@
+"""Heads in every form, channels, order, units and batches: promises hold when run, and the written file keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import shapecalc
+from shapecalc.weights import Array
+
+
+def seeded(name: str, *shape: int) -> onnx.TensorProto:
+    return numpy_helper.from_array(numpy.random.default_rng(len(name)).standard_normal(shape, numpy.float32), name)
+
+
+def model(nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], shape: list[int | str], out: str) -> bytes:
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, "net", [given], [onnx.ValueInfoProto(name=out)], weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(made.SerializeToString())
+
+
+def run(data: bytes | Path, image: Array) -> Array:
+    source = str(data) if isinstance(data, Path) else data
+    session = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
+    return numpy.asarray(session.run(None, {"x": image})[0])
+
+
+NODE = helper.make_node
+TURNED = [NODE("Transpose", ["w"], ["wt"], "turn", perm=[1, 0]), NODE("MatMul", ["x", "wt"], ["m"], "fc")]
+SCALE = numpy_helper.from_array(numpy.array(0.1, numpy.float32), "scale")
+ZERO = numpy_helper.from_array(numpy.array(0, numpy.int8), "zero")
+QW = numpy_helper.from_array(numpy.ones((10, 6), numpy.int8), "q")
+HEADS = {
+    "gemm": ([NODE("Gemm", ["x", "w", "b"], ["y"], "fc", transB=1)], [seeded("w", 10, 6), seeded("b", 10)], 1),
+    "matmul and add": (
+        [NODE("MatMul", ["x", "v"], ["m"], "fc"), NODE("Add", ["m", "b"], ["y"], "add")],
+        [seeded("v", 6, 10), seeded("b", 10)],
+        1,
+    ),
+    "turned weight": ([*TURNED, NODE("Add", ["b", "m"], ["y"], "add")], [seeded("w", 10, 6), seeded("b", 10)], 1),
+    "bias shared by Identity": (
+        [NODE("Identity", ["b"], ["c"], "same"), NODE("Gemm", ["x", "w", "c"], ["h"], "fc", transB=1),
+         NODE("LogSoftmax", ["h"], ["y"], "log")],
+        [seeded("w", 10, 6), seeded("b", 10)],
+        1,
+    ),
+    "two averaged": (
+        [NODE("Gemm", ["x", "w", "b"], ["h"], "head", transB=1), NODE("Gemm", ["x", "u", "b"], ["d"], "dist", transB=1),
+         NODE("Add", ["h", "d"], ["s"], "sum"), NODE("Div", ["s", "scale"], ["y"], "half")],
+        [seeded("w", 10, 6), seeded("u", 10, 6), seeded("b", 10), SCALE],
+        2,
+    ),
+    "quantized": (
+        [NODE("DequantizeLinear", ["q", "scale", "zero"], ["w"], "dq"),
+         NODE("Gemm", ["x", "w", "b"], ["h"], "fc", transB=1),
+         NODE("QuantizeLinear", ["h", "scale", "zero"], ["r"], "qo"),
+         NODE("DequantizeLinear", ["r", "scale", "zero"], ["y"], "dqo")],
+        [QW, SCALE, ZERO, seeded("b", 10)],
+        1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", HEADS)
+def test_a_head_of_every_form_gets_new_classes(form: str, tmp_path: Path) -> None:
+    nodes, weights, count = HEADS[form]
+    data = model(nodes, weights, ["N", 6], "y")
+    plan = shapecalc.load(data).retarget(classes=4)
+    assert len(plan.edits) == count
+    target = tmp_path / "four.onnx"
+    plan.save(target, device="cpu")
+    assert run(target, numpy.ones((2, 6), numpy.float32)).shape == (2, 4)
+    left = {item.name for item in onnx.load(target).graph.initializer}
+    assert not left & {"w", "v", "q", "u"}
+
+
+@pytest.mark.parametrize("start", ["zeros", "normal", "framework"])
+def test_new_weights_start_as_asked(start: str, tmp_path: Path) -> None:
+    nodes, weights, _ = HEADS["gemm"]
+    target = tmp_path / "h.onnx"
+    shapecalc.load(model(nodes, weights, ["N", 6], "y")).retarget(classes=40, start=start).save(target, device="cpu")
+    held = {item.name: numpy_helper.to_array(item) for item in onnx.load(target).graph.initializer}
+    spread = {"zeros": 0.0, "normal": 0.01, "framework": 1 / 6**0.5 / 3**0.5}[start]
+    assert held["w_40"].shape == (40, 6)
+    assert held["w_40"].std() == pytest.approx(spread, rel=0.2)
+
+
+def test_class_names_are_in_the_metadata(tmp_path: Path) -> None:
+    nodes, weights, _ = HEADS["gemm"]
+    target = tmp_path / "named.onnx"
+    plan = shapecalc.load(model(nodes, weights, ["N", 6], "y")).retarget(names=["cat", "dög"])
+    plan.save(target, device="cpu")
+    props = {item.key: item.value for item in onnx.load(target).metadata_props}
+    assert props["shapecalc.class_names"] == '["cat", "dög"]'
+    assert plan.trace.outputs[0].shape[-1] == 2  # type: ignore[index]
+
+
+def test_a_sum_with_something_else_is_no_head_and_the_candidates_are_named() -> None:
+    nodes = [
+        NODE("Gemm", ["x", "w", "b"], ["h"], "fc", transB=1),
+        NODE("Relu", ["h"], ["r"], "relu"),
+        NODE("Tanh", ["r"], ["t"], "tanh"),
+        NODE("Add", ["h", "t"], ["y"], "add"),
+    ]
+    net = shapecalc.load(model(nodes, [seeded("w", 10, 6), seeded("b", 10)], ["N", 6], "y"))
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        net.retarget(classes=4)
+    assert caught.value.hint == (
+        "name the layer that gives the classes: --head fc; shapecalc cut --at add writes its features"
+    )
+    assert net.retarget(classes=4, head=["fc"]).trace.outputs[0].shape[-1] == 4  # type: ignore[index]
+
+
+CONV = ([NODE("Conv", ["x", "k"], ["y"], "conv", pads=[1, 1, 1, 1])], [seeded("k", 4, 3, 3, 3)])
+DEPTHWISE = ([NODE("Conv", ["x", "k"], ["y"], "conv", group=3)], [seeded("k", 3, 1, 3, 3)])
+
+
+@pytest.mark.parametrize("net", [CONV, DEPTHWISE], ids=["conv", "depthwise"])
+@pytest.mark.parametrize("count", [1, 2, 4, 7])
+def test_other_channels_give_what_the_trained_ones_gave(
+    net: tuple[list[onnx.NodeProto], list[onnx.TensorProto]], count: int, tmp_path: Path
+) -> None:
+    data = model(*net, [1, 3, 8, 8], "y")
+    target = tmp_path / "c.onnx"
+    plan = shapecalc.load(data).retarget(channels=count)
+    plan.save(target, device="cpu")
+    image = numpy.random.default_rng(0).standard_normal((1, max(count, 3), 8, 8), numpy.float32)
+    small = image[:, : min(count, 3)]
+    before, after = small[:, [i % small.shape[1] for i in range(3)]], small[:, [i % 3 for i in range(count)]]
+    assert numpy.allclose(run(data, before), run(target, after), atol=1e-4)
+    assert plan.report is not None
+    assert [promise.ok for promise in plan.report.promises] == [True]
+
+
+def test_pixels_in_the_other_order(tmp_path: Path) -> None:
+    data = model(*CONV, [1, 3, 8, 8], "y")
+    target = tmp_path / "p.onnx"
+    mean, std = (10.0, 20.0, 30.0), (2.0, 3.0, 4.0)
+    shapecalc.load(data).retarget(bgr=True, mean=mean, std=std).save(target, device="cpu")
+    pixels = numpy.random.default_rng(0).integers(0, 255, (1, 3, 8, 8)).astype(numpy.float32)
+    normal = (pixels - numpy.reshape(mean, (1, 3, 1, 1))) / numpy.reshape(std, (1, 3, 1, 1))
+    expected = run(data, normal[:, ::-1].astype(numpy.float32).copy())
+    assert numpy.allclose(expected, run(target, pixels), rtol=1e-4, atol=1e-3)
+
+
+def test_a_baked_batch_is_rewritten_and_its_rows_stay_apart(tmp_path: Path) -> None:
+    shape = numpy_helper.from_array(numpy.array([1, 2, 6]), "s")
+    flat = numpy_helper.from_array(numpy.array([1, -1]), "f")
+    nodes = [
+        NODE("Reshape", ["x", "s"], ["a"], "split"),
+        NODE("Softmax", ["a"], ["c"], "soft"),
+        NODE("Reshape", ["c", "f"], ["y"], "flat"),
+    ]
+    data = model(nodes, [shape, flat], [1, 3, 2, 2], "y")
+    for batch, rows in ((4, 4), ("N", 3)):
+        target = tmp_path / f"{batch}.onnx"
+        plan = shapecalc.load(data).retarget(batch=batch)
+        plan.save(target, device="cpu")
+        images = numpy.random.default_rng(1).standard_normal((rows, 3, 2, 2), numpy.float32)
+        alone = numpy.concatenate([run(data, image[None]) for image in images])
+        assert numpy.allclose(alone, run(target, images), atol=1e-6)
+
+
+def test_a_batch_that_cannot_follow_is_refused() -> None:
+    data = model([NODE("Concat", ["x", "t"], ["y"], "join", axis=1)], [seeded("t", 1, 2, 2, 2)], [1, 3, 2, 2], "y")
+    with pytest.raises(shapecalc.RefusedError, match="join keeps the batch of 1"):
+        shapecalc.load(data).retarget(batch=4)
