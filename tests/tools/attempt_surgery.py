@@ -3,8 +3,8 @@
 usage: python tests/tools/attempt_surgery.py [--seconds N] [FILE ...]     (default: the zoo and ../shared/corpus)
 
 Every edit is carried out, proved by running, written into a temporary folder and loaded by onnxruntime once more, where
-the net's weights are there. The last line counts: ran, refused, and what must be 0: refusals without a cause, files that
-onnxruntime refuses, crashes.
+the net's weights are there. The last line counts: ran, refused, and what must be 0: refusals without a cause, files
+that onnxruntime refuses, crashes.
 """
 
 from __future__ import annotations
