@@ -179,3 +179,13 @@ def test_a_generated_class_is_the_net_it_says(net: tuple[str, list[Step], int, i
     changed = patched(plan)
     assert changed == text.replace(f"CLASSES = {classes}\n", f"CLASSES = {wanted}\n")
     assert seen(shapecalc.loads(changed, format="chainer"), size) == worked_out(steps, wanted, size)
+
+
+def test_a_size_that_the_class_does_not_say_can_be_given() -> None:
+    """Then what is fully connected is held to it, as in a net that was trained."""
+    text = f"{HEAD}CLASSES = 5\nPOOLS = [(2, True)]\n\n\nclass Net{style_assigned([Step(4, 3, 1, 0, 2, True)])}"
+    model = shapecalc.loads(text, format="chainer", name="net.py", arguments={"insize": 12})
+    assert model.trace().inputs[0].shape == (1, 3, 12, 12)
+    (problem,) = model.trace(16).problems
+    assert (problem.code, problem.layer) == ("E101", "head")
+    assert model.trace(16, fresh=True).problems == []

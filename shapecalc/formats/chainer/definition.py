@@ -140,7 +140,7 @@ class Reading:
         sides = _insize(kind, model, self.given.get("insize"))
         if len(sides) == 2 and all(isinstance(side, int) and 0 < side <= LARGEST for side in sides):
             return (1, channels, *map(int, sides))
-        unknown = Unknown(f"{kind.name} has no insize")
+        unknown = Unknown(f"{kind.name} has no insize (--arg insize=… says the size it was made for)")
         return (1, channels, unknown, unknown)
 
 
