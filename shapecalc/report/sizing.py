@@ -58,6 +58,7 @@ class Question:
 
     def show(self, near: str | None) -> None:
         """Prints the answer."""
+        lines = self._lines(near)
         console = make_console()
         kind = "every division whole" if self.exact else "what fits"
         names = ", ".join(name for each in self.each for name in each.names)
@@ -65,7 +66,7 @@ class Question:
         rows = Table.grid(padding=(0, 2, 0, 0))
         rows.add_column(no_wrap=True)
         rows.add_column()
-        for label, text in self._lines(near):
+        for label, text in lines:
             rows.add_row(Text(f"  {label}", style="bold"), Text(text))
         console.print(rows)
 
