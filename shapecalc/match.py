@@ -81,7 +81,12 @@ class Match:
 
     def hints(self) -> dict[str, str]:
         """Verdict -> what to do about it, for those there are."""
-        return {verdict: HINTS[verdict] for verdict in self.counts if verdict in HINTS}
+        found = {verdict: HINTS[verdict] for verdict in self.counts if verdict in HINTS}
+        if "reshape-only" in found:
+            found["reshape-only"] += (
+                f": shapecalc convert {self.definition} --weights {self.file.name} -o reshaped.onnx"
+            )
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """What ``--json`` prints."""

@@ -321,7 +321,8 @@ def test_the_command_answers_yes_and_no(capsys: Capture) -> None:
         "fc6 fc6/0 5×196 5×4×7×7 reshape-only",
         "old old/0 1 ignored",
         "not everything loads: 5 same, 1 reshape-only, 1 ignored",
-        "reshape-only: the numbers are as many, in another shape: convert and retarget --weights reshape them",
+        "reshape-only: the numbers are as many, in another shape: convert and retarget --weights reshape them: "
+        "shapecalc convert net.prototxt --weights w.caffemodel -o reshaped.onnx",
         "the message is about fc6/0 (net.prototxt:6): 5×196 is wanted, 5×4×7×7 is given: reshape-only",
     ):
         assert text in out

@@ -141,7 +141,15 @@ def test_train_val_and_deploy_get_the_same_layers(name: str) -> None:
 NAMES = st.sampled_from(["a", "fc8", "loss1/classifier", "ä ö", 'quo"te', "it's", "back\\slash"])
 GAPS = st.sampled_from([" ", "\n  ", "\n\t", " # note {\n  ", ",\n  ", "; "])
 RATES = [(), ("param { lr_mult: 1 }",), ("param {}", "param < lr_mult: 2 decay_mult: 0 >")]
-ENDS = ["Softmax", "Sigmoid", "SoftmaxWithLoss"]
+ENDS = ["Softmax", "Sigmoid", "SoftmaxWithLoss", "FocalLoss"]
+#: What forks and phases add to a layer: fields nobody knows, rules that the test phase meets.
+EXTRAS = [
+    (),
+    ("fancy_param { depth: 3 # its own\n }",),
+    ("include { phase: TEST }",),
+    ("exclude { phase: TRAIN }", "exclude { stage: 'deploy' }"),
+    ("include < not_stage: 'x' min_level: 0 >", "quantize: true"),
+]
 
 
 @st.composite
@@ -165,12 +173,16 @@ def nets(draw: st.DrawFn) -> str:
     bias, stride = draw(st.sampled_from(["true", "false"])), draw(st.integers(1, 3))
     maybe = [
         [part] if draw(st.booleans()) else []
-        for part in (layer("r", "ReLU", "c", "c"), layer("d", "Dropout", "p", "p"))
+        for part in (
+            layer("r", draw(st.sampled_from(["ReLU", "ReLU6", "PReLU"])), "c", "c", *draw(st.sampled_from(EXTRAS[:2]))),
+            layer("d", "Dropout", "p", "p"),
+        )
     ]
-    label = [f"bottom: {text('x')}"] if end == "SoftmaxWithLoss" else []
+    label = [f"bottom: {text('x')}"] if "Loss" in end else []
+    extra = draw(st.sampled_from(EXTRAS))
     parts = [
         'input: "x" input_dim: 2 input_dim: 3 input_dim: 16 input_dim: 16',
-        layer("c", "Convolution", "x", "c", message("convolution_param", "num_output: 4", "kernel_size: 3")),
+        layer("c", "Convolution", "x", "c", message("convolution_param", "num_output: 4", "kernel_size: 3"), *extra),
         *maybe[0],
         layer("p", "Pooling", "c", "p", message("pooling_param", "kernel_size: 3", f"stride: {stride}", "pool: MAX")),
         *maybe[1],
