@@ -13,7 +13,7 @@ from .dims import Shape
 from .errors import UsageError
 from .formats import Source
 from .graph import Graph, Input, Node
-from .trace import Trace, first_input, open_params, trace
+from .trace import Mend, Trace, first_input, open_params, trace
 
 if TYPE_CHECKING:
     from .formats.weights import Entry, Place, WeightFile
@@ -91,10 +91,12 @@ class Definition:
         sized, wanted = ({}, {}) if fresh else self.told(feeds).sized()
         return trace(self.graph, feeds, dialect=dialect, sized=sized, wanted=wanted)
 
-    def retrace(self, graph: Graph, feeds: Mapping[str, Shape], dialect: str | None = None) -> Trace:
+    def retrace(
+        self, graph: Graph, feeds: Mapping[str, Shape], dialect: str | None = None, mend: Mend | None = None
+    ) -> Trace:
         """An edited graph at ``feeds``, its untouched weights as trained at the original's native input."""
         sized, wanted = self.sized()
-        return trace(graph, feeds, dialect=dialect, sized=sized, wanted=wanted)
+        return trace(graph, feeds, dialect=dialect, sized=sized, wanted=wanted, mend=mend)
 
     def told(self, feeds: Mapping[str, Shape]) -> Definition:
         """The definition with the channels of ``feeds`` where it leaves those, and those alone, to its data.

@@ -205,6 +205,7 @@ class Graph:
     """
 
     __slots__ = (
+        "_producers",
         "dialect",
         "format",
         "functions",
@@ -247,10 +248,11 @@ class Graph:
         self.warnings = tuple(warnings)
         self.functions = functions or {}
         self.parameters = parameters
+        self._producers: dict[str, Node] | None = None  # made when first asked for
 
     def replace(self, **changes: Any) -> Graph:
         """A copy with some fields changed; everything else is shared."""
-        fields = {key: getattr(self, key) for key in Graph.__slots__}
+        fields = {key: getattr(self, key) for key in Graph.__slots__ if key != "_producers"}
         fields.update(changes)
         return Graph(**fields)
 
@@ -262,8 +264,10 @@ class Graph:
         raise KeyError(name)
 
     def producers(self) -> dict[str, Node]:
-        """Value name -> the node that writes it."""
-        return {output: node for node in self.nodes for output in node.outputs if output}
+        """Value name -> the node that writes it; not to be changed by who reads it."""
+        if self._producers is None:
+            self._producers = {output: node for node in self.nodes for output in node.outputs if output}
+        return self._producers
 
     def users(self) -> dict[str, list[Node]]:
         """Value name -> the nodes that read it, in order."""

@@ -85,8 +85,7 @@ class Model(Definition):
         fitting = reference(self, misfit.dialect) if about_size else None
         if fitting is None:
             return Advice(None, [])
-        feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
-        repairs = propose(misfit, fitting, lambda graph: self.retrace(graph, feeds, misfit.dialect))
+        repairs = propose(misfit, fitting, self.retrace)
         bound = square_bounds(self, misfit.dialect)
         sizes = None if bound is None or not self._fits_throughout(bound.sizes, misfit) else bound.sizes
         return Advice(sizes, repairs)

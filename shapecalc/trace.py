@@ -7,13 +7,13 @@ net. Only unreadable input raises.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from . import dims
 from .dialects import Dialect, get_dialect
 from .dims import Dim, Shape, Unknown
-from .graph import Graph, Input, Node, Reference, Tensor
+from .graph import Graph, Input, Node, Param, Reference, Tensor
 from .ops import MALFORMED, Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
 from .traced import Condition, Layer, Problem, Trace, TracedValue, public
 
@@ -32,11 +32,13 @@ def trace(
     dialect: str | None = None,
     sized: Mapping[str, Shape] | None = None,
     wanted: Mapping[str, str] | None = None,
+    mend: Mend | None = None,
 ) -> Trace:
     """Every value's shape when ``feeds`` (input name -> shape) goes in.
 
     ``sized`` gives weights that the definition leaves open the shape they were trained with; others follow the input.
     ``wanted`` is the text that explains such a size (``256·6·6``), by parameter. ``dialect`` None: the graph's own.
+    ``mend`` sees each layer and may give nodes to trace in its place, with the parameters they read.
     """
     rules = get_dialect(dialect or graph.dialect)
     kinds = {given.name: given for given in graph.inputs}
@@ -45,7 +47,13 @@ def trace(
     walk = _Walk(result, rules, sized or {}, wanted or {})
     for node in graph.nodes:
         walk.step(node)
+        if mend is not None:
+            walk.mend(mend)
     return result
+
+
+#: Looks at a layer; gives nodes to trace in its place (itself last) and the new parameters they read, or None.
+Mend = Callable[[Layer], tuple[Sequence[Node], Mapping[str, Param]] | None]
 
 
 class _Walk:
@@ -117,6 +125,20 @@ class _Walk:
         self.result.layers.append(Layer(self.result, call, outputs, problems))
         if problems:
             self.result.problems.extend(problems)
+
+    def mend(self, mend: Mend) -> None:
+        """Traces the last node's replacement in its place, as often as there is one."""
+        result = self.result
+        while (other := mend(result.layers[-1])) is not None:
+            nodes, params = other
+            gone = result.layers.pop()
+            result.problems[:] = [problem for problem in result.problems if problem not in gone.problems]
+            self.params = {**self.params, **params}
+            self.tensors.update(
+                {n: Tensor(p.shape, p.dtype, p.contents) for n, p in params.items() if p.shape is not None}
+            )
+            for node in nodes:
+                self.step(node)
 
     def without_rule(self, call: Call) -> list[Tensor]:
         """The outputs of a fed value, of a function of the model, or of an operator nobody knows."""

@@ -17,6 +17,7 @@ from .definition import Definition
 from .dims import product
 from .errors import RefusedError
 from .graph import Graph, Param
+from .resampling import TABLES
 
 Array = numpy.typing.NDArray[Any]
 
@@ -179,6 +180,7 @@ RECIPES: dict[str, Callable[..., Array]] = {
     "ifco_bias": _gate_biases("ifco"),
     "gates_bias": _gate_biases(""),
     "mixed": _mixed,
+    **TABLES,
 }
 #: Recipes that only move the numbers of one source, so that one made up in ONNX's order can be moved back.
 ORDERS: dict[str, Callable[[Array, tuple[int, ...]], Array]] = {
@@ -236,6 +238,8 @@ class Numbers:
             return numpy.full(shape, CONSTANTS[param.recipe], numpy.float32)
         if param.recipe in STARTS:
             return self._started(param, *STARTS[param.recipe])
+        if param.recipe in TABLES and not self.given.keys() >= set(param.sources):
+            return self._made_up(param)  # what is made up has none of the regularity that a table is told by
         if param.recipe is not None:
             return RECIPES[param.recipe](*(self.array(source) for source in param.sources), *param.arguments)
         return self._made_up(param)

@@ -28,7 +28,7 @@ ROWS = (
     ("trace",),
     ("formats", "zoo", "files"),
     ("definition",),
-    ("layout", "lower", "weights", "explain", "sizes", "match"),
+    ("layout", "lower", "resampling", "weights", "explain", "sizes", "match"),
     ("compare",),
     ("surgery",),
     ("verify",),
@@ -45,7 +45,7 @@ OUTSIDE = {
     "onnxruntime": {"verify"},
     "rich": {"report"},
     "typer": {"cli"},
-    "numpy": {"bounds", "sizes", "weights", "formats", "verify", "why"},
+    "numpy": {"bounds", "sizes", "weights", "formats", "verify", "why", "resampling"},
 }
 
 

@@ -81,7 +81,7 @@ def retarget(
     batch: Annotated[str | None, typer.Option("--batch", metavar="N", help="A number, or N for a free batch.")] = None,
     repair: Annotated[
         str | None,
-        typer.Option("--repair", metavar="NAME", help="insert-pool, rounding, window or none; the best if not given."),
+        typer.Option("--repair", metavar="NAME", help="rebake, insert-pool, rounding, window, none; else the best."),
     ] = None,
     plan: Annotated[int, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
     weights: WeightsOption = None,

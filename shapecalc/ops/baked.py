@@ -18,16 +18,22 @@ def constant(call: Call, index: int) -> str | None:
 
 
 def _origin(graph: Graph, name: str) -> str | None:
-    """Of several weights a value is made from, the largest is named."""
-    if name in graph.params:
-        return name
-    above = list(graph.ancestors([name]))
-    read = {value for node in above for value in node.inputs}
-    if not above or read & {given.name for given in graph.inputs}:
-        return None
-    weights = [graph.params[value] for value in read if value in graph.params]
+    """Of several weights a value is made from, the largest is named; the search ends at the first input it meets."""
+    made, fed = graph.producers(), {given.name for given in graph.inputs}
+    weights, read, waiting = [], {name}, [name]
+    last = None
+    while waiting:
+        value = waiting.pop()
+        if value in fed:
+            return None
+        if value in graph.params:
+            weights.append(graph.params[value])
+        elif value in made:
+            last = last or made[value].name
+            waiting += [v for v in reversed(made[value].inputs) if v not in read]
+            read.update(made[value].inputs)
     largest = max(weights, key=lambda param: (math.prod(param.shape or ()), param.name), default=None)
-    return largest.name if largest is not None else above[-1].name
+    return largest.name if largest is not None else last
 
 
 def squares(size: Dim, other: Dim) -> tuple[str, str]:
@@ -56,7 +62,7 @@ def weight_in_join(call: Call, i: int, first: Shape, j: int, second: Shape) -> t
     """(expected, actual, hint) where one side of a join is a weight; None where both follow the input."""
     for index, shape, other in ((j, second, first), (i, first, second)):
         name = constant(call, index)
-        pair = next((p for p in zip(reversed(shape), reversed(other), strict=False) if dims.equal(*p) is False), None)
+        pair = next((p for p in zip(reversed(shape), reversed(other), strict=False) if dims.joins(*p) is False), None)
         if name is None or pair is None or pair[0] is None:
             continue
         made, given = squares(*pair)
@@ -88,7 +94,7 @@ def _fixed_places(call: Call, index: int, count: int) -> list[int]:
     graph = call.scope.graph
     if graph is None or index >= len(call.node.inputs):
         return []
-    maker = next((node for node in graph.nodes if call.node.inputs[index] in node.outputs), None)
+    maker = graph.producers().get(call.node.inputs[index])
     if maker is None or maker.op != "Concat" or len(maker.inputs) != count:
         return []
     return [place for place, name in enumerate(maker.inputs) if _origin(graph, name) is not None]

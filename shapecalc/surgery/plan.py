@@ -17,11 +17,11 @@ from .cutting import cut_at
 from .draft import Draft
 from .edits import SetInput
 from .heads import replace_heads
-from .repairs import Repair, propose
+from .repairs import Repair, followed, obstacle, propose
 from .wishes import Wishes, wish
 
 #: Names a user may give to ``--repair``, and "none" for no repair at all.
-REPAIRS = ("insert-pool", "rounding", "window", "none")
+REPAIRS = ("rebake", "insert-pool", "rounding", "window", "none")
 
 
 class Surgery:
@@ -70,7 +70,7 @@ class Surgery:
             _with_input(draft)
         traced = draft.at_feeds()
         repairs = _repairs(draft, natives, traced)
-        if not traced.ok and repair != "none":
+        if (not traced.ok and repair != "none") or (repairs and traced.ok and repair in (None, "rebake")):
             chosen = _chosen(draft.model, traced, repairs, repair, choice)
             for edit in chosen.edits:
                 draft.do(edit)
@@ -152,11 +152,17 @@ def _size_text(graph: Graph, feeds: Mapping[str, Shape]) -> str:
 
 
 def _repairs(draft: Draft, natives: Mapping[str, Shape], traced: Trace) -> list[Repair]:
-    """Repairs of the net as edited; the sizes of its maps are read off its trace at the input it was made for."""
-    if traced.ok or reference(draft.model) is None:
+    """Repairs of the net as edited; the sizes of its maps are read off its trace at the input it was made for.
+
+    A net that fits may still hold what was written down for another size: a mask of 64 windows that 256 windows meet
+    as four images. Only that is looked for then.
+    """
+    if (traced.ok and natives == draft.feeds) or reference(draft.model) is None:
         return []
     fitting = draft.model.retrace(draft.graph, natives)
-    return propose(traced, fitting, lambda edited: draft.model.retrace(edited, draft.feeds))
+    if traced.ok:
+        return followed(traced, fitting, draft.model.retrace)
+    return propose(traced, fitting, draft.model.retrace)
 
 
 def _chosen(model: Definition, traced: Trace, repairs: list[Repair], name: str | None, choice: int) -> Repair:
@@ -180,6 +186,15 @@ def _refusal(model: Definition, traced: Trace) -> RefusedError:
         location=first.location,
         expected=first.expected,
         actual=first.actual,
-        because=f"{first.layer} has trained weights of a fixed size" if first.code == "E101" else None,
+        because=_because(model, traced),
         hint=hint or first.hint or None,
     )
+
+
+def _because(model: Definition, traced: Trace) -> str | None:
+    """What stands in the way: trained weights, or what is left once an export's constants are written anew."""
+    first, fitting = traced.problems[0], reference(model)
+    if first.code == "E101":
+        return f"{first.layer} has trained weights of a fixed size"
+    left = obstacle(traced, fitting, model.retrace) if fitting is not None else None
+    return f"with the export's constants written anew, {left}" if left is not None else None

@@ -6,24 +6,22 @@ whether every division stays whole, then by how little is changed. Layers with t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..dims import Shape, all_numbers, show
+from ..dims import Shape, all_numbers, is_number, show
 from ..graph import Graph, places
 from ..ops import find
 from ..sizes import Bound, bounds_of_values
 from ..trace import Layer, Trace
 from ..window import Window
 from .edits import ChangePool, Edit, InsertPool
+from .rebake import Retrace, rebake
 
 #: The opset from which ONNX poolings can round up.
 CEIL_MODE_SINCE = 10
 
 POOLINGS = ("MaxPool", "AveragePool")
-
-#: Traces a graph at the wanted input, with the weights' trained sizes.
-Tracer = Callable[[Graph], Trace]
 
 
 class Repair(NamedTuple):
@@ -32,7 +30,7 @@ class Repair(NamedTuple):
     name: str
     edits: tuple[Edit, ...]
     trace: Trace
-    changed_layers: int  # layers before the misfit whose numbers are no longer the original's
+    changed_layers: int  # layers before the misfit whose numbers are no longer the original's; -1: none, nor their grid
     whole: bool  # whether the new window divides evenly
 
     def describe(self) -> str:
@@ -45,28 +43,75 @@ class Repair(NamedTuple):
         return (self.changed_layers, not self.whole, len(self.edits), ORDER.index(self.name))
 
 
-ORDER = ("insert-pool", "rounding", "window")
+ORDER = ("rebake", "insert-pool", "rounding", "window")
 
 
-def propose(misfit: Trace, fitting: Trace, retrace: Tracer) -> list[Repair]:
+def propose(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
     """The repairs that were found and tried, best first.
 
     ``misfit`` is the trace that has problems, ``fitting`` one of the same net without; ``retrace`` traces an edited
-    graph as ``misfit`` was traced.
+    graph at given shapes.
     """
+    feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
     allowed = [bounds_of_values(fitting, axis) for axis in (0, 1)]
     order = {layer.name: i for i, layer in enumerate(misfit.layers)}
     broken = min((order[p.layer] for p in misfit.problems if p.layer in order), default=None)
     if broken is None:
         return []
-    found: list[Repair] = []
+    found = followed(misfit, fitting, retrace)
     for name, edit, whole in _candidates(misfit, broken, allowed):
         graph = edit.apply(misfit.graph)
-        attempt = retrace(graph)
+        attempt = retrace(graph, feeds, misfit.dialect, None)
         if attempt.ok and attempt.graph.nodes != misfit.graph.nodes:
             changed = broken - order[edit.layer] - (name == "insert-pool")  # what is pooled keeps its numbers
             found.append(Repair(name, (edit,), attempt, changed, whole))
     return sorted(found, key=lambda repair: repair.rank)
+
+
+def obstacle(misfit: Trace, fitting: Trace, retrace: Retrace) -> str | None:
+    """What does not fit once all that can be written anew is; None where nothing can be."""
+    feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
+    if misfit.graph.format != "onnx" or not all(all_numbers(places(shape)) for shape in feeds.values()):
+        return None
+    graph, edits = misfit.graph, rebake(misfit.graph, _told(fitting, retrace), feeds, retrace).edits
+    for edit in edits:
+        graph = edit.apply(graph)
+    left = retrace(graph, feeds, misfit.dialect, None).problems if edits else []
+    return left[0].message if left else None
+
+
+def followed(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
+    """What an export wrote down for one size, written anew: what the framework itself would have at this size."""
+    feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
+    if misfit.graph.format != "onnx" or not all(all_numbers(places(shape)) for shape in feeds.values()):
+        return []
+    made = rebake(misfit.graph, _told(fitting, retrace), feeds, retrace)
+    if not made.edits or not made.trace.ok:
+        return []
+    graph = misfit.graph
+    for edit in made.edits:
+        graph = edit.apply(graph)
+    attempt = retrace(graph, feeds, misfit.dialect, None)
+    return [Repair("rebake", made.edits, attempt, -1, True)] if attempt.ok else []
+
+
+#: Sizes that nets are exported at, where the file leaves height and width free.
+USUAL = (224, 256, 384, 240, 288, 192, 160, 299, 320, 448, 512, 128, 96, 64, 32)
+
+
+def _told(fitting: Trace, retrace: Retrace) -> Trace:
+    """The trace at a size of numbers: the first usual one that fits, where height and width are free."""
+    shapes = {name: tensor.shape for name, tensor in fitting.feeds.items() if isinstance(tensor.shape, tuple)}
+    if all(all_numbers(places(shape)) for shape in shapes.values()):
+        return fitting
+    for size in USUAL:
+        feeds = {
+            n: tuple(size if i > 1 and not is_number(d) else d for i, d in enumerate(s)) for n, s in shapes.items()
+        }
+        found = retrace(fitting.graph, feeds, fitting.dialect, None)
+        if found.ok:
+            return found
+    return fitting
 
 
 def _candidates(misfit: Trace, broken: int, allowed: list[dict[str, Bound]]) -> Iterator[tuple[str, Edit, bool]]:

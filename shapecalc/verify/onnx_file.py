@@ -171,14 +171,14 @@ def _seed_placeholders(proto: onnx.ModelProto, graph: Graph, numbers: Numbers) -
 
 
 def _show_everything(proto: onnx.ModelProto, graph: Graph, traced: Trace) -> None:
-    """Keeps the graph's nodes only, fixes the inputs at the traced shapes and makes every tensor an output."""
+    """Keeps the graph's nodes and constants, fixes the inputs at the traced shapes, makes every tensor an output."""
     import onnx
 
     wanted = {name for node in graph.nodes for name in node.outputs if name}
-    kept = [node for node in proto.graph.node if wanted.intersection(node.output)]
+    kept = [node for node in proto.graph.node if not wanted.isdisjoint(node.output) or _constant(node, graph)]
     del proto.graph.node[:], proto.graph.output[:], proto.graph.value_info[:]
     proto.graph.node.extend(kept)
-    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for node in kept for n in node.output if n)
+    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for node in kept for n in node.output if n in wanted)
     for given in proto.graph.input:
         tensor = traced.feeds.get(given.name)
         if tensor is not None:
@@ -190,6 +190,10 @@ def _fix_shape(given: onnx.ValueInfoProto, shape: Any) -> None:
     del declared.dim[:]
     for size in shape:
         declared.dim.add(dim_value=size)
+
+
+def _constant(node: onnx.NodeProto, graph: Graph) -> bool:
+    return node.op_type == "Constant" and node.output[0] in graph.params
 
 
 def predictions(graph: Graph, traced: Trace) -> Mapping[str, tuple[Any, ...] | None]:

@@ -1,8 +1,9 @@
 """An ONNX file as a graph: structure only, tensors stay where they are. Standard library only; nothing is executed.
 
 A weight that a file keeps as `ConstantOfShape` of a stored shape (placeholders, as in onnx's own light models) or as a
-`Constant` that only weight slots read is a parameter of the graph like any initializer, so an edit, a count and a proof
-meet one kind of weight. Every node keeps the index of its place in the file as part of its name.
+`Constant` that only weight slots read, or that has too many numbers to be a size, is a parameter of the graph like any
+initializer, so an edit, a count and a proof meet one kind of weight. Every node keeps the index of its place in the
+file as part of its name.
 """
 
 from __future__ import annotations
@@ -151,9 +152,12 @@ def _as_weight(reader: Reader, node: Node, params: Mapping[str, Param], slots: M
         if target is None or target.contents is None or any(d < 0 for d in target.contents):
             return None
         return Param(name, tuple(target.contents), value.dtype, origin=origin)
-    if node.op == "Constant" and slots.get(name, False) and isinstance(value.shape, tuple):
+    weight = slots.get(name, False)
+    if node.op == "Constant" and isinstance(value.shape, tuple) and (weight or value.contents is None):
         where = _inside(reader, node)
-        return Param(name, value.shape, value.dtype, contents=value.contents, where=where, origin=origin)
+        return Param(
+            name, value.shape, value.dtype, contents=value.contents, where=where, origin=origin, trained=weight
+        )
     return None
 
 

@@ -1,0 +1,148 @@
+"""Tables of positions at another size: the numbers behind the recipes that resizing a net needs.
+
+Each function takes the old table and gives the new one. Position embeddings are interpolated as timm does when it
+loads weights at another size (bicubic, with antialiasing), tables of relative positions bicubic without; the size is
+given, never a scale. The kernel is Keys' (1981); a = -0.5 with antialiasing and -0.75
+without are PyTorch's choices, which its `interpolate` documents by its results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+import numpy.typing
+
+from .errors import RefusedError
+
+Array = numpy.typing.NDArray[Any]
+Size = tuple[int, int]
+
+
+def _keys(distance: Array, a: float) -> Array:
+    """Keys' cubic convolution kernel: 1 at 0, 0 at every other whole number, no support beyond 2."""
+    x = numpy.abs(distance)
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
+    return numpy.where(x <= 1, near, numpy.where(x < 2, far, 0.0))
+
+
+def bicubic(before: int, now: int, *, antialias: bool) -> Array:
+    """The (now, before) matrix that interpolates ``before`` numbers at ``now`` places, pixel centres aligned by area.
+
+    With antialiasing the kernel widens by the factor of shrinking and what reaches beyond the ends is left out;
+    without, the numbers at the ends stand for those beyond.
+    """
+    scale = before / now
+    centres = (numpy.arange(now) + 0.5) * scale - 0.5
+    if antialias:
+        width = max(scale, 1.0)
+        weights = _keys((numpy.arange(before)[None, :] - centres[:, None]) / width, -0.5)
+        return numpy.asarray(weights / weights.sum(axis=1, keepdims=True))
+    matrix = numpy.zeros((now, before))
+    first = numpy.floor(centres).astype(int)
+    for step in range(-1, 3):
+        places = first + step
+        numpy.add.at(matrix, (numpy.arange(now), places.clip(0, before - 1)), _keys(places - centres, -0.75))
+    return matrix
+
+
+def _interpolated(table: Array, axis: int, before: Size, now: Size, *, antialias: bool) -> Array:
+    """A table whose ``axis`` and the next one are height and width, at another height and width."""
+    found = table.astype(numpy.float64)
+    for place, (old, new) in enumerate(zip(before, now, strict=True)):
+        moved = numpy.moveaxis(found, axis + place, -1) @ bicubic(old, new, antialias=antialias).T
+        found = numpy.moveaxis(moved, -1, axis + place)
+    return found.astype(table.dtype)
+
+
+def over_map(table: Array, axis: int, before: Size, now: Size) -> Array:
+    """An embedding laid out as a map, (…, height, width, …)."""
+    return _interpolated(table, axis, before, now, antialias=True)
+
+
+def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int) -> Array:
+    """An embedding with a row for each place, row by row, behind ``tokens`` rows that are kept."""
+    kept, rows = numpy.split(table, [tokens], axis=axis)
+    spread = rows.reshape(*rows.shape[:axis], *before, *rows.shape[axis + 1 :])
+    grown = over_map(spread, axis, before, now)
+    return numpy.concatenate([kept, grown.reshape(*rows.shape[:axis], -1, *rows.shape[axis + 1 :])], axis=axis)
+
+
+def _offsets(size: Size) -> Array:
+    """(places, places): which of the (2·height-1)·(2·width-1) offsets lies between two places."""
+    height, width = size
+    rows, columns = (axis.reshape(-1) for axis in numpy.meshgrid(range(height), range(width), indexing="ij"))
+    down = rows[:, None] - rows[None, :] + height - 1
+    across = columns[:, None] - columns[None, :] + width - 1
+    return numpy.asarray(down * (2 * width - 1) + across)
+
+
+def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int) -> Array:
+    """A bias between every two places that depends on their offset alone, as (…, places, places).
+
+    Raises RefusedError where it depends on more than the offset: then it is no table of relative positions.
+    """
+    moved = numpy.moveaxis(table, axes, (-2, -1))
+    pairs = moved[..., tokens:, tokens:]
+    index = _offsets(before)
+    flat = numpy.zeros((*pairs.shape[:-2], (2 * before[0] - 1) * (2 * before[1] - 1)), table.dtype)
+    flat[..., index.reshape(-1)] = pairs.reshape(*pairs.shape[:-2], -1)
+    if not numpy.array_equal(flat[..., index], pairs):
+        raise RefusedError("a table between places depends on more than their offset, so it fits one size only", "E302")
+    sides = tuple((2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
+    spread = flat.reshape(*flat.shape[:-1], sides[0][0], sides[1][0])
+    grown = _interpolated(
+        spread, flat.ndim - 1, (sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]), antialias=False
+    ).reshape(*flat.shape[:-1], -1)[..., _offsets(now)]
+    if tokens:  # a token's bias to every place is one number per row or column
+        grown = _with_tokens(moved, grown, tokens)
+    return numpy.ascontiguousarray(numpy.moveaxis(grown, (-2, -1), axes))
+
+
+def _with_tokens(old: Array, grown: Array, tokens: int) -> Array:
+    before, after = old[..., :tokens, tokens:], old[..., tokens:, :tokens]
+    if not (before == before[..., :1]).all() or not (after == after[..., :1, :]).all():
+        raise RefusedError("the bias between a token and the places differs from place to place", "E302")
+    places = grown.shape[-1]
+    top = numpy.concatenate([old[..., :tokens, :tokens], before[..., :1].repeat(places, -1)], -1)
+    rest = numpy.concatenate([after[..., :1, :].repeat(places, -2), grown], -1)
+    return numpy.concatenate([top, rest], -2)
+
+
+def _shifted(size: Size, window: Size, shift: Size) -> Array:
+    """(windows, places, places) of booleans: which places of a shifted window were no neighbours before the shift."""
+    regions = numpy.zeros(size, int)
+    for place, (side, step) in enumerate(zip(size, shift, strict=True)):
+        part = numpy.where(
+            numpy.arange(side) < side - window[place], 0, numpy.where(numpy.arange(side) < side - step, 1, 2)
+        )
+        regions += 3**place * (part[:, None] if place == 0 else part[None, :])
+    rows, columns = size[0] // window[0], size[1] // window[1]
+    windows = regions.reshape(rows, window[0], columns, window[1]).swapaxes(1, 2).reshape(rows * columns, -1)
+    return numpy.asarray(windows[:, :, None] != windows[:, None, :])
+
+
+def over_windows(table: Array, axis: int, before: Size, now: Size, window: Size) -> Array:
+    """The mask of shifted windows (Liu et al. 2021), (…, windows, places, places) from ``axis`` on, at another map.
+
+    The shift is the one that gives the old mask; raises RefusedError where none does.
+    """
+    masked = table.min()
+    kept = table.reshape(-1, *table.shape[axis : axis + 1], *table.shape[-2:])
+    for shift in ((a, b) for a in range(1, window[0]) for b in range(1, window[1])):
+        if all(numpy.array_equal(rows, numpy.where(_shifted(before, window, shift), masked, 0)) for rows in kept):
+            mask = numpy.where(_shifted(now, window, shift), masked, 0).astype(table.dtype)
+            spread = mask.reshape(-1, *(1,) * (table.ndim - axis - 3), *mask.shape[1:])
+            return numpy.ascontiguousarray(numpy.broadcast_to(spread, (*table.shape[:axis], *spread.shape)))
+    raise RefusedError("a mask over windows is not that of shifted windows, so it fits one size only", "E302")
+
+
+#: Recipe -> how the new table is made: (the old table, *arguments).
+TABLES: dict[str, Callable[..., Array]] = {
+    "map": over_map,
+    "places": over_places,
+    "relative": over_offsets,
+    "windows": over_windows,
+}

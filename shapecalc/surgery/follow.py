@@ -1,0 +1,95 @@
+"""What a constant that an export wrote down should be at another size: one rule for each operator that reads such.
+
+A rule sees a layer at both sizes and gives the contents its constant input may have to follow what goes in, the
+likeliest first; nothing where it follows already, or where no number comes out whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..dims import Shape, all_numbers
+from ..trace import Layer
+from .positions import Seen
+from .regroup import ITEMS, Became, Sizes, regrouped
+
+Ways = list[Sizes]
+
+
+class Rule(NamedTuple):
+    """The input (or, in old files, the attribute) that holds the constant, and what it may become."""
+
+    place: int
+    attribute: str
+    ways: Callable[[Layer, Layer, Seen], Ways]
+
+
+def constant(layer: Layer, rule: Rule) -> Shape | None:
+    """The contents of the constant as a layer reads it; None where it is not known."""
+    tensor = layer.call.inputs[rule.place] if layer.call.has(rule.place) else None
+    found = layer.call.attr(rule.attribute) if tensor is None else tensor.contents
+    return tuple(found) if found is not None else None
+
+
+def shape_of(layer: Layer, output: bool = False) -> Sizes | None:
+    """The shape of a layer's first input or output where all of it is numbers."""
+    tensors = layer.tensors if output else layer.call.inputs
+    shape = tensors[0].shape if tensors and tensors[0] is not None else None
+    return shape if isinstance(shape, tuple) and all_numbers(shape) else None
+
+
+def _reshape(old: Layer, layer: Layer, seen: Seen) -> Ways:
+    """Groups of axes with equal products keep their meaning (`regrouped`)."""
+    before, after, now = shape_of(old), shape_of(old, output=True), shape_of(layer)
+    if before is None or after is None or now is None:
+        return []
+    ways = regrouped(before, after, now, seen.became, seen.scale)
+    if not layer.problems and (shape_of(layer, output=True) in ways or not _same(old, layer, RULES["Reshape"])):
+        return []
+    return [tuple(-1 if size % ITEMS == 0 else size for size in way) for way in ways]
+
+
+def _slice(old: Layer, layer: Layer, seen: Seen) -> Ways:
+    """An end that was the whole axis stays the whole axis; one that was the side of a map is that map's side."""
+    before, now, ends = shape_of(old), shape_of(layer), constant(layer, RULES["Slice"])
+    if before is None or now is None or ends is None or not _same(old, layer, RULES["Slice"]):
+        return []
+    given = layer.call.inputs[3].contents if layer.call.has(3) and layer.call.inputs[3] is not None else None
+    axes = given or layer.call.attr("axes") or range(len(ends))
+    new = tuple(_end(end, before[axis], now[axis]) for end, axis in zip(ends, axes, strict=True))
+    return [new] if new != ends else []
+
+
+def _end(end: int, before: int, now: int) -> int:
+    return now if end == before and before != now else end
+
+
+def _resize(old: Layer, layer: Layer, seen: Seen) -> Ways:
+    """A map is scaled as before: to the side that another map has now, or by the same factor."""
+    before, now, sizes = shape_of(old), shape_of(layer), constant(layer, RULES["Resize"])
+    if before is None or now is None or sizes is None or len(sizes) != len(now):
+        return []
+    if not _same(old, layer, RULES["Resize"]):
+        return []
+    new = tuple(_scaled(size, a, b, seen.became) for size, a, b in zip(sizes, before, now, strict=True))
+    return [new] if new != sizes else []
+
+
+def _scaled(size: int, before: int, now: int, became: Became) -> int:
+    if before == now:
+        return size
+    known = became.get(size)
+    return known[0] if known else round(size * now / before)
+
+
+def _same(old: Layer, layer: Layer, rule: Rule) -> bool:
+    """Whether the constant did not follow the input by itself."""
+    return constant(old, rule) == constant(layer, rule)
+
+
+RULES = {
+    "Reshape": Rule(1, "shape", _reshape),
+    "Slice": Rule(2, "ends", _slice),
+    "Resize": Rule(3, "sizes", _resize),
+}

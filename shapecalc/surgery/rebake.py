@@ -1,0 +1,113 @@
+"""What an export wrote down for one input size, written anew for another: targets of reshapes, tables of positions.
+
+An exporter runs the net once and writes down what it saw: ``Reshape → [-1, 192, 196]`` for the 14×14 map of a 224
+pixel image, a position embedding with a row for each of those places, the mask of Swin's shifted windows. The net is
+traced at a size it takes, then at the new one; each layer that did not follow its input is mended before the next is
+looked at, until everything follows or something is met that no rule can carry over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from ..dims import Shape
+from ..graph import Graph, Node, Param
+from ..trace import Layer, Mend, Trace
+from .edits import Edit
+from .follow import RULES, constant, shape_of
+from .positions import Seen, resampled
+from .regroup import ITEMS, Scale
+from .retable import SetConstant
+
+#: Edits of one net; a hostile file could ask for any number.
+MOST_EDITS = 5_000
+
+#: Traces a graph at given shapes, under a dialect, mending as it goes (`Definition.retrace`).
+Retrace = Callable[[Graph, Mapping[str, Shape], str | None, Mend | None], Trace]
+
+
+class Rebaked(NamedTuple):
+    """What was written anew, and the trace that it gives: with problems where something could not be carried over."""
+
+    edits: tuple[Edit, ...]
+    trace: Trace
+
+
+def rebake(graph: Graph, fitting: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Rebaked:
+    """The edits after which ``graph`` takes ``feeds``, as far as there are any.
+
+    ``fitting`` is a trace of the net at a size it takes; ``retrace`` traces a graph at given shapes.
+    """
+    found = _Rebaking(graph, fitting, feeds, retrace, 0).done()
+    return found if found.trace.ok else min(found, _Rebaking(graph, fitting, feeds, retrace, -1).done(), key=_misfits)
+
+
+def _misfits(found: Rebaked) -> int:
+    return len(found.trace.problems)
+
+
+class _Rebaking:
+    """The state of `rebake`. Of several ways one constant may follow, all layers take the first or all the last.
+
+    The first keeps the inner numbers of a split (windows of a side, more of them), the last the outer ones.
+    """
+
+    def __init__(
+        self, graph: Graph, fitting: Trace, feeds: Mapping[str, Shape], retrace: Retrace, preferred: int
+    ) -> None:
+        natives = {name: _items(t.shape) for name, t in fitting.feeds.items() if isinstance(t.shape, tuple)}
+        self.feeds = {name: _items(shape) for name, shape in feeds.items()}
+        self.before = {layer.name: layer for layer in retrace(fitting.graph, natives, fitting.dialect, None).layers}
+        self.retrace, self.dialect = retrace, fitting.dialect
+        self.graph = graph
+        self.preferred = preferred
+        self.edits: list[Edit] = []
+        pairs = [(natives[name], shape) for name, shape in self.feeds.items() if name in natives]
+        self.seen = Seen({}, [], _scale(pairs))
+        for pair in pairs:
+            self.seen.note(*pair)
+
+    def done(self) -> Rebaked:
+        """One trace, in which each layer that does not follow is mended before the next is looked at."""
+        now = self.retrace(self.graph, self.feeds, self.dialect, self.mend)
+        return Rebaked(tuple(self.edits), now)
+
+    def mend(self, layer: Layer) -> tuple[list[Node], dict[str, Param]] | None:
+        """The nodes to trace in a layer's place; None where it follows its input, or nothing is known that would."""
+        old = self.before.get(layer.name)
+        edit = self.edit(old, layer) if old is not None else None
+        if old is None or edit is None or len(self.edits) >= MOST_EDITS:
+            if old is not None and not layer.problems:
+                self.seen.learn(old, layer)
+            return None
+        known, before = self.graph.params, {id(node) for node in self.graph.nodes}
+        self.edits.append(edit)
+        self.graph = edit.apply(self.graph)
+        changed = [node for node in self.graph.nodes if id(node) not in before]
+        again = changed if any(node.name == layer.name for node in changed) else [*changed, layer.node]
+        return again, {name: param for name, param in self.graph.params.items() if name not in known}
+
+    def edit(self, old: Layer, layer: Layer) -> Edit | None:
+        """The edit of one layer."""
+        rule = RULES.get(layer.op)
+        if rule is not None and shape_of(old) != shape_of(layer):
+            ways = rule.ways(old, layer, self.seen)
+            before = constant(old, rule)
+            return SetConstant(layer.name, rule.place, rule.attribute, ways[self.preferred], before) if ways else None
+        if any(problem.code == "E105" for problem in layer.problems):
+            return resampled(layer, self.seen, self.graph)
+        return None
+
+
+def _scale(inputs: list[tuple[Shape, Shape]]) -> Scale:
+    """What the first two axes that changed were multiplied by."""
+    for before, now in inputs:
+        factors = [b / a for a, b in zip(before, now, strict=True) if a != b]
+        if factors:
+            return (factors[0], factors[-1])
+    return (1.0, 1.0)
+
+
+def _items(shape: Shape) -> Shape:
+    return tuple(d if isinstance(d, int) else ITEMS for d in shape)

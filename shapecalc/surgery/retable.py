@@ -1,0 +1,107 @@
+"""Edits of what an export wrote down: the target of a reshape, a table with a row for each place."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..dims import show
+from ..graph import Graph, Node, Param
+from ..source import Origin
+
+
+class SetConstant(NamedTuple):
+    """Another constant in the place of what an export wrote down: a reshape's target, a slice's ends, a resize's sizes.
+
+    What computed it before is read by this node no longer.
+    """
+
+    layer: str
+    place: int  # the input that holds it,
+    attribute: str  # or the attribute, in old files
+    after: tuple[int, ...]
+    before: tuple[Any, ...] | None
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with the node reading the new numbers."""
+        old = graph.node(self.layer)
+        params = graph.params
+        if old.attrs.get(self.attribute) is not None:
+            new = old.replace(attrs={**old.attrs, self.attribute: self.after})
+        else:
+            name = _free_param(graph, f"{self.layer}/{self.attribute}")
+            constant = Param(name, (len(self.after),), "int64", contents=self.after, trained=False)
+            params = {**params, name: constant}
+            new = old.replace(inputs=(*old.inputs[: self.place], name, *old.inputs[self.place + 1 :]))
+        return graph.replace(nodes=tuple(new if node is old else node for node in graph.nodes), params=params)
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.layer}: {self.attribute} {_listed(self.before or ())} → {_listed(self.after)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        return {
+            "edit": "set-constant",
+            "layer": self.layer,
+            "input": self.place,
+            "what": self.attribute,
+            "before": None if self.before is None else [d if isinstance(d, int) else str(d) for d in self.before],
+            "after": list(self.after),
+        }
+
+
+class Resample(NamedTuple):
+    """A table with an entry for each place of a map, carried over to a map of another size.
+
+    ``recipe`` and ``arguments`` say how its numbers are made from the old ones (`shapecalc.resampling`).
+    """
+
+    layer: str  # the node that reads it
+    param: str
+    recipe: str
+    arguments: tuple[Any, ...]
+    shape: tuple[int, ...]
+    what: str
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph in which this node reads the new table; the old one stays as its source."""
+        old = graph.params[self.param]
+        name = _free_param(graph, f"{self.param}_{show(self.shape, 'x')}")
+        made = Param(
+            name, self.shape, old.dtype, recipe=self.recipe, arguments=self.arguments, sources=(self.param,),
+            trained=old.trained, origin=Origin(op="resampled"),
+        )  # fmt: skip
+        nodes = tuple(self._reading(node, name) for node in graph.nodes)
+        return graph.replace(nodes=nodes, params={**graph.params, name: made})
+
+    def _reading(self, node: Node, name: str) -> Node:
+        if node.name != self.layer:
+            return node
+        return node.replace(inputs=tuple(name if value == self.param else value for value in node.inputs))
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.param}: {self.what}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        return {
+            "edit": "resample",
+            "layer": self.layer,
+            "param": self.param,
+            "recipe": self.recipe,
+            "arguments": [list(a) if isinstance(a, tuple) else a for a in self.arguments],
+            "shape": list(self.shape),
+            "what": self.what,
+        }
+
+
+def _listed(target: tuple[Any, ...]) -> str:
+    return "[" + ", ".join(map(str, target)) + "]"
+
+
+def _free_param(graph: Graph, name: str) -> str:
+    candidate, number = name, 2
+    while candidate in graph.params:
+        candidate, number = f"{name}_{number}", number + 1
+    return candidate
