@@ -29,6 +29,7 @@ from .commands import (
 )
 
 if TYPE_CHECKING:
+    from ..surgery.training import Training
     from ..verify.plans import Plan
 
 
@@ -79,6 +80,10 @@ def retarget(
     ] = "",
     std: Annotated[str, typer.Option("--std", metavar="X,X,X", help="Divided by inside the net.")] = "",
     batch: Annotated[str | None, typer.Option("--batch", metavar="N", help="A number, or N for a free batch.")] = None,
+    freeze_until: Annotated[
+        str | None,
+        typer.Option("--freeze-until", metavar="LAYER", help="Say how to train on: all up to this layer frozen."),
+    ] = None,
     repair: Annotated[
         str | None,
         typer.Option("--repair", metavar="NAME", help="rebake, insert-pool, rounding, window, none; else the best."),
@@ -121,24 +126,44 @@ def retarget(
         batch=int(batch) if batch is not None and batch.isdecimal() else batch,
     )
     target = None if dry_run else output if output is not None else Path(made.file_name)
-    return _carry_out(made, target, overwrite=overwrite, init=init, seed=seed, device=device, json=json)
+    training = made.training(freeze_until) if freeze_until is not None or json else None
+    return _carry_out(
+        made, target, overwrite=overwrite, init=init, seed=seed, device=device, json=json, training=training
+    )
 
 
 def _carry_out(
-    made: Plan, target: Path | None, *, overwrite: bool, init: bool, seed: int, device: str, json: bool
+    made: Plan,
+    target: Path | None,
+    *,
+    overwrite: bool,
+    init: bool,
+    seed: int,
+    device: str,
+    json: bool,
+    training: Training | None = None,
 ) -> int:
     """Proves and writes a plan, or only says what it would do where there is no target."""
     if target is not None:
         made.save(target, overwrite=overwrite, init=init, seed=seed, device=device)
     if json:
         proof = made.report.to_dict() if made.report is not None else None
-        _print_json(made.to_dict() | {"proof": proof, "path": None if target is None else str(target)})
+        _print_json(
+            made.to_dict()
+            | {
+                "proof": proof,
+                "path": None if target is None else str(target),
+                "training": training.to_dict() if training is not None else None,
+            }
+        )
         return 0
     from ..report.console import make_console
-    from ..report.words import print_plan, print_proof, print_written
+    from ..report.words import print_plan, print_proof, print_training, print_written
 
     console = make_console()
     print_plan(console, made)
+    if training is not None:
+        print_training(console, training)
     if made.report is not None and target is not None:
         print_proof(console, made.report)
         print_written(console, target, made.model, init, made.report)

@@ -21,6 +21,7 @@ from .table import field_text, grouped, trace_table
 if TYPE_CHECKING:
     from ..definition import Definition
     from ..model import Advice, Model
+    from ..surgery.training import Training
     from ..verify.plans import Plan
     from ..verify.proof import NumberCheck, Report
 
@@ -115,6 +116,14 @@ def print_plan(console: Console, plan: Plan) -> None:
     for number, repair in others[:SHOWN]:
         console.print(hanging(Text(f"instead, with --plan {number}: {repair.describe()}", style="dim"), 2))
     print_totals(console, plan.trace)
+
+
+def print_training(console: Console, plan: Training) -> None:
+    """What to freeze and how fast the rest learns."""
+    console.print()
+    console.print(Text("To train on (multiples of the base learning rate, a tenth of the original's)", style="bold"))
+    for line in plan.describe():
+        console.print(hanging(Text(line), 2))
 
 
 def print_proof(console: Console, report: Report) -> None:

@@ -18,6 +18,7 @@ from .draft import Draft
 from .edits import SetInput
 from .heads import replace_heads
 from .repairs import Repair, followed, obstacle, propose
+from .training import Training, training
 from .wishes import Wishes, wish
 
 #: Names a user may give to ``--repair``, and "none" for no repair at all.
@@ -107,6 +108,13 @@ class Surgery:
     def name(self) -> str:
         """The result's name: ``alexnet-13classes-256``."""
         return "-".join([self.model.name, *self.about.values()])
+
+    def training(self, until: str | None = None) -> Training:
+        """How to go on training the result: what is frozen (up to the layer ``until``), tuned and new, how fast.
+
+        Raises UsageError where no layer has that name.
+        """
+        return training(self.model.graph, self.trace, until)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON prints it."""
