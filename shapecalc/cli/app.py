@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ShapecalcError, UsageError
-from . import changing, commands
+from . import changing, checking, commands
 
 app = typer.Typer(
     name="shapecalc",
@@ -52,6 +52,7 @@ app.command("cut")(changing.cut)
 app.command("convert")(commands.convert)
 app.command("match")(commands.match)
 app.command("verify")(commands.verify)
+app.command("check")(checking.check)
 app.command("zoo")(commands.zoo)
 
 INTERRUPTED = 130

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..definition import Definition
     from ..model import Advice, Model
     from ..surgery.training import Training
+    from ..verify.gate import Row
     from ..verify.plans import Plan
     from ..verify.proof import NumberCheck, Report
 
@@ -116,6 +117,18 @@ def print_plan(console: Console, plan: Plan) -> None:
     for number, repair in others[:SHOWN]:
         console.print(hanging(Text(f"instead, with --plan {number}: {repair.describe()}", style="dim"), 2))
     print_totals(console, plan.trace)
+
+
+#: Verdict of the gate -> how it looks.
+VERDICTS = {"ok": ("ok", "green"), "no": ("NO", "bold red"), "unreadable": ("unreadable", "bold red")}
+
+
+def print_gate(console: Console, row: Row) -> None:
+    """One file at one size."""
+    word, style = VERDICTS[row.verdict]
+    many = f", {row.tensors} tensors as predicted" if row.tensors else ""
+    about = f" {row.model} {row.size}".rstrip() + f": {row.words}{many}"
+    console.print(hanging(Text.assemble((f"{word:<3}", style), about), 0))
 
 
 def print_training(console: Console, plan: Training) -> None:
