@@ -227,15 +227,24 @@ def _text(windows: list[Window]) -> str:
     return f"{kernel}, stride {stride}{pad}"
 
 
+#: Numbers of a window that are tried lie so near to the old one; a damaged file may have a stride of 10^18.
+NEAR = 32
+
+
+def _nearest(number: int, low: int, high: int) -> list[int]:
+    """The numbers near ``number`` from ``low`` to ``high``, the nearest first."""
+    return sorted(range(max(low, number - NEAR), min(high, number + NEAR) + 1), key=lambda k: abs(k - number))
+
+
 def _refit(old: Window, n: int, bound: Bound) -> Window | None:
     """The window nearest to ``old`` whose size at ``n`` is allowed; None where it fits already or nothing fits."""
     if old.same:
         return None
     if old.size(n) in bound.sizes:
         return old
-    kernels = sorted(range(1, n + 1), key=lambda k: abs(k - old.kernel))
-    for stride in sorted(range(1, 2 * old.stride + 1), key=lambda s: abs(s - old.stride)):
-        for pad in sorted(range(old.pad_begin + 2), key=lambda p: abs(p - old.pad_begin)):
+    kernels = _nearest(min(old.kernel, n), 1, n)
+    for stride in _nearest(old.stride, 1, 2 * old.stride):
+        for pad in _nearest(old.pad_begin, 0, old.pad_begin + 1):
             fits = [
                 window
                 for kernel in kernels[:12]

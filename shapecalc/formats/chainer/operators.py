@@ -194,6 +194,6 @@ def length(x: Value, site: Site) -> Value:
     """``len(x)``."""
     if isinstance(x, Variable):
         return Variable(x.name, max(x.rank or 1, 1)).shape[0]
-    if isinstance(x, (Expr, int, float, Opaque)) or x is None:
+    if isinstance(x, (Expr, Opaque)) or not hasattr(x, "__len__"):
         raise site.error(f"{site.quote()}: {describe(x)} has no length")
     return len(x)

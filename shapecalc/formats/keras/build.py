@@ -321,6 +321,8 @@ class _Builder:
             values += values[-1:] * (made.takes - len(values))  # attention takes its values for keys
         name = self.unique(layer.path or layer.kind.lower())
         count = max(made.outputs, last + 1) if made.op == "Unread" else made.outputs
+        if count > MOST_NODES:
+            raise layer.refuse(f"it has {count} outputs")
         outputs = [name, *(self.unique(f"{name}:{i}") for i in range(1, count))]
         layout = made.layout or self.layouts.get(values[0], "NHWC")
         attrs: dict[str, Any] = {key: value for key, value in made.attrs.items() if value is not None}

@@ -55,7 +55,9 @@ def _entry(item: Any) -> Any:
     raise _StrangeError
 
 
-def _slice(bounds: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+def _slice(bounds: Any) -> tuple[int | None, int | None, int | None]:
+    if not isinstance(bounds, dict):
+        raise _StrangeError
     found: list[int | None] = []
     for name in ("start", "stop", "step"):
         value = bounds.get(name)

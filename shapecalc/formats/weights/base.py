@@ -46,7 +46,10 @@ class Entry(NamedTuple):
         if self.load is None:
             raise ModelError(f"{self.key}: the file holds no numbers for it", "E202")
         found = self.load()
-        return found.reshape(self.shape if shape is None else tuple(shape))
+        try:
+            return found.reshape(self.shape if shape is None else tuple(shape))
+        except ValueError:  # a damaged file: it says another shape than it has numbers for
+            raise ModelError(f"{self.key}: the file holds {found.size} numbers for {self.shape}", "E202") from None
 
 
 class WeightFile(NamedTuple):
