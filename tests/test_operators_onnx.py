@@ -218,6 +218,39 @@ CONTRIB = [
         (2, 1, 9, 16),
     ),
 ]
+LSTM8 = ((7, 2, 16), (2, 16, 48), (2, 12, 48), (2, 96))
+QGEMM = ((3, 7), *QUANTIZED, (5, 7), *QUANTIZED, (5,), *QUANTIZED)
+
+
+def blocked(op: str, inputs: tuple[Any, ...], attrs: dict[str, Any], *outputs: Any) -> Case:
+    return Case(op, inputs, attrs, outputs, "com.microsoft.nchwc")
+
+
+#: What onnxruntime's optimizer writes when it may choose how channels lie.
+LAID_OUT = [
+    contrib("QGemm", QGEMM, {"transB": 1}, (3, 5)),
+    contrib(
+        "QLinearConv",
+        ((1, 12, 10, 8), *QUANTIZED, (4, 8, 3, 3), *QUANTIZED * 2),
+        {"channels_last": 1},
+        (1, 10, 8, 4),
+    ),
+    contrib(
+        "DynamicQuantizeLSTM",
+        LSTM8,
+        {"direction": "bidirectional", "hidden_size": 12},
+        (7, 2, 2, 12),
+        *((2, 2, 12),) * 2,
+    ),
+    blocked("ReorderInput", ((1, 32, 12, 10),), {"channels_last": 0}, (1, 32, 12, 10)),
+    blocked("ReorderInput", ((1, 12, 10, 32),), {"channels_last": 1}, (1, 32, 12, 10)),
+    blocked("ReorderOutput", ((1, 16, 12, 10),), {"channels": 12, "channels_last": 0}, (1, 12, 12, 10)),
+    blocked("ReorderOutput", ((1, 16, 12, 10),), {"channels": 12, "channels_last": 1}, (1, 12, 10, 12)),
+    blocked("Conv", ((1, 32, 12, 10), (16, 24, 3, 3), (16,)), {"group": 1, "activation": "Relu"}, (1, 16, 10, 8)),
+    blocked("MaxPool", ((1, 32, 12, 10),), {"kernel_shape": (2, 2), "strides": (2, 2)}, (1, 32, 6, 5)),
+    blocked("GlobalAveragePool", ((1, 32, 12, 10),), {}, (1, 32, 1, 1)),
+    blocked("Upsample", ((1, 32, 12, 10),), {"scales": (1, 1, 2, 3)}, (1, 32, 24, 30)),
+]
 CASES = [
     *RESIZED,
     *COUNTED,
@@ -231,6 +264,7 @@ CASES = [
     *TEXTS,
     *CLASSICAL,
     *CONTRIB,
+    *LAID_OUT,
 ]
 
 
@@ -246,3 +280,60 @@ def test_shapes_are_those_of_the_case(case: Case) -> None:
     needs = list(row.needs(call)) if row.needs is not None else []
     assert not any(dims.failed(need.verdict) for need in needs)
     assert tuple(map(spelled, row.shapes(call))) == case.outputs
+
+
+def test_channels_that_fill_no_block_are_left_open() -> None:
+    case = blocked("ReorderInput", ((1, 12, 6, 6),), {"channels_last": 0}, ("?",))
+    (shape,) = row_of(case).shapes(called(case, [tensor((1, 12, 6, 6))]))
+    assert isinstance(shape, tuple)
+    assert isinstance(shape[1], dims.Unknown)
+    assert (shape[0], *shape[2:]) == (1, 6, 6)
+
+
+TYPES = [
+    ("MaxPool", ["float32"], {"kernel_shape": (2, 2)}, 2, "", ["float32", "int64"]),
+    ("MaxPool", ["uint8"], {"kernel_shape": (2, 2)}, 1, "", "uint8"),
+    ("QLinearConv", ["uint8", "float32", "uint8", "int8", "float32", "int8", "float32", "int8"], {}, 1, "", "int8"),
+    ("QGemm", ["uint8", "float32", "uint8"] * 2 + ["int32", "float32", "int8"], {}, 1, "com.microsoft", "int8"),
+    ("QGemm", ["uint8", "float32", "uint8"] * 2, {}, 1, "com.microsoft", "float32"),
+]
+
+
+@pytest.mark.parametrize(("op", "given", "attrs", "outputs", "domain", "wanted"), TYPES)
+def test_element_types_of_indices_and_of_quantized_results(
+    op: str, given: list[str], attrs: dict[str, Any], outputs: int, domain: str, wanted: Any
+) -> None:
+    case = Case(op, (), attrs, (IMAGE,) * outputs, domain)
+    row = row_of(case)
+    assert row.dtype is not None
+    assert row.dtype(called(case, [Tensor(IMAGE, dtype) for dtype in given])) == wanted
+
+
+@pytest.mark.parametrize(
+    ("op", "indices", "fits"),
+    [
+        *(("Gather", indices, True) for indices in ((0, 9), (-10, 3))),
+        *(("Gather", indices, False) for indices in ((0, 10), (-11, 3))),
+        ("GatherElements", (0, 11), True),
+        ("GatherElements", (0, 12), False),
+    ],
+)
+def test_indices_that_are_known_lie_on_their_axis(op: str, indices: tuple[int, ...], fits: bool) -> None:
+    axis = 3 if op == "Gather" else 2
+    call = called(Case(op, (), {"axis": axis}, (IMAGE,)), [tensor(IMAGE), ints(*indices)])
+    needs = row_of(Case(op, (), {}, ())).needs
+    assert needs is not None
+    (need,) = needs(call)
+    assert need.verdict is fits
+    outside = next(i for i in (*indices, None) if i is None or not -IMAGE[axis] <= i < IMAGE[axis])
+    assert fits or f"takes element {outside} of {IMAGE[axis]} that giver gives" in need.words().message
+
+
+@pytest.mark.parametrize(
+    ("attrs", "wanted"), [({}, (1, 7, 1, 1, 1, 7)), ({"axis": 1}, (1, 7, 1, 1, 1, 7)), ({"axis": 0}, None)]
+)
+def test_one_hot_rows_are_carried(attrs: dict[str, Any], wanted: tuple[int, ...] | None) -> None:
+    case = Case("OneHot", (), attrs, (IMAGE,))
+    contents = row_of(case).contents
+    assert contents is not None
+    assert contents(called(case, [ints(1, -1), scalar(3), ints(1, 7)])) == wanted

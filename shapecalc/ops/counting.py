@@ -128,6 +128,16 @@ def _one_hot(call: Call) -> Shapes:
     return [(*shape[:axis], size, *shape[axis:])]
 
 
+def _one_hot_contents(call: Call) -> Contents | None:
+    """One row an index, where rows are the last axis: ``values`` are what is off, then what is on."""
+    given, depth, values = whole(call.contents(0)), whole(call.contents(1)), call.contents(2)
+    last = call.attr("axis", -1) in (-1, len(call.shape()))
+    if not last or given is None or not depth or values is None or len(given) * depth[0] > MOST:
+        return None
+    off, on = values
+    return tuple(on if place in (index, index + depth[0]) else off for index in given for place in range(depth[0]))
+
+
 register(
     Operator(
         "Range",
@@ -153,5 +163,12 @@ register(
         source="ONNX NonMaxSuppression-11",
     ),
     Operator("Compress", _compressed, constants=(1,), source="ONNX Compress-11"),
-    Operator("OneHot", _one_hot, dtype=lambda call: call.tensor(2).dtype, constants=(1, 2), source="ONNX OneHot-11"),
+    Operator(
+        "OneHot",
+        _one_hot,
+        contents=_one_hot_contents,
+        dtype=lambda call: call.tensor(2).dtype,
+        constants=(1, 2),
+        source="ONNX OneHot-11",
+    ),
 )

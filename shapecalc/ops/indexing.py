@@ -8,6 +8,7 @@ from .. import dims
 from ..dims import Contents, Unknown
 from .base import Call, Detail, Need, Operator, Shapes, need_rank, register, same_shape
 from .contents import picked, whole
+from .joining import need_within
 
 
 def _gather_nd(call: Call) -> Shapes:
@@ -48,7 +49,13 @@ def _put(call: Call) -> Contents | None:
 
 
 register(
-    Operator("GatherElements", lambda call: [call.shape(1)], contents=_of_one_axis, source="ONNX GatherElements-13"),
+    Operator(
+        "GatherElements",
+        lambda call: [call.shape(1)],
+        needs=need_within,
+        contents=_of_one_axis,
+        source="ONNX GatherElements-13",
+    ),
     Operator("GatherND", _gather_nd, needs=_gather_nd_needs, contents=_of_one_axis, source="ONNX GatherND-13"),
     *(
         Operator(name, same_shape, contents=_put, source=f"ONNX {name}")

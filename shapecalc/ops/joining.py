@@ -11,7 +11,7 @@ from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Param
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, moved_axis, register
-from .contents import MOST, joined, picked
+from .contents import MOST, joined, picked, whole
 from .shaping import as_inputs, integers
 
 
@@ -197,6 +197,26 @@ def _gather_contents(call: Call) -> tuple[Dim, ...] | None:
     return picked(data, call.shape(), call.axis(int(call.attr("axis", 0))), indices)
 
 
+def need_within(call: Call) -> Iterator[Need]:
+    """Known indices must lie on the axis they pick from, counted from its start or, below 0, from its end."""
+    known = whole(call.contents(1))
+    if not known:
+        return
+    size = call.shape()[call.axis(int(call.attr("axis", 0)))]
+    low, high = min(known), max(known)
+    fits = dims.both(dims.at_least(size, high + 1), dims.at_least(size, -low))
+    yield Need(fits, "E109", partial(_outside, call, size, low, high))
+
+
+def _outside(call: Call, size: Dim, low: int, high: int) -> Detail:
+    place = high if dims.failed(dims.at_least(size, high + 1)) else low
+    return Detail(
+        f"{call.name} takes element {place} of {size} that {call.giver()} gives",
+        f"indices from -{size} to {size - 1}",
+        f"from {low} to {high}",
+    )
+
+
 register(
     Operator(
         "Concat",
@@ -222,5 +242,5 @@ register(
         lower=as_inputs("starts", "ends", "axes", "steps"),
         source="ONNX Slice-13",
     ),
-    Operator("Gather", _gather_shapes, contents=_gather_contents, source="ONNX Gather-13"),
+    Operator("Gather", _gather_shapes, needs=need_within, contents=_gather_contents, source="ONNX Gather-13"),
 )

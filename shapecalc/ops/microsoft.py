@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Tensor
 from .attention import heads
 from .base import Call, Operator, Shapes, register, same_shape
-from .quantized import ROWS
+from .quantized import ROWS, convolved_type, given_type
+from .recurrent import need_features, states
 from .views import like
 
 DOMAIN = "com.microsoft"
+#: Where the optimizer at its highest level puts convolutions whose channels lie in blocks.
+BLOCKED = "com.microsoft.nchwc"
+#: Channels of a block: 8 or 16, as the machine's registers are wide.
+BLOCK = 16
 SOURCE = "onnxruntime docs/ContribOperators.md"
 
 
@@ -129,6 +135,37 @@ def _nhwc(call: Call) -> dict[str, Any]:
     return {"layout": "NHWC" if call.attr("channels_last", 0) else "NCHW"}
 
 
+# -- channels in blocks -----------------------------------------------------------------------------------------------
+
+
+def _into_blocks(call: Call) -> Shapes:
+    """Channels first, and filled up to whole blocks; how large a block is, the running machine decides."""
+    layout = _nhwc(call)["layout"]
+    batch, *axes = call.shape()
+    channels = axes.pop(0 if layout == "NCHW" else -1)
+    if dims.equal(channels % BLOCK, 0) is not True:
+        channels = Unknown(
+            f"{call.name}: it fills {channels} channels up to blocks of 8 or 16, as the machine has them"
+        )
+    return [(batch, channels, *axes)]
+
+
+def _out_of_blocks(call: Call) -> Shapes:
+    """As many channels as the attribute says, first or last."""
+    batch, _, *places = call.shape()
+    channels = int(call.attr("channels"))
+    return [(batch, *places, channels) if call.attr("channels_last", 0) else (batch, channels, *places)]
+
+
+def _blocked_convolution() -> Operator:
+    """Conv, except that its weight does not count the channels that fill up a block."""
+    row = _like("Conv", "Conv", (0, 1, 2))
+    plain = row.needs
+    if plain is not None:
+        row.needs = lambda call: (need for need in plain(call) if need.code not in ("E102", "E104"))
+    return row
+
+
 SAME = (
     "BiasGelu BiasDropout BiasSoftmax FastGelu Gelu QuickGelu QLinearLeakyRelu QLinearSigmoid QLinearSoftmax "
     "RotaryEmbedding GroupNorm Inverse Trilu BiasAdd DequantizeWithOrder QuantizeWithOrder"
@@ -141,6 +178,9 @@ register(
     *(_like(f"QLinear{op}", op, (0, 3)) for op in ("Add", "Mul")),
     *(_like(f"QLinear{op}Pool", f"{op}Pool", (0,), attrs=_nhwc) for op in ("Average", "GlobalAverage")),
     _like("QLinearConcat", "Concat", _values, dtype=lambda call: call.tensor(2).dtype),
+    _like("QLinearConv", "Conv", (0, 3), attrs=_nhwc, dtype=convolved_type),
+    _like("QGemm", "Gemm", (0, 3, 6), dtype=lambda call: given_type(call, 8, "float32")),
+    Operator("DynamicQuantizeLSTM", states, needs=lambda call: need_features(call, 1), source=SOURCE),
     _like("QLinearReduceMean", "ReduceMean", (0,)),
     _like("QLinearWhere", "Where", (0, 1, 4), dtype=lambda call: call.tensor(1).dtype),
     _like("FusedConv", "Conv", (0, 1, 2)),
@@ -163,4 +203,11 @@ register(
 register(
     Operator("SimplifiedLayerNormalization", _layer_shapes, source=SOURCE),
     Operator("SkipSimplifiedLayerNormalization", _skip_shapes, source=SOURCE),
+)
+register(
+    Operator("ReorderInput", _into_blocks, source="onnxruntime nchwc_ops.cc"),
+    Operator("ReorderOutput", _out_of_blocks, source="onnxruntime nchwc_ops.cc"),
+    _blocked_convolution(),
+    *(_like(op, op, (0,)) for op in "MaxPool AveragePool GlobalMaxPool GlobalAveragePool Upsample".split()),
+    domain=BLOCKED,
 )

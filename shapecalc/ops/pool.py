@@ -50,6 +50,12 @@ def _shapes(call: Call) -> Shapes:
     return [shape] * len(call.node.outputs)
 
 
+def _indexed(call: Call) -> str | list[str | None] | None:
+    """The input's element type; where a maximum lay is a whole number."""
+    given = call.tensor(0).dtype
+    return given if len(call.node.outputs) < 2 else [given, "int64"]
+
+
 def _needs(call: Call) -> Iterator[Need]:
     if _is_global(call):
         yield need_rank(call, at_least=3)
@@ -216,7 +222,7 @@ def _pool(name: str, lower: Callable[[Call, Shapes], Lowered | None]) -> Operato
         macs=_macs,
         formula=_formula,
         lower=lower,
-        dtype=None,
+        dtype=_indexed if name == "MaxPool" else None,
         images=True,
         source="ONNX Pool-22; Caffe pooling_layer.cpp; Chainer utils/conv.py cover_all",
     )

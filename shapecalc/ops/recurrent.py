@@ -20,7 +20,7 @@ def _directions(call: Call) -> int:
     return 2 if call.attr("direction", "forward") == "bidirectional" else 1
 
 
-def _shapes(call: Call) -> Shapes:
+def states(call: Call) -> Shapes:
     """All steps, then the last state, then (LSTM) the last cell; ``layout`` 1 puts the batch first."""
     steps, batch, _ = call.shape()
     directions, hidden = _directions(call), _hidden(call)
@@ -34,9 +34,14 @@ def _shapes(call: Call) -> Shapes:
 
 
 def _needs(call: Call) -> Iterator[Need]:
+    return need_features(call, 2)
+
+
+def need_features(call: Call, axis: int) -> Iterator[Need]:
+    """The input must have as many features as its weight has along ``axis``."""
     yield need_rank(call, 3)
     yield need_rank(call, 3, index=1)
-    given, wanted = call.shape()[2], call.shape(1)[2]
+    given, wanted = call.shape()[2], call.shape(1)[axis]
     words = Detail(f"{call.name} expects {wanted} inputs, {call.giver()} gives {given}", str(wanted), str(given))
     yield Need(dims.equal(given, wanted), "E101", lambda: words)
 
@@ -62,7 +67,7 @@ def _weights(call: Call) -> dict[int, Shape]:
 register(
     *(
         Operator(
-            name, _shapes, needs=_needs, macs=_macs, weights=_weights, constants=(4, 5, 6), source=f"ONNX {name}-22"
+            name, states, needs=_needs, macs=_macs, weights=_weights, constants=(4, 5, 6), source=f"ONNX {name}-22"
         )
         for name in GATES
     )

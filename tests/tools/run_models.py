@@ -105,7 +105,9 @@ def noise(proto: Any, feeds: Feeds, seed: int) -> dict[str, Any]:
         if given.name in feeds:
             kind = onnx.helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type)
             shape = feeds[given.name]
-            made = rng.standard_normal(shape) if kind.kind == "f" else rng.integers(0, 2 if kind.kind == "b" else 5, shape)
+            made = (
+                rng.standard_normal(shape) if kind.kind == "f" else rng.integers(0, 2 if kind.kind == "b" else 5, shape)
+            )
             arrays[given.name] = numpy.asarray(made).astype(kind)
     return arrays
 
@@ -174,7 +176,9 @@ def judged(name: str, tensor: Any, value: Any, bound: dict[str, int]) -> tuple[s
     if tensor.dtype is not None and tensor.dtype not in (str(value.dtype), {"object": "string"}.get(str(value.dtype))):
         return "wrong", remark
     listed = tensor.contents
-    if listed is not None and (len(listed) != value.size or not all(map(meant, listed, value.ravel(), [bound] * len(listed)))):
+    if listed is not None and (
+        len(listed) != value.size or not all(map(meant, listed, value.ravel(), [bound] * len(listed)))
+    ):
         return "wrong", f"{name}: {listed} predicted, {value.ravel()[:12]} came out"
     if any(isinstance(d, dims.Unknown) for d in tensor.shape):
         return "unknown", f"{name}: {next(d.reason for d in tensor.shape if isinstance(d, dims.Unknown))}"
@@ -242,16 +246,22 @@ def law(path: Path, model: shapecalc.Model, numbers: list[Trace]) -> Line:
         return Line(path.stem, "free", {}, [str(error).splitlines()[0]])
     seconds = time.perf_counter() - started
     notes, counts = [f"free trace took {seconds:.1f} s"] * (seconds > 3), collections.Counter[str]()
-    longest = max((len(str(d)) for t in free.tensors.values() if isinstance(t.shape, tuple) for d in t.shape), default=0)
+    longest = max(
+        (len(str(d)) for t in free.tensors.values() if isinstance(t.shape, tuple) for d in t.shape), default=0
+    )
     notes += [f"longest expression has {longest} characters"] * (longest > 300)
     if any(one.ok for one in numbers):
         notes += [f"wrong: a problem of the free input: {problem.message}" for problem in free.problems[:1]]
     for one in numbers:
-        bound = bindings(free, one)
-        for name, tensor in free.tensors.items() if one.ok and not free.problems and bound is not None else ():
+        bound = bindings(free, one) if one.ok and not free.problems else None
+        if bound is None:
+            continue
+        for name, tensor in free.tensors.items():
             wanted = one.tensors[name].shape if name in one.tensors else None
             if isinstance(tensor.shape, tuple) and isinstance(wanted, tuple):
-                same = len(wanted) == len(tensor.shape) and all(map(agrees, tensor.shape, wanted, [bound] * len(wanted)))
+                same = len(wanted) == len(tensor.shape) and all(
+                    map(agrees, tensor.shape, wanted, [bound] * len(wanted))
+                )
                 counts["law" if same else "wrong"] += 1
                 notes += [f"wrong: {name}: {dims.show(tensor.shape)} at {bound}, not {dims.show(wanted)}"] * (not same)
     return Line(path.stem, "free", dict(counts), notes)
@@ -296,7 +306,9 @@ def _apart(path: Path, sizes: list[int], batches: list[int], pipe: Any) -> None:
         import traceback
 
         place = traceback.extract_tb(error.__traceback__)[-1]
-        pipe.send(Line(path.stem, "", {"crash": 1}, [f"{type(error).__name__}: {error} at {place.filename}:{place.lineno}"]))
+        pipe.send(
+            Line(path.stem, "", {"crash": 1}, [f"{type(error).__name__}: {error} at {place.filename}:{place.lineno}"])
+        )
     pipe.send(None)
 
 
