@@ -337,3 +337,12 @@ def test_one_hot_rows_are_carried(attrs: dict[str, Any], wanted: tuple[int, ...]
     contents = row_of(case).contents
     assert contents is not None
     assert contents(called(case, [ints(1, -1), scalar(3), ints(1, 7)])) == wanted
+
+
+@pytest.mark.parametrize(("flag", "fits"), [(1, True), (0, False)])
+def test_a_fused_product_needs_what_a_product_needs(flag: int, fits: bool) -> None:
+    case = contrib("FusedMatMul", (), {"transB": flag}, (2, 3, 5))
+    row = row_of(case)
+    assert row.needs is not None
+    verdicts = [need.verdict for need in row.needs(called(case, [tensor((2, 3, 7)), tensor((2, 5, 7))]))]
+    assert any(map(dims.failed, verdicts)) is not fits

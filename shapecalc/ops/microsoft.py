@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Tensor
 from .attention import heads
-from .base import Call, Operator, Shapes, register, same_shape
+from .base import Call, Need, Operator, Shapes, register, same_shape
 from .quantized import ROWS, convolved_type, given_type
 from .recurrent import need_features, states
 from .views import like
@@ -53,7 +53,8 @@ def _turned(shape: Shape, batch: bool, last: bool) -> Shape:
     return (*shape[:-2], shape[-1], shape[-2]) if last and len(shape) > 1 else shape
 
 
-def _fused_shapes(call: Call) -> Shapes:
+def _fused(call: Call) -> tuple[Operator, Call]:
+    """The row of MatMul, and the call as it meets the turned matrices."""
     from . import find
 
     row = find("MatMul")
@@ -64,7 +65,22 @@ def _fused_shapes(call: Call) -> Shapes:
     ]
     if row is None:
         raise ValueError("no row MatMul")
-    return row.shapes(Call(call.node, inputs, call.scope))
+    return row, Call(call.node, inputs, call.scope)
+
+
+def _fused_shapes(call: Call) -> Shapes:
+    row, turned = _fused(call)
+    return row.shapes(turned)
+
+
+def _fused_needs(call: Call) -> Iterator[Need]:
+    row, turned = _fused(call)
+    return row.needs(turned) if row.needs is not None else iter(())
+
+
+def _fused_macs(call: Call, outputs: Shapes) -> Dim:
+    row, turned = _fused(call)
+    return row.macs(turned, outputs) if row.macs is not None else 0
 
 
 def _packed(call: Call) -> Shapes:
@@ -185,7 +201,10 @@ register(
     _like("QLinearWhere", "Where", (0, 1, 4), dtype=lambda call: call.tensor(1).dtype),
     _like("FusedConv", "Conv", (0, 1, 2)),
     _like("FusedGemm", "Gemm", (0, 1, 2)),
-    *(Operator(name, _fused_shapes, source=SOURCE) for name in ("FusedMatMul", "TransposeMatMul")),
+    *(
+        Operator(name, _fused_shapes, needs=_fused_needs, macs=_fused_macs, source=SOURCE)
+        for name in ("FusedMatMul", "TransposeMatMul")
+    ),
     *(Operator(name, _packed, source=SOURCE) for name in ("MatMulNBits", "MatMulBnb4")),
     _like("DynamicQuantizeMatMul", "MatMul"),
     _like("MatMulInteger16", "MatMul", dtype=lambda call: "int32"),
