@@ -167,6 +167,33 @@ def test_an_onnx_file_keeps_every_byte_of_its_other_weights(capsys: Capture) -> 
     assert {name for name in after if name not in before} == {"fc4_7/W", "fc4_7/b"}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["retarget", "trained.onnx", "--classes", "7"], ["cut", "trained.onnx", "--features"]],
+    ids=lambda c: c[0],
+)
+def test_unproved_is_the_same_file_and_said_aloud(
+    command: list[str], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(["retarget", "lenet", "--classes", "10", "--init", "-o", "trained.onnx"])
+    assert run([*command, "-o", "proved.onnx"]) == 0
+    assert "nothing was proved" not in capsys.readouterr().err
+    for name in ("plans.make_session", "run.make_session"):  # nothing may be loaded
+        monkeypatch.setattr(f"shapecalc.verify.{name}", lambda *_: pytest.fail("it was run"))
+    assert run([*command, "--no-verify", "-o", "unproved.onnx"]) == 0
+    out, err = capsys.readouterr()
+    assert "nothing was proved" in err
+    assert "Proved by running" not in out
+    assert "unproved.onnx" in out
+    assert Path("unproved.onnx").read_bytes() == Path("proved.onnx").read_bytes()
+    assert run([*command, "--no-verify", "-o", "unproved.onnx"]) == 2  # what exists stays
+    capsys.readouterr()
+    assert run([*command, "--no-verify", "--overwrite", "--json", "-o", "unproved.onnx"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["proof"] is None
+    assert "nothing was proved" in err
+
+
 def test_another_plan_and_a_named_repair(capsys: Capture) -> None:
     assert run(["retarget", "alexnet", "--input", "256", "--plan", "2", "--dry-run"]) == 0
     assert "change pool5: 3×3, stride 2 → 5×5, stride 2" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,14 @@ from .commands import (
 if TYPE_CHECKING:
     from ..surgery.training import Training
     from ..verify.plans import Plan
+
+
+#: Said on stderr, so that a pipe does not swallow it.
+UNPROVED = "warning: nothing was proved: the result was traced and written, and never run"
+
+NoVerifyOption = Annotated[
+    bool, typer.Option("--no-verify", help="Write what was only traced: nothing is run, nothing is proved.")
+]
 
 
 def _labels(path: Path) -> list[str]:
@@ -100,6 +109,7 @@ def retarget(
     level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
+    no_verify: NoVerifyOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
     json: JsonOption = False,
 ) -> int:
@@ -128,7 +138,15 @@ def retarget(
     target = None if dry_run else output if output is not None else Path(made.file_name)
     training = made.training(freeze_until) if freeze_until is not None or json else None
     return _carry_out(
-        made, target, overwrite=overwrite, init=init, seed=seed, device=device, json=json, training=training
+        made,
+        target,
+        overwrite=overwrite,
+        init=init,
+        seed=seed,
+        device=device,
+        verify=not no_verify,
+        json=json,
+        training=training,
     )
 
 
@@ -140,12 +158,15 @@ def _carry_out(
     init: bool,
     seed: int,
     device: str,
+    verify: bool,
     json: bool,
     training: Training | None = None,
 ) -> int:
     """Proves and writes a plan, or only says what it would do where there is no target."""
     if target is not None:
-        made.save(target, overwrite=overwrite, init=init, seed=seed, device=device)
+        made.save(target, overwrite=overwrite, init=init, seed=seed, device=device, verify=verify)
+        if not verify:
+            print(UNPROVED, file=sys.stderr)
     if json:
         proof = made.report.to_dict() if made.report is not None else None
         _print_json(
@@ -166,6 +187,7 @@ def _carry_out(
         print_training(console, training)
     if made.report is not None and target is not None:
         print_proof(console, made.report)
+    if target is not None:
         print_written(console, target, made.model, init, made.report)
     return 0
 
@@ -193,6 +215,7 @@ def cut(
     level: LevelOption = None,
     class_name: ClassOption = None,
     arg: ArgOption = None,
+    no_verify: NoVerifyOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
     json: JsonOption = False,
 ) -> int:
@@ -200,4 +223,6 @@ def cut(
     net = _open(model, phase, stage, class_name, arg, weights, level=level)
     made = net.cut(*(at or ()), features=features, pool=pool, flatten=flatten, input=_spec(input, alias))
     target = None if dry_run else output if output is not None else Path(made.file_name)
-    return _carry_out(made, target, overwrite=overwrite, init=init, seed=seed, device=device, json=json)
+    return _carry_out(
+        made, target, overwrite=overwrite, init=init, seed=seed, device=device, verify=not no_verify, json=json
+    )

@@ -198,7 +198,7 @@ def print_error(console: Console, error: ShapecalcError) -> None:
         console.print(rows)
 
 
-def print_written(console: Console, path: Path, model: Definition, init: bool, report: Report) -> None:
+def print_written(console: Console, path: Path, model: Definition, init: bool, report: Report | None) -> None:
     """Where the result lies and what its weights are."""
     if model.graph.format == "onnx":
         kind = "everything but the edit is copied byte for byte"
@@ -206,7 +206,9 @@ def print_written(console: Console, path: Path, model: Definition, init: bool, r
         held = f"; weights stay in {model.weights.name}" if model.weights is not None else ""
         kind = f"everything but the edit is as it was, character by character{held}"
     elif model.weights is not None:
-        new = f"; {len(report.seeded)} new ones are initialised" if report.seeded else ""
+        seeded = report.seeded if report is not None else ()
+        new = f"; {len(seeded)} new ones are initialised" if seeded else ""
+        new = "; new ones, if any, are initialised" if report is None else new
         kind = f"weights are those of {model.weights.name}, bit for bit{new}"
     elif init:
         kind = "weights are initialised, not trained"

@@ -69,8 +69,11 @@ class Plan(Surgery):
         init: bool = False,
         seed: int = 0,
         device: str = "auto",
+        verify: bool = True,
     ) -> Path:
         """Writes the result, verified first if it was not; the file appears whole or not at all.
+
+        ``verify`` False writes what was only traced: nothing is run, not even loaded, and ``report`` stays None.
 
         The suffix of ``path`` says how: ONNX, or the definition's own format, in which everything but the edit stays
         character by character as it was and weights are not written.
@@ -79,7 +82,7 @@ class Plan(Surgery):
         placeholders, or initialised ones with ``init``. Raises RefusedError where the proof fails or the definition
         cannot say the edit, UsageError where the file exists and ``overwrite`` is not set.
         """
-        return save_plan(self, Path(path), overwrite=overwrite, init=init, seed=seed, device=device)
+        return save_plan(self, Path(path), overwrite=overwrite, init=init, seed=seed, device=device, verify=verify)
 
 
 def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
@@ -187,17 +190,19 @@ def before_edits(original: Graph, edited: Graph) -> Graph:
     return original.replace(nodes=tuple(nodes), outputs=outputs, meta={"part": True})
 
 
-def save_plan(plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int, device: str) -> Path:
-    """Writes a plan's result, proving it first where that was not done. See `Plan.save`."""
+def save_plan(
+    plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int, device: str, verify: bool = True
+) -> Path:
+    """Writes a plan's result, proving it first where that was not done and is wanted. See `Plan.save`."""
     own = own_suffixes(plan.model)
     _check_target(path, overwrite, own)
     text = _patched(plan, path, init) if path.suffix.lower() in own else None  # refused before anything runs
     if text is None:
         _check_external(plan.model, path)
-    if plan.report is None:
+    if plan.report is None and verify:
         plan.verify(device=device, seed=seed)
     if text is None:
-        files.write_whole(path, lambda file: _write(plan, file, init, seed), overwrite=overwrite)
+        files.write_whole(path, lambda file: _write(plan, file, init, seed, verify), overwrite=overwrite)
     else:
         files.write_whole(path, lambda file: write_own(plan, file, path, text, seed), overwrite=overwrite)
     return path
@@ -211,7 +216,7 @@ def _patched(plan: Plan, path: Path, init: bool) -> str:
     return patched(plan)
 
 
-def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:
+def _write(plan: Plan, file: BinaryIO, init: bool, seed: int, verify: bool) -> None:
     """An ONNX file is patched: everything but the edit is copied as it lies. A definition is written anew."""
     source = plan.model.source
     if plan.graph.format == "onnx" and source is not None:
@@ -223,7 +228,8 @@ def _write(plan: Plan, file: BinaryIO, init: bool, seed: int) -> None:
         copy_to(file, source, pieces)
     else:
         file.write(as_onnx(plan.model, plan.graph, plan.trace, init=init, seed=seed))
-    _check_loads(file, plan.model)
+    if verify:
+        _check_loads(file, plan.model)
 
 
 def _check_computed(model: Definition, edited: Graph, tensors: Mapping[str, bytes]) -> None:
