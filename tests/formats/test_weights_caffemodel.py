@@ -148,6 +148,14 @@ def test_what_is_broken_is_refused(tmp_path: Path, what: str) -> None:
     assert caught.value.location == str(tmp_path / "w.caffemodel")
 
 
+def test_no_numbers_in_a_shape_that_no_array_has(tmp_path: Path) -> None:
+    """Zero numbers are as many as 32768·0·8·2^62 is, and yet numpy has no such shape."""
+    sizes = b"".join(integer(number, size) for number, size in enumerate((32768, 0, 8, 1 << 62), 1))
+    entry = read(tmp_path / "mean.binaryproto", sizes + block(5, b"")).entries["mean"]
+    with pytest.raises(ModelError, match=r"the file holds 0 numbers for \(32768, 0, 8, 4611686018427387904\)"):
+        entry.array()
+
+
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="there is no such file"):
         read_weights(tmp_path / "none.caffemodel")

@@ -1,0 +1,97 @@
+"""Damaged definitions that are text: what tests.tools.fuzz found. Each is refused or shown, soon."""
+
+from __future__ import annotations
+
+import time
+
+import keras_models as k
+import pytest
+
+import shapecalc
+from shapecalc import ModelError
+
+#: Processor seconds that no file may take.
+LONGEST = 5.0
+
+CHAINER = """import chainer
+import chainer.links as L
+import chainer.functions as F
+class N(chainer.Chain):
+    insize = 8
+    def __init__(self):
+        super().__init__(c=L.Convolution2D(3, 4, 3))
+    def forward(self, x):
+        return {}
+"""
+
+
+def length_of(value: str) -> str:
+    return CHAINER.format(f"F.reshape(self.c(x), (len({value}), -1))")
+
+
+def indexed(index: k.Config) -> str:
+    """``x[index]`` as Keras 3 writes it."""
+    entry = k.called(k.layer("GetItem", "item"), "image")
+    entry["inbound_nodes"] = [{"args": [k.tensor("image"), index], "kwargs": {}}]
+    return k.functional("image", "item", k.fed("image", 4, 4, 3), entry)
+
+
+def outputs(number: int) -> str:
+    """A model that gives an output of a layer by its number."""
+    called = k.called(k.layer("Lambda", "l", function="f"), "image")
+    return k.functional("image", [["l", 0, number]], k.fed("image", 4, 4, 3), called)
+
+
+#: name -> (format, text, what the refusal says).
+REFUSED = {
+    "the length of a function": ("chainer", length_of("F.relu"), r"len\(F.relu\).* has no length"),
+    "the length of a class": ("chainer", length_of("L.Convolution2D"), r"has no length"),
+    "the length of a module": ("chainer", length_of("L"), r"has no length"),
+    "an output with the number 10^18": ("keras", outputs(10**18), r"1000000000000000001 outputs"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_makes_no_sense_is_refused(name: str) -> None:
+    format, text, message = REFUSED[name]  # noqa: A001
+    with pytest.raises(ModelError, match=message):
+        shapecalc.loads(text, format=format)
+
+
+@pytest.mark.parametrize("config", ["same", 3, [1, 2], {"start": "same"}, {"step": 0}, {"begin": 1}])
+def test_an_index_of_another_kind_is_unknown(config: object) -> None:
+    slices = indexed({"class_name": "__slice__", "config": config})
+    layer = shapecalc.loads(slices, format="keras").trace().layer("item")
+    assert layer.outputs[0].shape is None
+    assert "index" in str(layer.outputs[0].unknown)
+
+
+def pooled(conv: str = "", pool: str = "", fc: str = "") -> str:
+    return f"""name: "N" input: "data" input_shape {{ dim: 1 dim: 3 dim: 8 dim: 8 }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param {{ num_output: 4 kernel_size: 3 {conv} }} }}
+layer {{ name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param {{ kernel_size: 2 {pool} }} }}
+layer {{ name: "fc" type: "InnerProduct" bottom: "pool" top: "fc" inner_product_param {{ num_output: 10 }} }}
+"""
+
+
+#: name -> (a net whose repair is asked for, at this size).
+REPAIRED = {
+    "a map of 2^32": (pooled(conv="pad: 2147483647"), 64),
+    "an image of 10^18": (pooled(), 10**18),
+    "a stride of 2^31": (pooled(pool="stride: 2147483647"), 64),
+    "a padding of 2^31": (pooled(pool="pad: 2147483647"), 64),
+    "a kernel of 2^31": (pooled(pool="pad: 2147483646 stride: 3").replace("size: 2 ", "size: 2147483647 "), 64),
+}
+
+
+@pytest.mark.parametrize("name", REPAIRED)
+def test_a_repair_of_huge_numbers_is_found_or_refused_soon(name: str) -> None:
+    text, size = REPAIRED[name]
+    started = time.process_time()
+    try:
+        plan = shapecalc.loads(text, format="caffe").retarget(input=size)
+        assert plan.trace.ok
+    except shapecalc.ShapecalcError as error:
+        assert error.code
+    assert time.process_time() - started < LONGEST
