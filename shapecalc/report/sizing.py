@@ -75,8 +75,7 @@ class Question:
         lines = [(name, str(each)) for each in self.each for name in each.names] if len(self.each) > 1 else []
         lines.append(("in all of them" if lines else "square N×N", str(found)))
         if self.whole is not None and len(self.each) == 1:
-            fit = "all of them fit" if str(self.whole.whole) == str(self.whole) else f"of these fit {self.whole}"
-            lines.append(("exact", f"{self.whole.whole}: every division whole; {fit}"))
+            lines.append(("exact", _exact(self.whole)))
         lines += _rectangles(found)
         if near is not None:
             lines += self._nearest(*_near(near))
@@ -103,6 +102,14 @@ class Question:
         from ..sizes.profile import trtexec
 
         return trtexec(self.model, self.sizes)
+
+
+def _exact(found: Sizes) -> str:
+    """The sizes at which every division is whole, and which of them fit."""
+    if not found.whole:
+        return "none: at every size some division is not whole"
+    fit = "all of them fit" if str(found.whole) == str(found) else f"of these fit {found}"
+    return f"{found.whole}: every division whole; {fit}"
 
 
 def _near(text: str) -> tuple[int, int]:

@@ -28,12 +28,15 @@ def grouped(value: Any) -> str:
         return "?"
     if isinstance(value, int):
         return f"{value:,}" if value else ""
-    text = str(value)
-    return text if len(text) <= LONGEST else "…"
+    text = re.sub(r"\d{4,}", lambda number: f"{int(number[0]):,}", str(value))
+    return text if len(str(value)) <= LONGEST else "…"
 
 
 def short(value: Any) -> str:
-    """``134.0 M``: three digits or four, for narrow tables."""
+    """``134.0M``: three digits or four, for narrow tables; ``134.0M*N`` of a batch that is left open."""
+    if value is not None and not isinstance(value, int):
+        text = re.sub(r"\d{4,}", lambda number: short(int(number[0])), str(value))
+        return text if len(text) <= LONGEST else "…"
     if not isinstance(value, int) or value < 100_000:
         return grouped(value)
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):

@@ -15,6 +15,7 @@ from .. import dims
 from ..errors import ShapecalcError
 from ..explain import last_map, notes
 from ..graph import places
+from ..surgery.edits import listed
 from ..trace import Problem, Trace, first_input
 from .table import field_text, grouped, trace_table
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Repairs shown under a problem.
 SHOWN = 3
+#: Edits of a plan told one by one; of more, the first of each kind.
+MOST_EDITS = 12
 
 
 def print_trace(console: Console, model: Model, trace: Trace, advice: Advice | None) -> None:
@@ -89,7 +92,8 @@ def _print_advice(console: Console, model: Model, trace: Trace, advice: Advice) 
         label = ""
     if advice.repairs:
         size = _size_of(trace)
-        rows.add_row("", Text(f"shapecalc retarget {model.argument} --input {size} carries out 1; --plan 2 the next"))
+        others = "; --plan 2 the next" if len(advice.repairs) > 1 else ""
+        rows.add_row("", Text(f"shapecalc retarget {model.argument} --input {size} carries out 1{others}"))
     console.print(rows)
 
 
@@ -110,8 +114,8 @@ def _size_of(trace: Trace) -> str:
 def print_plan(console: Console, plan: Plan) -> None:
     """What a plan changes, and what it costs before and after."""
     console.print(Text("Changed" if plan.edits else "Nothing to change", style="bold"))
-    for edit in plan.edits:
-        console.print(hanging(Text(edit.describe()), 2))
+    for line in listed(plan.edits, MOST_EDITS):
+        console.print(hanging(Text(line), 2))
     ranked = enumerate(plan.repairs, 1)
     others = [(number, r) for number, r in ranked if tuple(r.edits) != tuple(plan.edits[-len(r.edits) :])]
     for number, repair in others[:SHOWN]:

@@ -6,7 +6,7 @@ written to JSON as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..dims import Dim, Shape, show, substitute, symbol
@@ -32,6 +32,21 @@ class Edit(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
+
+
+def listed(edits: Sequence[Edit], most: int) -> list[str]:
+    """A line an edit; where there are more than ``most``, the first of each kind and how many are like it."""
+    if len(edits) <= most:
+        return [edit.describe() for edit in edits]
+    kinds: dict[Any, list[Edit]] = {}
+    for edit in edits:
+        kinds.setdefault((type(edit), edit.to_dict().get("what")), []).append(edit)
+    return [line for alike in kinds.values() for line in _first(alike)]
+
+
+def _first(alike: list[Edit]) -> list[str]:
+    first, more = alike[0].describe(), len(alike) - 1
+    return [f"{first}, and {more} more like it"] if more else [first]
 
 
 def _with(graph: Graph, old: Node, *new: Node) -> tuple[Node, ...]:

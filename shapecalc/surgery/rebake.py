@@ -17,7 +17,7 @@ from ..trace import Layer, Mend, Trace
 from .edits import Edit
 from .follow import RULES, constant, shape_of
 from .positions import Seen, resampled
-from .regroup import ITEMS, Scale
+from .regroup import ITEMS, Scale, batched
 from .retable import SetConstant
 
 #: Edits of one net; a hostile file could ask for any number.
@@ -93,7 +93,7 @@ class _Rebaking:
         rule = RULES.get(layer.op)
         if rule is not None and shape_of(old) != shape_of(layer):
             ways = rule.ways(old, layer, self.seen)
-            before = constant(old, rule)
+            before = batched(constant(old, rule))
             return SetConstant(layer.name, rule.place, rule.attribute, ways[self.preferred], before) if ways else None
         if any(problem.code == "E105" for problem in layer.problems):
             return resampled(layer, self.seen, self.graph)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from math import log, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Sizes = tuple[int, ...]
 
@@ -22,6 +22,22 @@ Scale = tuple[float, float]
 
 #: A batch that is left open is traced as this many items: what is a multiple of it belongs to the batch.
 ITEMS = 10_007
+
+
+def batched(target: Sizes | None) -> tuple[Any, ...] | None:
+    """Numbers as people read them: what is a multiple of `ITEMS` is one of the batch.
+
+    >>> batched((10007, 49, 20014))
+    ('N', 49, '2·N')
+    """
+    if target is None:
+        return None
+    return tuple(_of_batch(n // ITEMS) if n and n % ITEMS == 0 else n for n in target)
+
+
+def _of_batch(items: int) -> str:
+    return "N" if items == 1 else f"{items}·N"
+
 
 #: One number that changed as height and width together comes behind two that changed each as one of them.
 JOINED = 1e-3

@@ -15,11 +15,14 @@ from ..ops import find
 from ..sizes import Bound, bounds_of_values
 from ..trace import Layer, Trace
 from ..window import Window
-from .edits import ChangePool, Edit, InsertPool
+from .edits import ChangePool, Edit, InsertPool, listed
 from .rebake import Retrace, rebake
 
 #: The opset from which ONNX poolings can round up.
 CEIL_MODE_SINCE = 10
+
+#: Edits of one repair that are told one by one.
+MOST_LISTED = 3
 
 POOLINGS = ("MaxPool", "AveragePool")
 
@@ -35,7 +38,7 @@ class Repair(NamedTuple):
 
     def describe(self) -> str:
         """One line for people."""
-        return "; ".join(edit.describe() for edit in self.edits)
+        return "; ".join(listed(self.edits, MOST_LISTED))
 
     @property
     def rank(self) -> tuple[Any, ...]:
