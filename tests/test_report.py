@@ -49,8 +49,10 @@ def test_of_many_edits_the_first_of_a_kind_is_told() -> None:
 
 
 def test_no_size_divides_whole_is_said_as_such() -> None:
-    layer = 'layer {{ name: "{0}" type: "Convolution" bottom: "data" top: "{0}" convolution_param {{ num_output: 1 {1} }} }}'
-    head = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 32 input_dim: 32'
+    layer = (
+        'layer {{ name: "{0}" type: "Convolution" bottom: "x" top: "{0}" convolution_param {{ num_output: 1 {1} }} }}'
+    )
+    head = 'input: "x" input_dim: 1 input_dim: 3 input_dim: 32 input_dim: 32'
     text = "\n".join(
         [head, layer.format("a", "kernel_size: 2 stride: 2"), layer.format("b", "kernel_size: 3 stride: 2")]
     )
