@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shlex import quote
+from typing import TYPE_CHECKING, Self
 
 from . import dims, literal
 from .dims import Shape
 from .errors import UsageError
-from .formats import Source
+from .formats import Options, Source
 from .graph import Graph, Input, Node
 from .trace import Mend, Trace, first_input, open_params, trace
 
@@ -46,8 +47,20 @@ class Definition:
 
     @property
     def argument(self) -> str:
-        """What a person types to open it again."""
+        """What a person calls it to open it: its path, or its name in the zoo."""
         return self.zoo_name or (str(self.path) if self.path is not None else self.name)
+
+    @property
+    def typed(self) -> str:
+        """What a person types after a command to open it again in the same way: `argument`, and the flags."""
+        options = self.graph.meta.get("options", Options())
+        return " ".join([quote(self.argument), *options.flags])
+
+    def asked(self, traced: Trace) -> str:
+        """What a person types to feed it as a trace of it was: ``--input 256``."""
+        shapes = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
+        said = literal.spelled(self.graph, shapes, first_input(self.graph))
+        return " ".join(f"--input {quote(text)}" for text in said)
 
     def feeds(self, input: literal.Spec = None) -> dict[str, Shape]:  # noqa: A002  the contract's word
         """Input name -> shape for a shape in any of the accepted forms; None is the declared input."""
@@ -98,7 +111,7 @@ class Definition:
         sized, wanted = self.sized()
         return trace(graph, feeds, dialect=dialect, sized=sized, wanted=wanted, mend=mend)
 
-    def told(self, feeds: Mapping[str, Shape]) -> Definition:
+    def told(self, feeds: Mapping[str, Shape]) -> Self:
         """The definition with the channels of ``feeds`` where it leaves those, and those alone, to its data.
 
         A data layer of Caffe says its crop and not its channels; whoever gives them has said what it was trained at.

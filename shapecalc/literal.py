@@ -166,6 +166,41 @@ def feeds(graph: Graph, spec: Spec, default: Input | None) -> dict[str, Shape]:
     return given
 
 
+def spelled(graph: Graph, shapes: Mapping[str, Shape], default: Input | None) -> list[str]:
+    """The shortest literals that `feeds` reads as ``shapes`` again.
+
+    >>> from shapecalc import load
+    >>> graph = load("alexnet").graph
+    >>> spelled(graph, {"x": (1, 3, 256, 256)}, graph.inputs[0]), spelled(graph, {"x": (2, 3, 256, 320)}, None)
+    (['256'], ['x:2x3x256x320'])
+    """
+    said: list[str] = []
+    for given in sorted(graph.inputs, key=lambda each: each is not default):
+        shape = shapes.get(given.name)
+        if shape is None:
+            continue
+        named = "" if given is default else f"{given.name}:"
+        said += [text] if (text := _shortest(graph, said, given, shape, named, default)) else []
+    return said
+
+
+def _shortest(
+    graph: Graph, said: list[str], given: Input, shape: Shape, named: str, default: Input | None
+) -> str | None:
+    """The shortest literal that, after those already said, gives an input its shape; None where it has it by itself."""
+    words = ["?" if isinstance(d, dims.Unknown) else str(d) for d in shape]
+    sides = [words[AXIS_NAMES[given.layout].index(axis)] for axis in "HW"] if len(words) == 4 else []
+    forms = [list(dict.fromkeys(sides)), sides, words[1:], words] if sides else [words]
+    for form in ([], *forms) if named else forms:
+        try:
+            found = feeds(graph, [*said, named + "x".join(form)] if form else said or None, default)
+        except UsageError:
+            continue
+        if found.get(given.name) == shape:
+            return named + "x".join(form) if form else None
+    return named + "x".join(words)
+
+
 def _named(spec: Spec) -> Iterable[tuple[str | None, tuple[Dim, ...]]]:
     items: Any = spec
     if spec is None:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from . import dims, literal
@@ -59,8 +60,9 @@ class Match:
 
     schema = "shapecalc.match/1"
 
-    def __init__(self, definition: str, file: WeightFile, rows: list[Row]) -> None:
+    def __init__(self, definition: str, file: WeightFile, rows: list[Row], typed: str | None = None) -> None:
         self.definition = definition
+        self.typed = typed or definition  # with the flags it was opened with
         self.file = file
         self.rows = rows
 
@@ -84,7 +86,7 @@ class Match:
         found = {verdict: HINTS[verdict] for verdict in self.counts if verdict in HINTS}
         if "reshape-only" in found:
             found["reshape-only"] += (
-                f": shapecalc convert {self.definition} --weights {self.file.name} -o reshaped.onnx"
+                f": shapecalc convert {self.typed} --weights {quote(self.file.name)} -o reshaped.onnx"
             )
         return found
 
@@ -117,7 +119,7 @@ def match(model: Definition, weights: str | Path | None = None, *, input: litera
     for place in found:
         tensor = tensors.get(place.param)
         rows.append(_row(model, place, tensor.shape if tensor is not None else dims.Unknown("nothing sizes it")))
-    return Match(model.argument, file, [*rows, *_others(model, file, found)])
+    return Match(model.argument, file, [*rows, *_others(model, file, found)], model.typed)
 
 
 def _row(model: Definition, place: Place, shape: Shape | dims.Unknown) -> Row:

@@ -82,12 +82,13 @@ class Model(Definition):
         from .surgery.repairs import propose
 
         about_size = any(problem.code in SIZE_PROBLEMS for problem in misfit.problems)
-        fitting = reference(self, misfit.dialect) if about_size else None
+        told = self.told({name: t.shape for name, t in misfit.feeds.items() if isinstance(t.shape, tuple)})
+        fitting = reference(told, misfit.dialect) if about_size else None
         if fitting is None:
             return Advice(None, [])
-        repairs = propose(misfit, fitting, self.retrace)
-        bound = square_bounds(self, misfit.dialect)
-        sizes = None if bound is None or not self._fits_throughout(bound.sizes, misfit) else bound.sizes
+        repairs = propose(misfit, fitting, told.retrace)
+        bound = square_bounds(told, misfit.dialect)
+        sizes = None if bound is None or not told._fits_throughout(bound.sizes, misfit) else bound.sizes
         return Advice(sizes, repairs)
 
     def _fits_throughout(self, sizes: Interval, misfit: Trace) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy
@@ -316,7 +317,7 @@ def _refuse(model: Definition, names: list[str], code: str, what: str) -> None:
     raise RefusedError(
         f"{model.weights.name} {what} {shown}",
         code,
-        hint=f"shapecalc match {model.argument} {model.weights.name} compares them",
+        hint=f"shapecalc match {model.typed} {quote(model.weights.name)} compares them",
     )
 
 

@@ -112,7 +112,8 @@ def test_a_sum_with_something_else_is_no_head_and_the_candidates_are_named() -> 
     with pytest.raises(shapecalc.RefusedError) as caught:
         net.retarget(classes=4)
     assert caught.value.hint == (
-        "name the layer that gives the classes: --head fc; shapecalc cut --at add writes its features"
+        "name the layer that gives the classes: --head fc; "
+        "shapecalc cut net --at add -o features.onnx writes its features"
     )
     assert net.retarget(classes=4, head=["fc"]).trace.outputs[0].shape[-1] == 4  # type: ignore[index]
 

@@ -6,8 +6,10 @@ of a Chainer definition excepted) and raises only ModelError, with file and line
 
 from __future__ import annotations
 
+import ast
 import importlib
 import mmap
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
@@ -58,6 +60,38 @@ class Options(NamedTuple):
     class_name: str | None = None
     arguments: Mapping[str, Any] = {}
     level: int | None = None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The same as a command line says it, quoted for a shell: ``--phase TRAIN``, ``--arg n_class=13``."""
+        said = [] if self.phase == "TEST" else [f"--phase {self.phase}"]
+        said += [f"--stage {stage}" for stage in map(shlex.quote, self.stages)]
+        said += [] if self.level is None else [f"--level {self.level}"]
+        said += [] if self.class_name is None else [f"--class-name {shlex.quote(self.class_name)}"]
+        return (*said, *(f"--arg {shlex.quote(f'{n}={_literal(v)}')}" for n, v in self.arguments.items()))
+
+    def along(self, hint: str) -> str:
+        """A hint that asks for a flag, with those that were given before it: what is typed next has both."""
+        words, dashes, asked = hint.partition("--")
+        kept = [flag for flag in self.flags if flag.split("=")[0] not in hint and not _replaced(flag, hint)]
+        return " ".join([f"{words}{kept[0]}", *kept[1:], dashes + asked]) if dashes and kept else hint
+
+
+def _replaced(flag: str, hint: str) -> bool:
+    """Whether a hint gives another value to an option that has one value."""
+    option = flag.split()[0]
+    return option not in ("--arg", "--stage") and option in hint
+
+
+def _literal(value: Any) -> str:
+    """A value of ``--arg`` as it is typed: text bare, unless that reads as something else."""
+    if not isinstance(value, str):
+        return repr(value)
+    try:
+        ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+    return repr(value)
 
 
 class Reader(Protocol):
@@ -164,5 +198,9 @@ def read(source: Source, options: Options = Options(), format: str | None = None
     """The graph of a source; raises ModelError with file and line for anything that cannot be read."""
     if len(source.data) == 0:
         raise ModelError("the file is empty", "E202", location=source.name)
-    graph = format_of(source, format).reader().read(source, options)
+    try:
+        graph = format_of(source, format).reader().read(source, options)
+    except ModelError as error:
+        error.hint = options.along(error.hint) if error.hint else error.hint
+        raise
     return graph.replace(meta={**graph.meta, "options": options})  # a patched source is read again as this one was

@@ -28,7 +28,7 @@ def print_why(console: Console, answer: Why) -> None:
     console.print(Text.assemble((answer.model, "bold"), f"  input {inputs}  {trace.dialect} rules"))
     if answer.text is not None:
         console.print()
-        print_said(console, answer.said, answer.told, model=answer.argument, steps=answer.ok or not answer.repairs)
+        print_said(console, answer.said, answer.told, model=answer.typed, steps=answer.ok or not answer.repairs)
         if answer.tie is not None:
             about = f"{answer.tie.layer}: " if answer.tie.layer else ""
             if about or answer.tie.note:
@@ -40,7 +40,9 @@ def print_why(console: Console, answer: Why) -> None:
         _print_cause(console, answer.cause)
         if answer.others:
             few = f"{len(answer.others)} more, which may follow from it" if len(answer.others) > 1 else "1 more"
-            console.print(hanging(Text(f"{few}: shapecalc trace lists them", style="dim"), 2))
+            console.print(
+                hanging(Text(f"{few}: shapecalc trace {answer.typed} {answer.asked} lists them", style="dim"), 2)
+            )
         _print_repairs(console, answer)
 
 
@@ -65,7 +67,7 @@ def print_said(
         rows.add_row("  likely  " if index == 0 else "", Text(text))
     if steps:
         for index, text in enumerate(told.next_steps):
-            rows.add_row("  try     " if index == 0 else "", Text(re.sub(r"\bMODEL\b", model, text)))
+            rows.add_row("  try     " if index == 0 else "", Text(re.sub(r"\bMODEL\b", lambda _: model, text)))
     if said.more:
         rows.add_row("", Text(f"the same is said of {said.more} more", style="dim"))
     console.print(rows)

@@ -14,9 +14,8 @@ from rich.text import Text
 from .. import dims
 from ..errors import ShapecalcError
 from ..explain import last_map, notes
-from ..graph import places
 from ..surgery.edits import listed
-from ..trace import Problem, Trace, first_input
+from ..trace import Problem, Trace
 from .table import field_text, grouped, trace_table
 
 if TYPE_CHECKING:
@@ -91,9 +90,9 @@ def _print_advice(console: Console, model: Model, trace: Trace, advice: Advice) 
         rows.add_row(label, Text(f"{number}. {repair.describe()}"))
         label = ""
     if advice.repairs:
-        size = _size_of(trace)
         others = "; --plan 2 the next" if len(advice.repairs) > 1 else ""
-        rows.add_row("", Text(f"shapecalc retarget {model.argument} --input {size} carries out 1{others}"))
+        command = f"shapecalc retarget {model.typed} {model.asked(trace)}"
+        rows.add_row("", Text(f"{command} carries out 1{others}"))
     console.print(rows)
 
 
@@ -102,13 +101,6 @@ def grid() -> Table:
     rows = Table.grid(padding=(0, 1))
     rows.add_column(min_width=10, no_wrap=True)
     return rows
-
-
-def _size_of(trace: Trace) -> str:
-    given = first_input(trace.graph)
-    shape = trace.feeds[given.name].shape if given is not None else ()
-    spatial = places(shape, given.layout) if given is not None and isinstance(shape, tuple) else ()
-    return str(spatial[0]) if len(set(spatial)) == 1 else "x".join(map(str, spatial))
 
 
 def print_plan(console: Console, plan: Plan) -> None:

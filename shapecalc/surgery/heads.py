@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shlex import quote
 
 from ..dims import is_number
 from ..errors import RefusedError, UsageError
@@ -159,21 +160,22 @@ def _need_own_weight(graph: Graph, node: Node) -> None:
 
 
 def replace_heads(
-    graph: Graph, trace: Trace, classes: int, names: Sequence[str] = (), start: str = ""
+    graph: Graph, trace: Trace, classes: int, names: Sequence[str] = (), start: str = "", typed: str = "MODEL"
 ) -> list[ReplaceHead]:
     """The edits that give every head ``classes`` outputs, or those that ``names`` names.
 
-    ``start`` is how the new weights start (`new_head.STARTS`). Raises RefusedError where there is no head, or a head
-    whose number of classes is not known.
+    ``start`` is how the new weights start (`new_head.STARTS`), ``typed`` what opens the model again. Raises
+    RefusedError where there is no head, or a head whose number of classes is not known.
     """
     found = named_heads(graph, names) if names else heads(graph)
     if not found:
         last = graph.nodes[-1] if graph.nodes else None
         raise RefusedError(
-            f"{graph.name} ends in no classifier",
+            f"{graph.name or 'the net'} ends in no classifier",
             "E301",
             because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
-            hint=_candidates(graph) + (f"; shapecalc cut --at {last.name} writes its features" if last else ""),
+            hint=_candidates(graph)
+            + (f"; shapecalc cut {typed} --at {quote(last.name)} -o features.onnx writes its features" if last else ""),
         )
     if not names:
         _need_one_count(found, trace)

@@ -137,9 +137,9 @@ def _with_head(draft: Draft, classes: int, wishes: Wishes) -> None:
             f"{draft.model.name} does not fit this input, so its head cannot be told",
             "E301",
             because=draft.trace.problems[0].headline,
-            hint="shapecalc trace shows what does not fit",
+            hint=f"shapecalc trace {draft.model.typed} {draft.model.asked(draft.trace)} shows what does not fit",
         )
-    for edit in replace_heads(draft.graph, draft.trace, classes, wishes.head, wishes.start):
+    for edit in replace_heads(draft.graph, draft.trace, classes, wishes.head, wishes.start, draft.model.typed):
         draft.do(edit)
     draft.about["classes"] = f"{classes}classes"
 

@@ -116,7 +116,7 @@ def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rto
             location=first.location,
             expected=first.expected,
             actual=first.actual,
-            hint=f"shapecalc trace {model.argument} with this --input shows what would",
+            hint=f"shapecalc trace {model.typed} {model.asked(traced)} shows what would",
         )
     limit = RTOL if rtol is None else rtol
     report = prove(runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=limit)
@@ -129,7 +129,9 @@ def convert_model(
 ) -> Report:
     """Writes a definition as ONNX once it ran and every tensor had the predicted shape."""
     if model.graph.format == "onnx":
-        raise UsageError(f"{model.argument} is ONNX already", "E002", hint="shapecalc retarget changes it")
+        raise UsageError(
+            f"{model.argument} is ONNX already", "E002", hint=f"shapecalc retarget {model.typed} changes it"
+        )
     _check_target(path, overwrite)
     report = prove_model(model, traced, device=device, seed=seed, rtol=None)
     report.raise_for_failure()

@@ -40,7 +40,8 @@ class Why:
     def __init__(self, model: str, trace: Trace) -> None:
         self.model = model
         self.trace = trace
-        self.argument = model  # what a person types to open it
+        self.typed = model  # what a person types to open it,
+        self.asked = ""  # and to feed it
         self.text: str | None = None
         self.said: Said | None = None
         self.told: Told | None = None
@@ -107,7 +108,7 @@ def explain(
     spec = tied.spec if tied is not None else input
     traced = model.trace(_concrete(model, spec), dialect=dialect)
     answer = Why(model.name, traced)
-    answer.argument = model.argument
+    answer.typed, answer.asked = model.typed, model.asked(traced)
     answer.text, answer.said, answer.tie = error, said, tied
     answer.told = tell(said) if said is not None else None
     if traced.problems:
@@ -156,8 +157,7 @@ def _ways_out(model: Model, answer: Why, run: bool) -> None:
     if given is None or not isinstance(shape, tuple):
         return
     advice = model.advice(misfit)
-    size = "x".join(map(str, dict.fromkeys(places(shape, given.layout))))
-    command = f"shapecalc retarget {model.argument} --input {size}"
+    command = f"shapecalc retarget {model.typed} {model.asked(misfit)}"
     answer.repairs += try_edits(model, advice.repairs, shape, command, run)
 
 

@@ -292,7 +292,7 @@ def test_several_classes_are_named() -> None:
         load(TWO.format("A", "B", "chainer.Chain"))
     assert (
         str(caught.value)
-        == "net.py: error[E202 unreadable]: several networks are defined here: A, B\n  try      --class B"
+        == "net.py: error[E202 unreadable]: several networks are defined here: A, B\n  try      --class-name B"
     )
 
 

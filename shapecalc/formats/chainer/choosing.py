@@ -57,7 +57,7 @@ def choose(scope: Scope, wanted: str | None, source: Source) -> Class | Function
         f"several networks are defined here: {_names(free)}",
         "E202",
         location=source.name,
-        hint=f"--class {next(reversed(free))}",
+        hint=f"--class-name {next(reversed(free))}",
     )
 
 

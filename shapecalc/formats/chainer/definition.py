@@ -76,7 +76,7 @@ class Reading:
             raise site.error(
                 f"{maker.name} is made with {', '.join(missing)}, which the definition leaves open",
                 "E205",
-                hint=f"{asked}, or --class {made[0]}, which makes one" if made else asked,
+                hint=f"{asked}, or --class-name {made[0]}, which makes one" if made else asked,
             )
         made_model = self.run.call(maker, Arguments((), passed), site)
         if not is_link(made_model) or not isinstance(made_model, Instance):
