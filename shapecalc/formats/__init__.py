@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from ..errors import ModelError
 from ..graph import Graph
+from .foreign import SEEN, refuse_foreign
 
 #: Smaller files are read, larger ones mapped: their weights stay on disk.
 MAPPED_FROM = 1 << 20
@@ -198,6 +199,7 @@ def read(source: Source, options: Options = Options(), format: str | None = None
     """The graph of a source; raises ModelError with file and line for anything that cannot be read."""
     if len(source.data) == 0:
         raise ModelError("the file is empty", "E202", location=source.name)
+    refuse_foreign(bytes(source.data[:SEEN]), source.name, "a definition")
     try:
         graph = format_of(source, format).reader().read(source, options)
     except ModelError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import ModelError
 from .. import Source
+from ..foreign import of_source
 from .chains import LINK, is_link
 from .text import Site, Text
 from .values import Arguments, Class, Function, Instance, Scope
@@ -51,7 +52,7 @@ def choose(scope: Scope, wanted: str | None, source: Source) -> Class | Function
             "no class here is a chain with a forward",
             "E202",
             location=source.name,
-            hint="a Chainer definition is a class derived from chainer.Chain",
+            hint=of_source(scope.text.text) or "a Chainer definition is a class derived from chainer.Chain",
         )
     raise ModelError(
         f"several networks are defined here: {_names(free)}",

@@ -20,15 +20,10 @@ from typing import Any
 
 from ...errors import ModelError
 from .. import Source, contents
+from ..foreign import SEEN, refuse_foreign
 from .assign import Place, places
 from .base import Entry, WeightFile
 
-#: What a file that is no weights starts with -> what it is, and what to do.
-OTHERS = {
-    b"version https://git-lfs": ("this is a Git LFS pointer, not the weights", "git lfs pull fetches them"),
-    b"<!DOCTYPE": ("this is a web page, not the weights", "download the file itself"),
-    b"<html": ("this is a web page, not the weights", "download the file itself"),
-}
 #: First bytes -> the module that reads such a file; a caffemodel has no such mark.
 MAGIC = {b"PK\x03\x04": "npz", b"PK\x05\x06": "npz", b"\x89HDF\r\n\x1a\n": "hdf5"}
 
@@ -42,10 +37,7 @@ def read_weights(path: str | Path) -> WeightFile:
     data = contents(place, shown)
     if len(data) == 0:
         raise ModelError("the file is empty", "E202", location=shown)
-    head = bytes(data[:32])
-    for start, (what, hint) in OTHERS.items():
-        if head.startswith(start):
-            raise ModelError(what, "E202", location=shown, hint=hint)
+    refuse_foreign(bytes(data[:SEEN]), shown, "weights")
     found = _held(place, shown, data)
     if not found.entries:
         raise ModelError("the file holds no weights", "E202", location=shown)
