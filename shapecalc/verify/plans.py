@@ -24,7 +24,7 @@ from .definition_file import check_weights, holds_weights, own_suffixes, patched
 from .device import make_session
 from .onnx_file import is_placeholder, new_weights, sized_graph, sources_of, without_sources
 from .promises import measured
-from .proof import RTOL, Report, compare_with_original, prove
+from .proof import RTOL, Report, prove
 from .run import runnable
 
 #: Bytes of weights that fit into a message of 2 GB, with room for everything else.
@@ -92,13 +92,13 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
     """
     limit = RTOL if rtol is None else rtol
     edited = runnable(plan.model, plan.graph, plan.trace, seed)
-    report = prove(edited, device=device, seed=seed, rtol=limit)
     untouched = before_edits(plan.model.graph, plan.graph)
+    shared = None
     if any(node.op != "Input" for node in untouched.nodes):
         feeds = {name: tensor.shape for name, tensor in plan.trace.feeds.items()}
         original = plan.model.retrace(untouched, feeds)  # type: ignore[arg-type]
         shared = runnable(plan.model, untouched, original, seed, edited.arrays)
-        compare_with_original(report, shared, rtol=limit)
+    report = prove(edited, against=shared, device=device, seed=seed, rtol=limit)
     place = report.run.device
     report.promises = [measured(plan.model, kept, device=place, seed=seed, rtol=limit) for kept in plan.kept]
     report.weights = plan.model.weights.name if plan.model.weights is not None else None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ..errors import DeviceError, RefusedError
 from ..weights import Array
 from .device import choose
-from .run import Run, Runnable, execute
+from .parts import BUDGET, runs, side_by_side
+from .run import Run, Runnable
 
 #: Largest difference allowed, relative to the largest number of the tensor: the same kernels must agree far better.
 RTOL = 1e-4
@@ -47,10 +50,11 @@ class Report:
     schema = "shapecalc.verify/1"
 
     def __init__(self, run: Run, shapes: list[ShapeCheck], inputs: Mapping[str, tuple[int, ...]], seed: int) -> None:
-        self.run = run
+        self.run = run  # without its tensors
         self.shapes = shapes
         self.inputs = dict(inputs)
         self.seed = seed
+        self.seconds: float | None = None  # the whole proof
         self.before_edit: list[NumberCheck] | None = None  # against the original; None: nothing to compare with
         self.promises: list[Any] = []  # what edits promise, as `promises.PromiseCheck`
         self.cpu: list[NumberCheck] | None = None  # CUDA against the CPU
@@ -85,6 +89,7 @@ class Report:
             "weights": self.weights,
             "load_seconds": self.run.load_seconds,
             "run_seconds": self.run.run_seconds,
+            "seconds": self.seconds,
             "cpu_run_seconds": self.cpu_run.run_seconds if self.cpu_run else None,
             "tensors": [
                 {"name": c.name, "predicted": list(c.predicted or ()), "actual": list(c.actual), "ok": c.ok}
@@ -127,8 +132,20 @@ def compare(first: Mapping[str, Array], second: Mapping[str, Array], limit: floa
 
     A missing tensor, another shape, a NaN in one only or no finite number at all is an infinite difference.
     """
-    missing = [NumberCheck(name, float("inf"), 1.0, limit) for name in first if name not in second]
-    return missing + [_compared(name, first[name], second[name], limit) for name in first if name in second]
+    return _compared_runs(iter([dict(first)]), iter([dict(second)]), limit)
+
+
+def _compared_runs(
+    first: Iterator[dict[str, Array]], second: Iterator[dict[str, Array]], limit: float
+) -> list[NumberCheck]:
+    return [
+        NumberCheck(name, float("inf"), 1.0, limit) if b is None else _compared(name, a, b, limit)
+        for name, a, b in side_by_side(first, second)
+    ]
+
+
+#: Elements compared at a time: their differences are taken in float64.
+CHUNK = 1 << 22
 
 
 def _compared(name: str, a: Array, b: Array, limit: float) -> NumberCheck:
@@ -138,40 +155,98 @@ def _compared(name: str, a: Array, b: Array, limit: float) -> NumberCheck:
         return NumberCheck(name, float("inf"), 1.0, limit)
     if a.size == 0 or a.dtype.kind != "f":
         return NumberCheck(name, 0.0 if numpy.array_equal(a, b) else float("inf"), 1.0, limit)
-    if not numpy.isfinite(a).any():
+    a, b = a.reshape(-1), b.reshape(-1)
+    rows = [_difference(a[i : i + CHUNK], b[i : i + CHUNK]) for i in range(0, a.size, CHUNK)]
+    scale = max(scale for _, scale in rows)
+    if scale < 0:
         return NumberCheck(name, float("inf"), 1.0, limit)
+    return NumberCheck(name, max(difference for difference, _ in rows), scale, limit)
+
+
+def _difference(a: Array, b: Array) -> tuple[float, float]:
+    """(largest difference, largest finite number of the first, -1 where it has none)."""
+    import numpy
+
+    finite = numpy.abs(a[numpy.isfinite(a)])
+    scale = float(finite.max()) if finite.size else -1.0
     same = (a == b) | (numpy.isnan(a) & numpy.isnan(b))
+    if same.all():
+        return 0.0, scale
     with numpy.errstate(all="ignore"):
         apart = numpy.where(same, 0.0, numpy.abs(a.astype(numpy.float64) - b.astype(numpy.float64)))
-    difference = float(numpy.nan_to_num(apart, nan=numpy.inf, posinf=numpy.inf).max())
-    return NumberCheck(name, difference, float(numpy.abs(a[numpy.isfinite(a)]).max()), limit)
+    return float(numpy.nan_to_num(apart, nan=numpy.inf, posinf=numpy.inf).max()), scale
 
 
-def prove(what: Runnable, *, device: str = "auto", seed: int = 0, rtol: float = RTOL, repeat: int = 3) -> Report:
+def prove(
+    what: Runnable,
+    *,
+    against: Runnable | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    rtol: float = RTOL,
+    repeat: int = 3,
+    budget: int = BUDGET,
+) -> Report:
     """Runs a model and compares every tensor's shape with the prediction; on CUDA, its numbers with the CPU's too.
 
-    Raises DeviceError where ``device`` cannot run, RefusedError where onnxruntime refuses the model.
+    ``against`` is the original: the numbers of every tensor that both have are compared, on the same device. Tensors of
+    more than ``budget`` bytes are made and compared in parts. Raises DeviceError where ``device`` cannot run,
+    RefusedError where onnxruntime refuses the model.
     """
+    started = time.perf_counter()
+    place, reason, made = _begun(what, device, repeat, budget)
+    edited = Watched(made, what.predicted)
+    cpu = on_cpu = before = None
+    if place == "cuda":
+        on_cpu = Watched(runs(what, "cpu", repeat=1, budget=budget), {})
+        cpu = _compared_runs(iter(edited), iter(on_cpu), rtol)
+    if against is not None:
+        original = Watched(runs(against, place, repeat=0, budget=budget), {})
+        again = Watched(runs(what, place, repeat=0, budget=budget), {}) if on_cpu is not None else edited
+        before = _compared_runs(iter(original), iter(again), rtol)
+    for part in edited:  # what nobody compared
+        part.clear()
+    report = Report(edited.total(), edited.shapes, {n: tuple(v.shape) for n, v in what.inputs.items()}, seed)
+    report.not_cuda, report.seeded = reason, what.seeded
+    report.cpu, report.cpu_run = cpu, None if on_cpu is None else on_cpu.total()
+    report.before_edit = before
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+class Watched:
+    """The tensors of runs as they pass: their shapes are checked, the times added up. Whoever takes them owns them."""
+
+    def __init__(self, made: Iterator[Run], predicted: Mapping[str, tuple[Any, ...] | None]) -> None:
+        self.made = made
+        self.predicted = predicted
+        self.shapes: list[ShapeCheck] = []
+        self.runs: list[Run] = []
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        for run in self.made:
+            self.shapes += [ShapeCheck(n, self.predicted.get(n), tuple(v.shape)) for n, v in run.tensors.items()]
+            self.runs.append(run._replace(tensors={}))
+            yield run.tensors
+
+    def total(self) -> Run:
+        """All runs as one, without tensors."""
+        first = self.runs[0]
+        loaded, ran = (sum(times) for times in zip(*((r.load_seconds, r.run_seconds) for r in self.runs), strict=True))
+        return first._replace(load_seconds=loaded, run_seconds=ran)
+
+
+def _begun(what: Runnable, device: str, repeat: int, budget: int) -> tuple[str, str | None, Iterator[Run]]:
+    """(device, why it is not CUDA, the runs, the first of them made)."""
     place = choose(device)
     reason = None
     try:
-        run = execute(what, place, repeat=repeat)
+        made = runs(what, place, repeat=repeat, budget=budget)
+        first = next(made)
     except DeviceError as error:
         if device != "auto":
             raise
         place, reason = "cpu", error.because  # auto asked for what works; why it is not CUDA is said
-        run = execute(what, place, repeat=repeat)
-    shapes = [ShapeCheck(n, what.predicted.get(n), tuple(v.shape)) for n, v in run.tensors.items()]
-    report = Report(run, shapes, {n: tuple(v.shape) for n, v in what.inputs.items()}, seed)
-    report.not_cuda = reason
-    report.seeded = what.seeded
-    if place == "cuda":
-        report.cpu_run = execute(what, "cpu", repeat=1)
-        report.cpu = compare(run.tensors, report.cpu_run.tensors, rtol)
-    return report
-
-
-def compare_with_original(report: Report, original: Runnable, *, rtol: float = RTOL) -> None:
-    """Adds the comparison with the original's numbers, for every tensor both have, on the same device."""
-    run = execute(original, report.run.device, repeat=1)
-    report.before_edit = compare(run.tensors, report.run.tensors, rtol)
+        made = runs(what, place, repeat=repeat, budget=budget)
+        first = next(made)
+    return place, reason, chain([first], made)
