@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx_models import small
 
@@ -65,6 +65,7 @@ def test_other_numbers_in_a_part_are_found(pair: tuple[Runnable, Runnable]) -> N
     assert not prove(edited, against=fed, device="cpu", budget=1).ok
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
 @given(st.permutations(range(6)), st.lists(st.integers(1, 3), max_size=4), st.lists(st.integers(1, 3), max_size=4))
 def test_every_tensor_meets_its_own(order: list[int], first: list[int], second: list[int]) -> None:
     """However the two sides are cut, and whatever the order of the second."""
