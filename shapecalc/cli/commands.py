@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..graph import Graph
     from ..model import Model
 
@@ -77,6 +79,7 @@ def _open(
     weights: str | None = None,
     *,
     level: int | None = None,
+    filled: Mapping[str, Any] | None = None,
 ) -> Model:
     from ..errors import UsageError
     from ..model import load
@@ -89,10 +92,11 @@ def _open(
         stages=tuple(stages or ()),
         level=level,
         class_name=class_name,
-        arguments=_arguments(args or []),
+        arguments={**_arguments(args or []), **(filled or {})},
         weights=weights,
     )
-    _warn(model.graph)
+    if filled is None:
+        _warn(model.graph)
     return model
 
 
@@ -105,7 +109,7 @@ def _arguments(pairs: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not name or name.split() != [name]:
             raise UsageError(f"{pair!r} is no argument", "E002", hint="write --arg n_class=13")
         try:
             found[name] = ast.literal_eval(text)
@@ -203,12 +207,17 @@ def sizes(
         str | None, typer.Option("--emit", metavar="FORM", help="trtexec: shapes of an optimisation profile.")
     ] = None,
     solve: Annotated[
-        str | None, typer.Option("--solve", metavar="HOLE", help="fc6.fan_in, pool5=6x6, or kernel,stride.")
+        str | None,
+        typer.Option(
+            "--solve", metavar="HOLE", help="fc6.fan_in, pool5=6x6, conv1.num_output (written ?), or kernel,stride."
+        ),
     ] = None,
     before: Annotated[
         int | None, typer.Option("--from", metavar="N", min=1, help="With --solve kernel,stride.")
     ] = None,
-    after: Annotated[int | None, typer.Option("--to", metavar="N", min=1, help="With --solve kernel,stride.")] = None,
+    after: Annotated[
+        int | None, typer.Option("--to", metavar="N", min=1, help="With --solve: the map behind the window or layer.")
+    ] = None,
     phase: PhaseOption = "TEST",
     stage: StageOption = None,
     level: LevelOption = None,
@@ -225,8 +234,17 @@ def sizes(
         answer = windows(before, after)
         _print_json(answer.to_dict()) if json else sizing.print_solved(answer)
         return 0
-    net = _open(model, phase, stage, class_name, arg, level=level)
     spec = _spec(input, alias)
+    if solve is not None and not (solve.endswith(".fan_in") or "=" in solve):
+        from ..sizes.holes import fill_hole
+
+        def opened(values: Mapping[str, Any]) -> Model:
+            return _open(model, phase, stage, class_name, arg, level=level, filled=values)
+
+        answer = fill_hole(opened, solve, spec, dialect, after)
+        _print_json(answer.to_dict()) if json else sizing.print_solved(answer)
+        return 0
+    net = _open(model, phase, stage, class_name, arg, level=level)
     if solve is not None:
         answer = net.solve(solve, input=spec, dialect=dialect)
         _print_json(answer.to_dict()) if json else sizing.print_solved(answer)

@@ -9,6 +9,7 @@ from ...errors import ModelError
 from ...graph import Graph, Input, Node, Param
 from .. import Options
 from .arity import check
+from .holes import fill
 from .inputs import INPUTS, is_input, shapes_of
 from .layer import Layer
 from .layers import LAYERS, is_loss, judges, row_of
@@ -23,7 +24,7 @@ from .wiring import unique, wire
 
 def build(document: Document, options: Options) -> Graph:
     """The graph of one phase of a net; raises ModelError with ``file:line`` for what Caffe would refuse."""
-    root = upgrade(document)
+    root = fill(upgrade(document), document.name, options.arguments)
     net = View(root, document.name)
     layers = _layers(net, options)
     if not layers:

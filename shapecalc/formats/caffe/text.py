@@ -24,11 +24,16 @@ LARGEST = 32 << 20
 #: The longest number read, in characters.
 LONGEST_NUMBER = 64
 
+#: What stands for a value that is left open.
+HOLE = "?"
+
 Value: TypeAlias = "Message | str | int | float"
 
 
 class Field(NamedTuple):
-    """``name: value``. ``kind`` is "message", "string", "number" or "word" (an enum's name, true, false, inf).
+    """``name: value``. ``kind`` is "message", "string", "number", "word" (an enum's name, true, false, inf) or "hole".
+
+    A hole is a value left open, ``?``: our own addition to the grammar, filled before the net is read.
 
     ``span`` covers the field from the name to the end of the value, ``value_span`` the value with its quotes or braces.
     """
@@ -62,7 +67,7 @@ class Document(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A piece of the source: its kind ("word", "number", "string", "sign", "end") and where it lies."""
+    """A piece of the source: its kind ("word", "number", "string", "hole", "sign", "end") and where it lies."""
 
     kind: str
     text: str
@@ -75,6 +80,7 @@ _TOKEN = re.compile(
     r"(?P<word>[A-Za-z_]\w*+)"
     r"|(?P<number>(?:0[xX][0-9a-fA-F]++|(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?+)[fF]?+(?![\w.]))"
     r"|(?P<string>\"(?:[^\"\\\n]|\\[^\n])*+\"|'(?:[^'\\\n]|\\[^\n])*+')"
+    r"|(?P<hole>\?)"
     r"|(?P<sign>[-{}<>:;,./\[\]])",
     re.ASCII,
 )
@@ -216,6 +222,8 @@ class _Parser:
         start = self.token.start
         if self.token.kind == "string":
             return self.strings(start)
+        if self.token.kind == "hole":
+            return HOLE, "hole", Span(start, self.next().end)
         negative = self.at("-")
         if negative:
             self.next()
