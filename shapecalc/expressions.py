@@ -220,7 +220,7 @@ def _divide_by_number(top: Expr, bottom: int) -> Any:
 def _divide_by_expression(top: Expr, bottom: Expr) -> Any:
     if top == bottom:
         return 1
-    return 0 if not top.terms else _exact_quotient(top, bottom)
+    return 0 if not top.terms else _without_factor(top, bottom)
 
 
 def _nested_division(top: Expr) -> tuple[Any, int, int] | None:
@@ -233,19 +233,17 @@ def _nested_division(top: Expr) -> tuple[Any, int, int] | None:
     return None
 
 
-def _exact_quotient(top: Expr, bottom: Expr) -> Any:
-    """``top / bottom`` where bottom is one monomial that divides every term of top, else None."""
+def _without_factor(top: Expr, bottom: Expr) -> Any:
+    """``(a*x) // (b*x) = a // b`` where bottom is one monomial whose atoms are in every term of top, else None."""
     if len(bottom.terms) != 1:
         return None
     ((monomial, coefficient),) = bottom.terms.items()
-    quotient: dict[Monomial, int] = {}
+    rest: dict[Monomial, int] = {}
     for term, value in top.terms.items():
         left = list(term)
         for atom in monomial:
             if atom not in left:
                 return None
             left.remove(atom)
-        if value % coefficient:
-            return None
-        quotient[tuple(left)] = value // coefficient
-    return Expr(quotient).reduced()
+        rest[tuple(left)] = value
+    return Expr(rest).reduced() // coefficient

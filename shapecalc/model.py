@@ -49,6 +49,23 @@ class Model(Definition):
     opened with. With weights, whatever runs the model uses them and whatever writes it writes them.
     """
 
+    def trace(
+        self,
+        input: literal.Spec = None,  # noqa: A002  the contract's word
+        *,
+        fresh: bool = False,
+        dialect: str | None = None,
+    ) -> Trace:
+        """Every layer's shape when ``input`` goes in; see `Definition.trace`. Its problems know their causes."""
+        found = super().trace(input, fresh=fresh, dialect=dialect)
+        if found.problems:
+            from .baked import Finder
+
+            finder = Finder(self, found)
+            for problem in found.problems:
+                problem.find = finder.cause
+        return found
+
     def sizes(
         self,
         *,

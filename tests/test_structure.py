@@ -31,7 +31,7 @@ ROWS = (
     ("layout", "lower", "resampling", "weights", "explain", "sizes", "match"),
     ("compare",),
     ("surgery",),
-    ("verify",),
+    ("baked", "verify"),
     ("model", "why"),
     ("report",),
     ("cli",),
