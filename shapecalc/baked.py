@@ -279,11 +279,17 @@ class Finder:
         if True not in changed:
             return None
         then, now = (one.call.inputs[changed.index(True)] for one in (old, layer))
-        for index, tensor in enumerate(layer.call.inputs):
-            name = baked.constant(layer.call, index) if tensor is not None else None
-            if name is not None and tensor is not None and isinstance(tensor.shape, tuple) and tensor.shape:
-                return name, layer.name, dims.show(tensor.shape), self._places(layer, then, now)
-        return None
+        names = [baked.constant(layer.call, index) for index in range(len(layer.call.inputs))]
+        index = next((i for i, name in enumerate(names) if name is not None), None)
+        tensor = layer.call.inputs[index] if index is not None else None
+        if index is None or tensor is None or not tensor.shape or self._open(names[index] or ""):
+            return None
+        return names[index] or "", layer.name, dims.show(tensor.shape), self._places(layer, then, now)
+
+    def _open(self, name: str) -> bool:
+        """Whether the definition leaves the size of a weight open: nothing was written down."""
+        param = self.trace.graph.params.get(name)
+        return param is not None and param.shape is None
 
     def _places(self, layer: Layer, then: Tensor | None, now: Tensor | None) -> str:
         """What came in where everything fits, and what comes in now: as a map's places where it was one."""

@@ -9,6 +9,7 @@ from onnx import numpy_helper
 
 import shapecalc
 from shapecalc.ops.baked import squares
+from shapecalc.report.words import alike
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18]>\n'
 
@@ -89,3 +90,134 @@ def test_a_free_batch_cannot_take_what_does_not_divide() -> None:
 )
 def test_places_are_squares_where_both_counts_are(size: int, other: int, expected: tuple[str, str]) -> None:
     assert squares(size, other) == expected
+
+
+# -- causes -----------------------------------------------------------------------------------------------------------
+
+TOKENS = "t = Constant <value_ints = [-1, 8, 49]> () r = Reshape (c, t)"
+CAUSES = [
+    (
+        "the layer that fails",
+        f"{TOKENS} y = Relu (r)",
+        256,
+        ("Constant_1", "Reshape_2", "[-1, 8, 49]", "49 = 7·7, 8·8 now", "224×224", ("Reshape_2",)),
+    ),
+    (
+        "a layer before the one that fails",
+        f"{TOKENS} a = Relu (r) b = GlobalAveragePool (c) s = Squeeze (b, last) y = Concat <axis = 2> (s, a)",
+        448,
+        (
+            "Constant_1",
+            "Reshape_2",
+            "[-1, 8, 49]",
+            "49 = 7·7, 14·14 now",
+            "224×224",
+            ("Reshape_2", "Relu_3", "Concat_6"),
+        ),
+    ),
+    (
+        "windows that split a map",
+        "t = Constant <value_ints = [0, 8, 1, 7, 1, 7]> () y = Reshape (c, t)",
+        448,
+        ("Constant_1", "Reshape_2", "[0, 8, 1, 7, 1, 7]", "7, 14 now", "224×224", ("Reshape_2",)),
+    ),
+    (
+        "the sizes of a resize",
+        "z = Constant <value_ints = [1, 8, 14, 14]> () u = Resize (c, , , z) "
+        "d = ConvTranspose <strides = [2, 2], kernel_shape = [2, 2]> (c, up) y = Add (u, d)",
+        256,
+        ("Constant_1", "Resize_2", "[1, 8, 14, 14]", "14×14 from 7×7, 8×8 now", "224×224", ("Resize_2", "Add_4")),
+    ),
+    (
+        "the end of a slice",
+        "e = Constant <value_ints = [7]> () a = Slice (c, zero, e, last) y = Add (a, c)",
+        256,
+        ("Constant_1", "Slice_2", "[7]", "7 was all of the axis, which has 8 now", "224×224", ("Slice_2", "Add_3")),
+    ),
+    (
+        "the parts of a split",
+        "p = Constant <value_ints = [3, 4]> () a, b = Split <axis = 3> (c, p) y = Relu (b)",
+        256,
+        ("Constant_1", "Split_2", "[3, 4]", "3 + 4 = 7, 8 now", "224×224", ("Split_2",)),
+    ),
+    (
+        "a weight behind a map",
+        "f = Flatten (c) y = Gemm (f, fc)",
+        256,
+        ("fc", "Gemm_2", "392×10", "392 = 8·7·7, 8·8·8 now", "224×224", ("Gemm_2",)),
+    ),
+    (
+        "a weight of places",
+        "m = Constant <value_ints = [0, 8, -1]> () r = Reshape (c, m) y = Add (r, places)",
+        256,
+        ("places", "Add_3", "1×8×49", "7×7 places, 8×8 now", "224×224", ("Add_3",)),
+    ),
+    ("a division that is not whole", "d = MaxPool <kernel_shape = [2, 2]> (c) y = Add (c, d)", 256, None),
+]
+WEIGHTS = {
+    "w": (8, 3, 32, 32),
+    "up": (8, 8, 2, 2),
+    "fc": (392, 10),
+    "places": (1, 8, 49),
+}
+
+
+def convolved(body: str, shape: str = "n, 3, 224, 224") -> shapecalc.Model:
+    """A model whose ``c`` is a map of 7×7 of an image of 224."""
+    conv = "c = Conv <kernel_shape = [32, 32], strides = [32, 32]> (x, w)"
+    made = onnx.parser.parse_model(f"{HEAD}g (float[{shape}] x) => (float y) {{{conv} {body}}}")
+    arrays = {name: numpy.zeros(weight, numpy.float32) for name, weight in WEIGHTS.items()}
+    arrays |= {"zero": numpy.array([0]), "last": numpy.array([3])}
+    made.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in arrays.items())
+    return shapecalc.load(made)
+
+
+@pytest.mark.parametrize("shape", ["n, 3, 224, 224", "1, 3, 224, 224", "n, 3, h, w"])
+@pytest.mark.parametrize(("body", "size", "wanted"), [row[1:] for row in CAUSES], ids=[row[0] for row in CAUSES])
+def test_the_constant_behind_a_misfit(body: str, size: int, wanted: tuple[object, ...] | None, shape: str) -> None:
+    problems = convolved(body, shape).trace(size).problems
+    assert problems
+    cause = problems[0].cause
+    assert wanted == (None if cause is None else tuple(cause))
+
+
+def test_places_among_the_items_of_a_batch() -> None:
+    body = (
+        "p = Transpose <perm = [0, 2, 3, 1]> (c) a = Constant <value_ints = [-1, 8]> () q = Reshape (p, a) "
+        "t = Constant <value_ints = [-1, 49, 8]> () y = Reshape (q, t)"
+    )
+    (found,) = convolved(body).trace(256).problems
+    assert found.cause is not None
+    assert found.cause.numbers == "49·N split by 49, 64·N now"
+
+
+def test_the_cause_stands_before_the_way_out_and_in_json() -> None:
+    (problem_,) = convolved(CAUSES[1][1]).trace(448).problems
+    because = (
+        "Reshape_2's [-1, 8, 49] (Constant_1) was written down at 224×224: 49 = 7·7, 14·14 now; "
+        "it reaches Concat_6 by way of Relu_3"
+    )
+    assert f"  because  {because}" in str(problem_).splitlines()
+    assert problem_.to_dict()["cause"] == {
+        "constant": "Constant_1",
+        "layer": "Reshape_2",
+        "value": "[-1, 8, 49]",
+        "numbers": "49 = 7·7, 14·14 now",
+        "made_for": "224×224",
+        "chain": ["Reshape_2", "Relu_3", "Concat_6"],
+    }
+
+
+def test_a_definition_whose_weights_follow_the_input_has_no_constant() -> None:
+    assert [problem.cause for problem in shapecalc.load("alexnet").trace(256).problems] == [None]
+
+
+def test_misfits_that_read_alike_are_one() -> None:
+    t = "Constant <value_ints = [-1, 8, 49]> ()"
+    body = f"s = {t} a = Reshape (c, s) t = {t} b = Reshape (c, t) y = Add (a, b)"
+    body += " f = Flatten (c) z = Gemm (f, fc)"
+    kinds = alike(convolved(body).trace(256).problems)
+    assert [(first.layer, [other.layer for other in others]) for first, others in kinds] == [
+        ("Reshape_2", ["Reshape_4"]),
+        ("Gemm_7", []),
+    ]

@@ -96,9 +96,7 @@ def _print_cause(console: Console, cause: Cause) -> None:
     if cause.problem.code in SIZES:
         _print_uneven(console, cause)
     if cause.baked is not None:
-        baked = cause.baked
-        text = f"{baked.value} is written in the file ({baked.name})"
-        console.print(hanging(Text(f"{text}{f', made for {baked.at}' if baked.at else ''}"), 2))
+        console.print(hanging(Text(str(cause.baked)), 2))
 
 
 def _table(chain: list[Step], last: str, indent: int = 2) -> Table:

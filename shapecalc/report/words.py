@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,9 @@ def print_trace(console: Console, model: Model, trace: Trace, advice: Advice | N
     console.print()
     print_totals(console, trace)
     _print_notes(console, trace)
-    for problem in trace.problems:
+    for problem, others in alike(trace.problems):
         console.print()
-        _print_problem(console, problem)
+        _print_problem(console, problem, others)
     if advice is not None and trace.problems:
         _print_advice(console, model, trace, advice)
 
@@ -69,12 +70,38 @@ def hanging(text: Text, indent: int = 0) -> Padding:
     return Padding(text, (0, 0, 0, indent), expand=False)
 
 
-def _print_problem(console: Console, problem: Problem) -> None:
+def alike(problems: Sequence[Problem]) -> list[tuple[Problem, list[Problem]]]:
+    """Each kind of problem once, in order, with those that read the same but for names and numbers."""
+    found: dict[str, tuple[Problem, list[Problem]]] = {}
+    for problem in problems:
+        first, others = found.setdefault(_kind(problem), (problem, []))
+        if problem is not first:
+            others.append(problem)
+    return list(found.values())
+
+
+def _kind(problem: Problem) -> str:
+    """What a problem says, without the names of layers and without numbers."""
+    cause = problem.cause
+    names = {problem.layer, *problem.also, *((cause.constant, *cause.chain) if cause is not None else ())}
+    text = f"{problem.code} {problem.message}\n{cause or ''}"
+    for name in sorted(filter(None, names), key=len, reverse=True):
+        text = text.replace(name, "·")
+    return re.sub(r"\d+(\*[A-Za-z]\w*)?", "#", text)
+
+
+def _print_problem(console: Console, problem: Problem, others: Sequence[Problem] = ()) -> None:
     console.print(Text(problem.headline, style="bold red"))
     rows = grid()
-    for label, text in (("expected", problem.expected), ("actual", problem.actual), ("try", problem.hint)):
+    because = str(problem.cause) if problem.cause is not None else ""
+    named = (("expected", problem.expected), ("actual", problem.actual), ("because", because), ("try", problem.hint))
+    for label, text in named:
         if text:
             rows.add_row(f"  {label:<8}", Text(text))
+    if others:
+        names = ", ".join(other.layer for other in others[:SHOWN])
+        many = f"the same in {len(others)} more layer{'s' if len(others) > 1 else ''}"
+        rows.add_row("", Text(f"{many}: {names}{', …' if len(others) > SHOWN else ''}", style="dim"))
     console.print(rows)
 
 

@@ -15,7 +15,8 @@ from ..graph import places
 from ..said import Said, recognise
 from ..said.meaning import Told, tell
 from ..trace import Problem, Trace, first_input
-from .cause import SIZES, Baked, Cause, cause_of
+from ..traced import Baked
+from .cause import SIZES, Cause, cause_of
 from .chain import amount
 from .tie import Tie, tie
 from .tried import Tried, try_edits, try_inputs

@@ -8,29 +8,13 @@ from .. import dims
 from ..definition import Definition
 from ..dims import Shape
 from ..graph import Tensor, places
-from ..ops.baked import constant
 from ..sizes import reference
-from ..trace import Layer, Problem, Trace, first_input
+from ..trace import Layer, Problem, Trace
+from ..traced import Baked
 from .chain import Fork, Step, Ways, fork, step, steps
 
 #: Problems of sizes: another input size or a pooling can mend them.
 SIZES = frozenset({"E101", "E103", "E105", "E106"})
-#: Problems a constant of the file can be behind.
-BAKING = frozenset({"E105", "E106"})
-
-
-class Baked:
-    """A number of the file that fits one input only: a weight of so many places, or the target of a reshape."""
-
-    def __init__(self, name: str, layer: str, value: str, at: str) -> None:
-        self.name = name
-        self.layer = layer
-        self.value = value
-        self.at = at  # the input it was made for
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON prints it."""
-        return {"name": self.name, "layer": self.layer, "value": self.value, "made_for": self.at}
 
 
 class Cause:
@@ -46,7 +30,7 @@ class Cause:
         self.wanted = wanted
         self.offered = offered
         self.fork: Fork | None = None
-        self.baked: Baked | None = None
+        self.baked = problem.cause
         self.maps: tuple[str, str] | None = None  # the map that is wanted, and the one that arrives
 
     @property
@@ -70,8 +54,14 @@ class Cause:
             "first_uneven": uneven.layer if uneven is not None else None,
             "first_lost": lost.layer if lost is not None else None,
             "fork": self.fork.to_dict() if self.fork is not None else None,
-            "baked": self.baked.to_dict() if self.baked is not None else None,
+            "baked": _baked_dict(self.baked) if self.baked is not None else None,
         }
+
+
+def _baked_dict(baked: Baked) -> dict[str, Any]:
+    """The constant as JSON prints it here, where it is called by its ``name``."""
+    found = baked.to_dict()
+    return {"name": found.pop("constant"), **found}
 
 
 def cause_of(model: Definition, traced: Trace, problem: Problem) -> Cause:
@@ -90,8 +80,6 @@ def cause_of(model: Definition, traced: Trace, problem: Problem) -> Cause:
     made = Cause(problem, [*steps(path), step(layer)], problem.expected, problem.actual)
     if problem.code == "E101":
         _factorise(made, path, fitting, layer)
-    if problem.code in BAKING:
-        made.baked = _baked(model, layer, fitting)
     return made
 
 
@@ -154,30 +142,3 @@ def _map(tensor: Tensor) -> Shape | None:
     if not isinstance(shape, tuple) or len(shape) != 4 or not dims.all_numbers(shape):
         return None
     return shape[1:]
-
-
-def _baked(model: Definition, layer: Layer, fitting: Trace | None) -> Baked | None:
-    """The constant of the file that a join or a reshape meets, and the input it was made for."""
-    for index, name in enumerate(layer.node.inputs):
-        origin = constant(layer.call, index)
-        tensor = layer.call.inputs[index] if index < len(layer.call.inputs) else None
-        if origin is not None and tensor is not None:
-            listed = "[" + ", ".join(map(str, tensor.contents)) + "]" if tensor.contents is not None else _shown(tensor)
-            return Baked(origin, name, listed, _made_for(model, layer, fitting))
-    return None
-
-
-def _made_for(model: Definition, layer: Layer, fitting: Trace | None) -> str:
-    """The input at which everything fits, and what arrives at the layer there."""
-    given = first_input(model.graph)
-    if fitting is None or given is None or not layer.inputs:
-        return ""
-    arrives, fed = fitting.tensors[layer.inputs[0].name].shape, fitting.feeds[given.name].shape
-    if not isinstance(arrives, tuple) or not isinstance(fed, tuple):
-        return ""
-    return f"{dims.show(places(fed, given.layout))}, where {dims.show(_one(arrives))} arrives"
-
-
-def _one(shape: Shape) -> Shape:
-    """A shape with one item in the place of a free batch."""
-    return tuple(1 if isinstance(d, dims.Expr) else d for d in shape)
