@@ -191,12 +191,23 @@ class Model(Definition):
         init: bool = False,
         seed: int = 0,
         device: str = "auto",
-    ) -> Report:
-        """Writes the definition as ONNX at ``input``, after running it; see `verify` for what is raised."""
+        verify: bool = True,
+    ) -> Report | None:
+        """Writes the definition as ONNX at ``input``, after running it; see `verify` for what is raised.
+
+        ``verify`` False writes what was only traced, and there is no report.
+        """
         from .verify.plans import convert_model
 
         return convert_model(
-            self, self.trace(input), Path(path), overwrite=overwrite, init=init, seed=seed, device=device
+            self,
+            self.trace(input),
+            Path(path),
+            overwrite=overwrite,
+            init=init,
+            seed=seed,
+            device=device,
+            verify=verify,
         )
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -169,7 +169,7 @@ def test_an_onnx_file_keeps_every_byte_of_its_other_weights(capsys: Capture) -> 
 
 @pytest.mark.parametrize(
     "command",
-    [["retarget", "trained.onnx", "--classes", "7"], ["cut", "trained.onnx", "--features"]],
+    [["retarget", "trained.onnx", "--classes", "7"], ["cut", "trained.onnx", "--features"], ["convert", "lenet"]],
     ids=lambda c: c[0],
 )
 def test_unproved_is_the_same_file_and_said_aloud(
@@ -238,6 +238,11 @@ ERRORS = [
     (["retarget", "alexnet", "--input", "64"], 4, "error[E302 no repair]: no weightless repair makes it fit"),
     (["verify", "alexnet", "-i", "256"], 1, "error[E101 fan-in]: it does not fit, so there is nothing to run"),
     (["convert", "mobilenet_v2"], 2, "error[E002 option]: mobilenet_v2 is ONNX already"),
+    (
+        ["convert", "alexnet", "-i", "256", "--no-verify"],
+        4,
+        "error[E101 fan-in]: it does not fit, so there is nothing to run",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The commands that change a net: retarget and cut. Heavy modules are imported inside."""
+"""The commands that write a net: retarget, cut and convert. Heavy modules are imported inside."""
 
 from __future__ import annotations
 
@@ -226,3 +226,49 @@ def cut(
     return _carry_out(
         made, target, overwrite=overwrite, init=init, seed=seed, device=device, verify=not no_verify, json=json
     )
+
+
+def convert(
+    model: ModelArgument,
+    input: InputOption = None,  # noqa: A002  the contract's word
+    alias: InputAlias = None,
+    weights: WeightsOption = None,
+    output: OutputOption = None,
+    overwrite: OverwriteOption = False,
+    init: InitOption = False,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    phase: PhaseOption = "TEST",
+    stage: StageOption = None,
+    level: LevelOption = None,
+    class_name: ClassOption = None,
+    arg: ArgOption = None,
+    no_verify: NoVerifyOption = False,
+    json: JsonOption = False,
+) -> int:
+    """The definition as runnable ONNX, run once to prove it."""
+    net = _open(model, phase, stage, class_name, arg, weights, level=level)
+    target = output if output is not None else Path(f"{net.name}.onnx")
+    report = net.convert(
+        target,
+        input=_spec(input, alias),
+        overwrite=overwrite,
+        init=init,
+        seed=seed,
+        device=device,
+        verify=not no_verify,
+    )
+    if report is None:
+        print(UNPROVED, file=sys.stderr)
+    if json:
+        proof = report.to_dict() if report is not None else None
+        _print_json({"schema": "shapecalc.convert/1", "proof": proof, "path": str(target)})
+        return 0
+    from ..report.console import make_console
+    from ..report.words import print_proof, print_written
+
+    console = make_console()
+    if report is not None:
+        print_proof(console, report)
+    print_written(console, target, net, init, report)
+    return 0

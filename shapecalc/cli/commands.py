@@ -318,39 +318,6 @@ def _said(text: str, json: bool) -> int:
     return 0
 
 
-def convert(
-    model: ModelArgument,
-    input: InputOption = None,  # noqa: A002  the contract's word
-    alias: InputAlias = None,
-    weights: WeightsOption = None,
-    output: OutputOption = None,
-    overwrite: OverwriteOption = False,
-    init: InitOption = False,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    phase: PhaseOption = "TEST",
-    stage: StageOption = None,
-    level: LevelOption = None,
-    class_name: ClassOption = None,
-    arg: ArgOption = None,
-    json: JsonOption = False,
-) -> int:
-    """The definition as runnable ONNX, run once to prove it."""
-    net = _open(model, phase, stage, class_name, arg, weights, level=level)
-    target = output if output is not None else Path(f"{net.name}.onnx")
-    report = net.convert(target, input=_spec(input, alias), overwrite=overwrite, init=init, seed=seed, device=device)
-    if json:
-        _print_json({"schema": "shapecalc.convert/1", "proof": report.to_dict(), "path": str(target)})
-        return 0
-    from ..report.console import make_console
-    from ..report.words import print_proof, print_written
-
-    console = make_console()
-    print_proof(console, report)
-    print_written(console, target, net, init, report)
-    return 0
-
-
 def match(
     definition: Annotated[
         str, typer.Argument(metavar="DEFINITION", help="A Caffe, Chainer or Keras file, or a zoo name.")

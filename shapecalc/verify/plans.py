@@ -108,35 +108,44 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
 
 def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rtol: float | None) -> Report:
     """The proof of a definition at the input of a trace. Raises RefusedError where the trace has problems."""
-    if not traced.ok:
-        first = traced.problems[0]
-        raise RefusedError(
-            f"it does not fit, so there is nothing to run: {first.message}",
-            first.code,
-            location=first.location,
-            expected=first.expected,
-            actual=first.actual,
-            hint=f"shapecalc trace {model.typed} {model.asked(traced)} shows what would",
-        )
+    _check_runs(model, traced)
     limit = RTOL if rtol is None else rtol
     report = prove(runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=limit)
     report.weights = model.weights.name if model.weights is not None else None
     return report
 
 
+def _check_runs(model: Definition, traced: Trace) -> None:
+    if traced.ok:
+        return
+    first = traced.problems[0]
+    raise RefusedError(
+        f"it does not fit, so there is nothing to run: {first.message}",
+        first.code,
+        location=first.location,
+        expected=first.expected,
+        actual=first.actual,
+        hint=f"shapecalc trace {model.argument} with this --input shows what would",
+    )
+
+
 def convert_model(
-    model: Definition, traced: Trace, path: Path, *, overwrite: bool, init: bool, seed: int, device: str
-) -> Report:
-    """Writes a definition as ONNX once it ran and every tensor had the predicted shape."""
+    model: Definition, traced: Trace, path: Path, *, overwrite: bool, init: bool, seed: int, device: str, verify: bool
+) -> Report | None:
+    """Writes a definition as ONNX once it ran and every tensor had the predicted shape.
+
+    ``verify`` False: once it was traced; there is no report then.
+    """
     if model.graph.format == "onnx":
-        raise UsageError(
-            f"{model.argument} is ONNX already", "E002", hint=f"shapecalc retarget {model.typed} changes it"
-        )
+        raise UsageError(f"{model.argument} is ONNX already", "E002", hint="shapecalc retarget changes it")
     _check_target(path, overwrite)
-    report = prove_model(model, traced, device=device, seed=seed, rtol=None)
-    report.raise_for_failure()
+    report = None
+    if verify:
+        report = prove_model(model, traced, device=device, seed=seed, rtol=None)
+        report.raise_for_failure()
+    _check_runs(model, traced)
     data = as_onnx(model, model.graph, traced, init=init, seed=seed)
-    files.write_whole(path, lambda file: _write_checked(file, data, model), overwrite=overwrite)
+    files.write_whole(path, lambda file: _write_new(file, data, model, verify), overwrite=overwrite)
     return report
 
 
@@ -165,9 +174,10 @@ def _unedited(model: Definition, source: Source) -> Pieces:
     return [Span(0, len(source.data))] if inside and text != bytes(source.data) else [text]
 
 
-def _write_checked(file: BinaryIO, data: bytes, model: Definition) -> None:
+def _write_new(file: BinaryIO, data: bytes, model: Definition, verify: bool) -> None:
     file.write(data)
-    _check_loads(file, model)
+    if verify:
+        _check_loads(file, model)
 
 
 def _check_target(path: Path, overwrite: bool, own: tuple[str, ...] = ()) -> None:
