@@ -2,9 +2,11 @@
 
     python -m tests.tools.fuzz                                   every format, 20,000 tries each
     python -m tests.tools.fuzz --format onnx --tries 1000000 --seconds 3600 --seed 7
+    python -m tests.tools.fuzz --format onnx --seed 7 --first 4000 --tries 16000    goes on where another run ended
     python -m tests.tools.fuzz --format onnx --replay 7:1234     one try again, with its traceback
 
-A try is told by the seed and its number: the same file is damaged in the same way. Tries run in child processes of a
+A try is told by the seed and its number: the same file is damaged in the same way. The longest is named, so that a
+slow one can be looked at. Tries run in child processes of a
 few hundred each, with the address space limited, so that a crash of a library is a finding too. ``--keep FOLDER``
 writes the file of every finding. Exit status 1 if there was one.
 """
@@ -266,30 +268,30 @@ def _work(
                     file.write(data)
 
 
-def fuzz(name: str, tries: int, seconds: float, seed: int, keep: Path | None) -> int:
+def fuzz(name: str, tries: range, seconds: float, seed: int, keep: Path | None) -> int:
     """Prints what was found in one format; how many causes there were."""
     target = TARGETS[name]
     files = list(target.seeds())
     if not files:
         print(f"{name}: no seeds (h5py is absent)")
         return 0
-    started, done, longest, answered = time.monotonic(), 0, 0.0, 0
+    started, done, longest, answered = time.monotonic(), tries.start, (0.0, tries.start), 0
     found: dict[str, list[Finding]] = collections.defaultdict(list)
-    while done < tries and time.monotonic() - started < seconds:
-        end = min(tries, done + BATCH)
+    while done < tries.stop and time.monotonic() - started < seconds:
+        end = min(tries.stop, done + BATCH)
         for line in batch(target, files, seed, range(done, end), keep):
             if line.startswith("#"):
                 done = int(line[1:]) + 1
             elif line.startswith("="):
-                longest = max(longest, float(line[1:].rstrip("+")))
+                longest = max(longest, (float(line[1:].rstrip("+")), done - 1))
                 answered += line.endswith("+")
             else:
                 signature, number, text = line[1:].split("|", 2)
                 found[signature].append(Finding(signature, int(number), text))
     took = time.monotonic() - started
     print(
-        f"{name}: {done:,} tries of {len(files)} files in {took:.0f} s ({answered:,} answered, the others refused), "
-        f"longest {longest:.2f} s, {len(found)} causes"
+        f"{name}: {done - tries.start:,} tries of {len(files)} files in {took:.0f} s ({answered:,} answered, "
+        f"the others refused), longest {longest[0]:.2f} s ({seed}:{longest[1]}), {len(found)} causes"
     )
     for signature, findings in sorted(found.items(), key=lambda row: -len(row[1])):
         print(f"  {len(findings):6,} x {signature}, first --format {name} --replay {seed}:{findings[0].number}")
@@ -314,6 +316,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--format", choices=[*TARGETS, "all"], default="all")
     parser.add_argument("--tries", type=int, default=20_000)
+    parser.add_argument("--first", type=int, default=0, metavar="NUMBER", help="the try to begin with")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="a format, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the files of findings go")
@@ -326,7 +329,8 @@ def main() -> int:
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
     names = list(TARGETS) if given.format == "all" else [given.format]
-    return 1 if sum(fuzz(name, given.tries, given.seconds, given.seed, given.keep) for name in names) else 0
+    tries = range(given.first, given.first + given.tries)
+    return 1 if sum(fuzz(name, tries, given.seconds, given.seed, given.keep) for name in names) else 0
 
 
 if __name__ == "__main__":

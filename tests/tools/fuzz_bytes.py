@@ -293,13 +293,19 @@ def member(chance: Chance, name: str, data: bytes, inner: Sequence[Mutation]) ->
     return name, chance.choice(tuple(inner))(chance, data, data)
 
 
+def _beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """What a member unpacks to, and of a bomb no more than matters: unpacking it was most of the time of all tries."""
+    with archive.open(info) as file:
+        return file.read(LONGEST)
+
+
 def zipped(inner: Sequence[Mutation]) -> Mutation:
     """A zip written again with one member changed by one of ``inner``; its sums are right."""
 
     def mutation(chance: Chance, data: bytes, other: bytes) -> bytes:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                files = [(info.filename, archive.read(info)) for info in archive.infolist()]
+                files = [(info.filename, _beginning(archive, info)) for info in archive.infolist()]
         except (
             zipfile.BadZipFile,
             zlib.error,
