@@ -232,6 +232,44 @@ def test_a_join_with_a_map_made_smaller_and_larger(kernel: int, stride: int, pad
     assert sizes.refused(stride + 1) == "sum"
 
 
+BRANCH = """
+layer {{ name: "p{0}" type: "Pooling" bottom: "x" top: "p{0}" pooling_param {{ kernel_size: {0} stride: {0} }} }}
+layer {{ name: "d{0}" type: "Deconvolution" bottom: "p{0}" top: "d{0}"
+  convolution_param {{ num_output: 3 kernel_size: {0} stride: {0} }} }}
+"""
+
+
+def branches(*strides: int) -> str:
+    """A net that adds maps which were made smaller and larger: every size must be a multiple of every stride."""
+    bottoms = " ".join(f'bottom: "d{stride}"' for stride in strides)
+    body = "".join(BRANCH.format(stride) for stride in strides)
+    return f"""input: "x" input_shape {{ dim: [1, 3, 64, 64] }}
+{body}
+layer {{ name: "sum" type: "Eltwise" bottom: "x" {bottoms} top: "sum" }}
+"""
+
+
+def test_a_period_of_too_many_sizes_ends_and_says_so() -> None:
+    """Strides 97, 101, 103: the multiples of 1,009,091, and none of the sizes that are known."""
+    sizes = shapecalc.loads(branches(97, 101), format="caffe").sizes()
+    assert str(sizes) == "N ≡ 0 (mod 9797)"
+    more = shapecalc.loads(branches(97, 101, 103), format="caffe").sizes()
+    assert str(more) == "none (known up to 4,096)"
+    assert (9797 in more, more.square.horizon, more.refused(101)) == (False, 4096, "sum")
+
+
+def test_a_map_of_too_many_places_is_not_divided() -> None:
+    """fc wants 2^31 inputs: which heights times widths give them is not listed, and each pair is still told."""
+    text = (
+        NET.format(kernel=2, stride=2, pad=0)
+        + """
+layer { name: "fc" type: "InnerProduct" bottom: "sum" top: "fc" inner_product_param { num_output: 1 } }"""
+    )
+    sizes = shapecalc.loads(text.replace("64, 64", "46342, 46342"), format="caffe").sizes()
+    assert [(row.layer, row.product, row.pairs) for row in sizes.couplings] == [("fc", None, [])]
+    assert ((46342, 46342) in sizes, (17 * 46342, 2726) in sizes, (46342, 46340) in sizes) == (True, True, False)
+
+
 # -- holes -------------------------------------------------------------------------------------------------------------
 
 

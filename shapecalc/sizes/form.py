@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, compress, cycle, pairwise
 from typing import Any
 
 from ..intervals import Interval
+from .line import HORIZON, LONGEST
 
 #: Exceptions and pieces named one by one.
 NAMED = 8
@@ -58,20 +59,24 @@ class Form:
         """Whether it has members beyond every size."""
         return any(self.mask[self.threshold :])
 
+    def between(self, low: int, high: int) -> Iterator[int]:
+        """The members from ``low``, at least 1, to ``high``."""
+        at = low - 1 if low <= self.threshold else self.threshold + (low - self.threshold - 1) % self.period
+        return compress(range(low, high + 1), chain(self.mask[at:], cycle(self.mask[self.threshold :])))
+
     def upto(self, limit: int) -> Iterator[int]:
         """The members from 1 to ``limit``."""
-        return (size for size in range(1, limit + 1) if size in self)
+        return self.between(1, limit)
 
     def below(self, size: int) -> int | None:
         """The largest member up to ``size``."""
         last = size if self.endless else min(size, self.threshold)
         low = last - self.period if last > self.threshold + self.period else 0
-        return next((n for n in range(last, low, -1) if n in self), None)
+        return max(self.between(low + 1, last), default=None)
 
     def above(self, size: int) -> int | None:
         """The smallest member from ``size`` on."""
-        last = max(size, self.threshold) + self.period
-        return next((n for n in range(max(size, 1), last + 1) if n in self), None)
+        return next(self.between(max(size, 1), max(size, self.threshold) + self.period), None)
 
     def nearest(self, size: int) -> int | None:
         """The member closest to ``size``, the smaller of two equally close; None if the set is empty."""
@@ -83,13 +88,23 @@ class Form:
         return _runs(n for n in self.upto(limit))
 
     # -- combining ----------------------------------------------------------------------------------------------------
+    def members(self, count: int) -> int:
+        """Membership of the sizes up to ``count``, a byte for each, as one number: combined in one step."""
+        times = -(-max(count - self.threshold, 0) // self.period)
+        return int.from_bytes((self.mask + self.mask[self.threshold :] * times)[:count], "big")
+
     def combine(self, other: Form, rule: Callable[[int, int], int]) -> Form:
-        """Membership by a rule on both memberships."""
+        """Membership by a rule on both memberships, bit by bit; a set of too long a period ends, as lines do."""
+        ends = [form.horizon for form in (self, other) if form.horizon is not None]
         threshold = max(self.threshold, other.threshold)
         count = threshold + math.lcm(self.period, other.period)
-        mask = bytes(rule(n in self, n in other) for n in range(1, count + 1))
-        ends = [form.horizon for form in (self, other) if form.horizon is not None]
-        return Form(mask, threshold, min(ends, default=None))
+        if count > LONGEST:
+            known = min([HORIZON, *ends])
+            return Form(self._combined(other, rule, known) + b"\0", known, known)
+        return Form(self._combined(other, rule, count), threshold, min(ends, default=None))
+
+    def _combined(self, other: Form, rule: Callable[[int, int], int], count: int) -> bytes:
+        return rule(self.members(count), other.members(count)).to_bytes(count, "big")
 
     def __and__(self, other: Form) -> Form:
         return self.combine(other, lambda a, b: a & b)
@@ -98,7 +113,7 @@ class Form:
         return self.combine(other, lambda a, b: a | b)
 
     def __sub__(self, other: Form) -> Form:
-        return self.combine(other, lambda a, b: a & (1 - b))
+        return self.combine(other, lambda a, b: a & ~b)
 
     def __invert__(self) -> Form:
         return Form(bytes(1 - member for member in self.mask), self.threshold, self.horizon)
@@ -142,7 +157,7 @@ class Form:
 
     def _repeating(self, first: int, residues: list[Interval]) -> str:
         period = self.period
-        start = next(n for n in range(first, first + self.threshold + period + 1) if n in self)
+        start = self.above(first) or first
         if period == 1:
             return "every size" if start == 1 else f"{start} and up"
         named = [_residue(run, period) for run in residues]
@@ -177,11 +192,9 @@ def only(sizes: set[int]) -> Form:
 def _shortest(mask: bytes, threshold: int) -> tuple[bytes, int]:
     """The same set with the smallest period, then the smallest threshold."""
     tail = mask[threshold:]
-    period = next(p for p in range(1, len(tail) + 1) if len(tail) % p == 0 and tail == tail[:p] * (len(tail) // p))
-    head, tail = mask[:threshold], tail[:period]
-    while head and head[-1] == tail[-1]:
-        head, tail = head[:-1], tail[-1:] + tail[:-1]
-    return head + tail, len(head)
+    period = (tail + tail).find(tail, 1)
+    same = next((n for n in range(threshold) if mask[threshold - 1 - n] != tail[-1 - n % period]), threshold)
+    return mask[: threshold - same + period], threshold - same
 
 
 def _runs(members: Any) -> list[Interval]:

@@ -24,6 +24,8 @@ from .form import EVERY, NOTHING, Form
 LIMIT = 4096
 #: Traces made where rules ask for answers that differ from size to size.
 MOST_SIDES = 64
+#: A map of more places is not written as every height times width that gives it.
+LARGEST_MAP = 1 << 24
 
 
 class Refusal(NamedTuple):
@@ -221,10 +223,9 @@ def _squares(cases: list[Case]) -> tuple[Form, list[Refusal]]:
         found: dict[tuple[str, str], Form] = {}
         for layer, code, verdict in case.asked:
             held = form_of(verdict)
-            gone = left - held
+            gone, left = left - held, left & held
             if gone:
                 found[layer, code] = found.get((layer, code), NOTHING) | gone
-                left = left & held
         refusals += [Refusal(layer, code, sizes) for (layer, code), sizes in found.items()]
         total = total | left
     return total, refusals
@@ -267,7 +268,7 @@ def _coupling(layer: str, code: str, verdict: Every, heights: Form, widths: Form
     if verdict.terms is not None and _always(verdict, heights, widths):
         return None
     known = _as_product(verdict)
-    if known is None:
+    if known is None or known[2] > LARGEST_MAP:
         return Coupling(layer, code, None, [])
     height, width, product = known
     pairs = []
