@@ -38,7 +38,7 @@ from shapecalc.formats.onnx.patch import segments
 from shapecalc.formats.onnx.pieces import assemble
 from shapecalc.formats.weights import read_weights
 from shapecalc.model import Model
-from shapecalc.verify.definition_file import patched
+from shapecalc.verify.definition_file import patched, write_own
 from shapecalc.verify.onnx_file import sized_graph
 
 from . import fuzz_bytes as damage
@@ -77,6 +77,12 @@ def definition(format: str) -> Callable[[bytes, Path, random.Random], None]:  # 
             model.sizes(limit=64)
         elif share < 0.5:
             model.trace(48).to_dict()
+        elif share < 0.6:
+            model.why(chance.choice((None, 48, 300)), run=False).to_dict()
+        elif share < 0.65:
+            model.cut(features=True).trace.to_dict()
+        elif share < 0.7:
+            model.compare(dialects=("caffe", "onnx")).to_dict()
 
     return ask
 
@@ -87,7 +93,7 @@ def _retarget(model: Model, changes: dict[str, int]) -> None:
     if model.graph.format == "onnx" and source is not None:
         edited = sized_graph(plan.graph, plan.trace)
         assemble(source.data, segments(source.data, model.graph, edited, {}, plan.trace.tensors))
-    elif model.graph.format != "keras":
+    else:
         patched(plan)
 
 
@@ -113,8 +119,13 @@ def archive(data: bytes, folder: Path, chance: random.Random) -> None:
     path.write_bytes(data)
     model = shapecalc.load(path)
     model.trace().to_dict()
-    if chance.random() < 0.5:
+    share = chance.random()
+    if share < 0.5:
         model.match().to_dict()
+    elif share < 0.8:
+        plan = model.retarget(classes=13)
+        with open(folder / "made.keras", "w+b") as file:
+            write_own(plan, file, folder / "made.keras", patched(plan), 0)
 
 
 class Target(NamedTuple):

@@ -152,21 +152,26 @@ def syntax(chance: Chance, data: bytes, other: bytes) -> bytes:
         tree, source = ast.parse(data), ast.parse(chance.choice((data, other)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return line(chance, data, other)
-    for _ in range(chance.choice((1, 1, 2, 3))):
-        holder, field, index = chance.choice(_slots(tree))
-        kind = ast.stmt if isinstance(getattr(holder, field)[index], ast.stmt) else ast.expr
-        others = [n for n in ast.walk(source) if isinstance(n, kind) and not isinstance(n, ast.Starred | ast.Slice)]
-        if kind is ast.stmt:
-            got = copy.deepcopy(chance.choice(others))
-            getattr(holder, field)[index : index + chance.randrange(2)] = [got] * chance.choice((0, 1, 1, 2))
-            setattr(holder, field, getattr(holder, field) or [ast.Pass()])
-        else:
-            edge = ast.Constant(chance.choice((*NUMBERS, -1, None, True, 0.5, "", "a")))
-            getattr(holder, field)[index] = copy.deepcopy(chance.choice((edge, chance.choice(others))))
     try:
+        for _ in range(chance.choice((1, 1, 2, 3))):
+            _exchanged(chance, tree, source)
         return ast.unparse(ast.fix_missing_locations(tree)).encode("utf-8", "replace")[: 1 << 20]
     except (ValueError, RecursionError, AttributeError, TypeError):
         return line(chance, data, other)
+
+
+def _exchanged(chance: Chance, tree: ast.AST, source: ast.AST) -> None:
+    """One statement or expression of a tree in the place of another."""
+    holder, field, index = chance.choice(_slots(tree))
+    kind = ast.stmt if isinstance(getattr(holder, field)[index], ast.stmt) else ast.expr
+    others = [n for n in ast.walk(source) if isinstance(n, kind) and not isinstance(n, ast.Starred | ast.Slice)]
+    if kind is ast.stmt:
+        got = copy.deepcopy(chance.choice(others))
+        getattr(holder, field)[index : index + chance.randrange(2)] = [got] * chance.choice((0, 1, 1, 2))
+        setattr(holder, field, getattr(holder, field) or [ast.Pass()])
+    else:
+        edge = ast.Constant(chance.choice((*NUMBERS, -1, None, True, 0.5, "", "a")))
+        getattr(holder, field)[index] = copy.deepcopy(chance.choice((edge, chance.choice(others))))
 
 
 def _slots(tree: ast.AST) -> list[tuple[ast.AST, str, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import IO, Any, BinaryIO, NamedTuple
 from ...errors import RefusedError
 from .. import Edited, Source
 from ..changes import changes
+from ..weights import zipped
+from ..weights.base import check_inflation, damaged
 from .archive import CONFIG, opened
 from .store import Home
 
@@ -75,16 +78,39 @@ def pack(file: BinaryIO, path: Path, source: Source, edited: Edited) -> None:
 
 
 def _archive(file: BinaryIO, source: Source, text: str, renewed: Sequence[Renewed]) -> None:
+    _check_members(source)
     with opened(source) as original, zipfile.ZipFile(original) as old, zipfile.ZipFile(file, "w") as new:
         new.comment = old.comment
         for info in old.infolist():
-            with old.open(info) as member, new.open(_like(info), "w", force_zip64=info.file_size > 1 << 30) as target:
+            with new.open(_like(info), "w", force_zip64=info.file_size > 1 << 30) as target:
                 if info.filename == CONFIG:
                     target.write(text.encode())
                 elif info.filename == WEIGHTS and renewed:
-                    _edited(member, info.file_size, target, source, renewed)
+                    with tempfile.NamedTemporaryFile(suffix=".h5") as beside:
+                        _copy(source, old, info, beside)
+                        _edited(beside, target, source, renewed)
                 else:
-                    shutil.copyfileobj(member, target)
+                    _copy(source, old, info, target)
+
+
+def _check_members(source: Source) -> None:
+    """Raises ModelError where a member lies outside the archive, unpacks to gigabytes, or is there twice."""
+    names: set[str] = set()
+    for info in zipped.members(source.name, source.data):
+        found = zipped.located(source.name, source.data, info)
+        check_inflation(source.name, info.filename, found.stored, found.size)
+        if info.filename in names:
+            raise damaged(source.name, f"{info.filename[:80]!r} is in the archive twice")
+        names.add(info.filename)
+
+
+def _copy(source: Source, archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: IO[bytes]) -> None:
+    """A member as it is. Raises ModelError where it does not unpack to what the archive says."""
+    try:
+        with archive.open(info) as member:
+            shutil.copyfileobj(member, target)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise damaged(source.name, f"{info.filename[:80]!r} does not unpack ({error})") from None
 
 
 def _like(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
@@ -94,14 +120,12 @@ def _like(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     return made
 
 
-def _edited(member: IO[bytes], size: int, target: IO[bytes], source: Source, renewed: Sequence[Renewed]) -> None:
-    """The file of weights inside an archive, edited on the way: h5py writes to files of the disk."""
-    with tempfile.NamedTemporaryFile(suffix=".h5") as beside:
-        shutil.copyfileobj(member, beside)
-        beside.flush()
-        _edit(beside.name, source, renewed, None)
-        with open(beside.name, "rb") as changed:
-            shutil.copyfileobj(changed, target)
+def _edited(beside: Any, target: IO[bytes], source: Source, renewed: Sequence[Renewed]) -> None:
+    """The file of weights of an archive, edited on the way: h5py writes to files of the disk."""
+    beside.flush()
+    _edit(beside.name, source, renewed, None)
+    with open(beside.name, "rb") as changed:
+        shutil.copyfileobj(changed, target)
 
 
 def _edit(path: str, source: Source, renewed: Sequence[Renewed], config: str | None) -> None:
