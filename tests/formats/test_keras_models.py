@@ -1,50 +1,56 @@
-"""Whole applications written as ONNX compute what Keras computes: recordings of Keras 3 (tests/tools/record_keras.py).
+"""Whole models of Keras: its applications and the corpus of ../shared, against recordings of Keras 3.15 and 2.15
+(tests/tools/record_keras_models.py).
 
-Weights and image are made from their names, there as here. Those of ../shared need it; run in onnxruntime.
+Weights and image are made from their names, there as here, so that no file of weights is needed. All are traced, with
+their parameters and the places that Keras 3 files them under; those that are quick to run are run in onnxruntime and
+compare Keras's numbers. `python -m tests.tools.compare_keras` compares all.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-from pathlib import Path
+import math
 from typing import Any
 
-import numpy
 import pytest
-from tools import seeded
+from tools.compare_keras import LIMIT, difference, opened
+from tools.record_keras_models import CORPUS, key_sum, recorded
 
-import shapecalc
-from shapecalc.verify.run import execute, runnable
-
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "keras"
-RECORDED = Path(__file__).parents[1] / "data" / "keras_models.jsonl.gz"
-ROWS = [json.loads(line) for line in gzip.decompress(RECORDED.read_bytes()).splitlines()]
-#: Largest difference from the recording, relative to the output's largest number.
-LIMIT = 1e-5
-
-
-def opened(row: dict[str, Any]) -> shapecalc.Model:
-    """The recorded definition, or that of the corpus; skips where it is not here."""
-    if row["model"] is not None:
-        return shapecalc.loads(row["model"], format="keras")
-    path = SHARED / row["name"]
-    if not path.exists():
-        pytest.skip(f"{row['name']} is in ../shared, which is not here")
-    return shapecalc.load(path)
+ROWS = [
+    pytest.param(
+        row,
+        id=row["name"].replace(" of Keras ", "-"),
+        marks=[] if row["model"] or CORPUS.exists() else pytest.mark.skip("the corpus of ../shared is not here"),
+    )
+    for row in recorded()
+]
+#: Larger ones take a second and more to run.
+QUICK = 6_000_000
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
-def test_a_whole_model_computes_keras_numbers(row: dict[str, Any]) -> None:
+def is_quick(row: dict[str, Any]) -> bool:
+    return bool(row["params"] <= QUICK)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_shapes_parameters_and_places_are_keras(row: dict[str, Any]) -> None:
     model = opened(row)
     trace = model.trace(tuple(row["input"]))
-    assert trace.ok
-    params = [param for param in model.graph.params.values() if param.contents is None]
-    weights = {p.name: seeded.weight(p.name, trace.tensors[p.name].shape) for p in params}  # type: ignore[arg-type]
-    what = runnable(model, model.graph, trace, 0, weights)
-    fed = {name: seeded.image(row["name"], array.shape) for name, array in what.inputs.items()}
-    run = execute(what._replace(inputs=fed), "cpu")
-    got = run.tensors[trace.outputs[0].name].astype("float64").reshape(-1)
-    assert got.shape == (row["count"],)
-    assert float(numpy.abs(got[:: row["step"]] - numpy.array(row["kept"])).max()) <= LIMIT * row["scale"]
-    assert abs(float(got.sum()) - row["sum"]) <= LIMIT * row["scale"] * row["count"]
+    assert trace.problems == []
+    value = trace.layer(row["layer"]).outputs[0] if row["layer"] else trace.outputs[0]
+    assert math.prod(value.shape or ()) == row["count"]
+    assert trace.params == row["params"]
+    if row["keys"] is not None:
+        assert key_sum({name: home.key for name, home in model.graph.meta["homes"].items()}) == row["keys"]
+
+
+@pytest.mark.parametrize("row", [param for param in ROWS if is_quick(param.values[0])])  # type: ignore[arg-type]
+def test_the_numbers_are_keras(row: dict[str, Any]) -> None:
+    assert difference(row, opened(row)) <= LIMIT
+
+
+def test_the_comparison_can_fail() -> None:
+    row = next(param.values[0] for param in ROWS if param.values[0]["name"] == "MobileNetV3Small")  # type: ignore[index]
+    assert isinstance(row, dict)
+    changed = [*row["kept"][:-1], row["kept"][-1] + 2 * LIMIT * row["scale"]]
+    assert difference({**row, "kept": changed}, opened(row)) > LIMIT
+    assert difference({**row, "sum": row["sum"] + 2 * LIMIT * row["scale"] * row["count"]}, opened(row)) > LIMIT

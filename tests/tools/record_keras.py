@@ -2,23 +2,18 @@
 
     KERAS_BACKEND=jax python -m tests.tools.record_keras
 
-writes tests/data/keras_numeric.json: small models with weights, an input and what comes out; and
-tests/data/keras_models.jsonl.gz: the definitions of whole applications, and what they make of seeded weights and a
-seeded image (`seeded`). Those of ../shared are recorded by the name of their file.
+writes tests/data/keras_numeric.json: small models with weights, an input and what comes out. Whole applications are
+recorded by `record_keras_models`.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy
-
-from .seeded import image, weight
 
 DATA = Path(__file__).parents[1] / "data"
 IMAGE, SEQUENCE, VECTOR = (7, 6, 4), (6, 4), (5,)
@@ -229,11 +224,12 @@ def _embedding(keras: Any) -> Any:
 DROPPED = ("initializer", "regularizer", "constraint")
 
 
-def _shorter(value: Any) -> Any:
+def shorter(value: Any) -> Any:
+    """A definition without what says nothing of what is computed."""
     if isinstance(value, dict):
         kept = {key: item for key, item in value.items() if not key.endswith(DROPPED) and not _is_policy(key, item)}
-        return {key: _shorter(item) for key, item in kept.items()}
-    return [_shorter(item) for item in value] if isinstance(value, list) else value
+        return {key: shorter(item) for key, item in kept.items()}
+    return [shorter(item) for item in value] if isinstance(value, list) else value
 
 
 def _is_policy(key: str, value: Any) -> bool:
@@ -246,24 +242,28 @@ def _blob(array: Any) -> dict[str, Any]:
     return {"shape": list(flat.shape), "data": list(map(float, values))}
 
 
-def _weights(layers: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def weights_of(layers: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every weight under the name it has here: the layer's path and its own name."""
     for layer in layers:
         if hasattr(layer, "layers"):
-            yield from _weights(layer.layers, f"{prefix}{layer.name}/")
+            yield from weights_of(layer.layers, f"{prefix}{layer.name}/")
         else:
             yield from ((f"{prefix}{layer.name}/{_name_of(layer, w)}", w) for w in getattr(layer, "weights", ()))
 
 
 def _name_of(layer: Any, weight: Any) -> str:
     """A weight's name in its layer; the cell of a recurrent layer and the layer in a wrapper go without saying."""
-    inside = weight.path.rpartition(f"{layer.name}/")[2].split("/")
+    if type(layer).__name__ == "LayerScale":  # whose one weight has no name of its own, but "variable_17"
+        return "gamma"
+    path = getattr(weight, "path", weight.name).partition(":")[0]  # Keras 2 has no path: "conv/kernel:0"
+    inside = path.rpartition(f"{layer.name}/")[2].split("/")
     kept = [part for part in inside if not part.endswith("_cell")]
     return "/".join(kept[-1:] if type(layer).__name__ == "TimeDistributed" else kept)
 
 
 def _recorded(keras: Any, name: str, model: Any, batch: int = 2) -> dict[str, Any]:
     chance = numpy.random.default_rng(len(name))
-    for path, variable in _weights(model.layers):
+    for path, variable in weights_of(model.layers):
         low = 0.5 if path.endswith(("variance", "gamma")) else -0.5
         variable.assign(chance.uniform(low, low + 1.0, variable.shape).astype("float32").round(3))
     images = {}
@@ -276,55 +276,17 @@ def _recorded(keras: Any, name: str, model: Any, batch: int = 2) -> dict[str, An
     outputs = got if isinstance(got, (list, tuple)) else [got]
     return {
         "name": name,
-        "model": json.dumps(_shorter(json.loads(model.to_json())), separators=(",", ":")),
-        "weights": {path: _blob(variable.numpy()) for path, variable in _weights(model.layers)},
+        "model": json.dumps(shorter(json.loads(model.to_json())), separators=(",", ":")),
+        "weights": {path: _blob(variable.numpy()) for path, variable in weights_of(model.layers)},
         "inputs": {key: _blob(value) for key, value in images.items()},
         "outputs": [_blob(keras.ops.convert_to_numpy(value)) for value in outputs],
     }
 
 
-#: Applications, and the size they are recorded at: two that are quick to run in a test.
-APPLICATIONS = {"MobileNetV3Small": 64, "MobileNetV2": 64}
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "keras"
-#: Numbers of an output that are kept.
-KEPT = 16
-
-
-def _whole(keras: Any, name: str, model: Any, size: int | None, text: str | None) -> dict[str, Any]:
-    """One row: where the definition is, the shape that goes in, and some of what comes out."""
-    for path, variable in _weights(model.layers):
-        if "float" in str(variable.dtype):  # of a Normalization the count is a whole number
-            variable.assign(weight(path, tuple(variable.shape)))
-    shape = (1, *(size or n or 64 for n in model.inputs[0].shape[1:-1]), model.inputs[0].shape[-1])
-    got = keras.ops.convert_to_numpy(model(image(name, shape), training=False)).astype("float64").reshape(-1)
-    step = max(1, len(got) // KEPT)
-    kept = [float(f"{v:.9g}") for v in got[::step]]
-    row = {"name": name, "input": shape, "count": len(got), "step": step, "sum": float(got.sum()), "kept": kept}
-    print(name, shape, float(abs(got).max()), flush=True)
-    return row | {"scale": float(abs(got).max()), "model": text}
-
-
-def _applications(keras: Any) -> Iterator[dict[str, Any]]:
-    for path in sorted([*CORPUS.glob("lenet*.json"), *CORPUS.glob("tiny*.json")]):
-        yield _whole(keras, path.name, keras.models.model_from_json(path.read_text()), None, None)
-    for name, size in APPLICATIONS.items():
-        model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(size, size, 3))
-        text = json.dumps(_shorter(json.loads(model.to_json())), separators=(",", ":"))
-        yield _whole(keras, name, model, size, text)
-
-
 def main() -> None:
-    """Both files, or one: ``layers`` or ``models``."""
+    """The whole file."""
     import keras  # type: ignore[import-not-found,unused-ignore]
 
-    if "models" not in sys.argv[1:]:
-        _record_layers(keras)
-    if "layers" not in sys.argv[1:]:
-        lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in _applications(keras))
-        (DATA / "keras_models.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
-
-
-def _record_layers(keras: Any) -> None:
     rows = []
     for name, (shape, layer) in _layers(keras).items():
         rows.append(_recorded(keras, name, keras.Sequential([keras.Input(shape, name="image"), layer]), 1))
