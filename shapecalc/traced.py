@@ -235,8 +235,38 @@ class Layer:
 
     @property
     def fields(self) -> receptive.Fields:
-        """Receptive field along each spatial axis of its first output; empty where no image reaches it."""
-        return self._trace.fields.get(self.node.outputs[0], ()) if self.node.outputs else ()
+        """Receptive field along each spatial axis of its first output; empty where no image reaches it, or unknown."""
+        return seen.fields if isinstance(seen := self._seen, receptive.View) else ()
+
+    @property
+    def _seen(self) -> receptive.Seen | None:
+        return self._trace.seen.get(self.node.outputs[0]) if self.node.outputs else None
+
+    @property
+    def unseen(self) -> str | None:
+        """Why its receptive field is not known; None where it is, and where no image reaches the layer."""
+        return seen.reason if isinstance(seen := self._seen, Unknown) else None
+
+    @property
+    def misaligned(self) -> str | None:
+        """How the centres differ of branches that met on the way; None where they agree."""
+        return next((field.misaligned for field in self.fields if field.misaligned), None)
+
+    @property
+    def start(self) -> Any:
+        """Centre of the first element's receptive field, in input pixels, an axis as `receptive_field`."""
+        return _one(tuple(f.start for f in self.fields))
+
+    @property
+    def sees_padding(self) -> float | None:
+        """Share of its places whose receptive field reaches out of the image; None where it gives no map."""
+        seen, shape = self._seen, self.tensors[0].shape if self.tensors else None
+        if not isinstance(seen, receptive.View) or not seen.axes or not isinstance(shape, tuple):
+            return None
+        inside = 1.0
+        for axis, field in zip(seen.axes, seen.fields, strict=True):
+            inside *= 1 - field.padded(int(shape[axis]))
+        return 1 - inside
 
     @property
     def receptive_field(self) -> Any:
@@ -262,6 +292,10 @@ class Layer:
             "macs": _json_number(self.macs),
             "receptive_field": self.receptive_field,
             "jump": self.jump,
+            "start": self.start,
+            "sees_padding": None if self.sees_padding is None else round(self.sees_padding, 4),
+            "misaligned": self.misaligned,
+            "unseen": self.unseen,
         }
 
     def __repr__(self) -> str:
@@ -342,9 +376,10 @@ class Trace:
         return tuple(TracedValue(name, tensor) for name, tensor in self.feeds.items())
 
     @cached_property
-    def fields(self) -> dict[str, receptive.Fields]:
-        """Value name -> receptive field along each spatial axis."""
-        return receptive.analyse(((layer.call, layer.tensors) for layer in self.layers), self.feeds)
+    def seen(self) -> dict[str, receptive.Seen]:
+        """Value name -> the axes that are the image's with the receptive field along each, or why it is not known."""
+        layouts = {given.name: given.layout for given in self.graph.inputs}
+        return receptive.analyse(((layer.call, layer.tensors) for layer in self.layers), self.feeds, layouts)
 
     @cached_property
     def params(self) -> Any:

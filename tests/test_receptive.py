@@ -1,18 +1,33 @@
-"""Receptive field, jump and start, by hand and by perturbing pixels of small nets."""
+"""Receptive fields: by hand, published, followed tap by tap, and measured by changing pixels in onnxruntime."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
+from slim_nets import graph
+from tools.measure_fields import maps_of, measure
 
 import shapecalc
 from shapecalc.graph import Graph, Input, Node, Param
-from shapecalc.receptive import PIXEL, Field, LostError, join
+from shapecalc.receptive import Field, UnseenError, View, join, pixels
+from shapecalc.receptive.field import Reads, of_window
 from shapecalc.window import TransposedWindow, Window
+from shapecalc.zoo import entries
+
+
+def behind(windows: list[Any], n: int) -> tuple[Field, int]:
+    """What elements see behind windows on ``n`` pixels, and how many there are."""
+    field = pixels(n)
+    for window in windows:
+        field, n = field.through(window, n), int(window.size(n))
+    return field, n
 
 
 @pytest.mark.parametrize(
@@ -25,100 +40,230 @@ from shapecalc.window import TransposedWindow, Window
         ([Window(3, 1, 2, 2, 2)], 9, 5, 1, 0.0),
         ([Window(3, 2, padding_mode="same_upper")], 8, 3, 2, 1.0),
         ([Window(3, 2, padding_mode="same_lower")], 8, 3, 2, 0.0),
-        # a transposed 4/2 pad 1 reads two elements and halves the jump: 2x upsampling, first centre a quarter early
-        ([Window(2, 2), TransposedWindow(4, 2, 1, 1)], 8, 4, 1, 0.0),
+        # a transposed 4/2 pad 1 reads two elements: the first the one before it and its own, the second two on
+        ([Window(2, 2), TransposedWindow(4, 2, 1, 1)], 8, 4, 1, -0.5),
+        # a transposed 3/2 reads two elements and one in turn; three of its places see elements -1 to 1, then 0 to 1
+        ([Window(3, 1), TransposedWindow(3, 2), Window(3, 1)], 9, 5, 0.5, 1.0),
     ],
 )
-def test_fields_by_hand(windows: list[Window], n: int, size: int, jump: int, start: float) -> None:
-    field = PIXEL
-    for window in windows:
-        field, n = field.through(window, n), window.size(n)
+def test_fields_by_hand(windows: list[Any], n: int, size: int, jump: float, start: float) -> None:
+    field, _ = behind(windows, n)
     assert (field.size, field.jump, field.start) == (size, jump, start)
 
 
-def test_branches_that_disagree_are_not_aligned() -> None:
-    (same,) = join([(Field(3, 2, 2),), (Field(7, 2, 2),)])
-    (other,) = join([(Field(3, 2, 2),), (Field(7, 2, 4),)])
-    assert (same.size, same.aligned) == (7, True)
-    assert (other.size, other.aligned) == (7, False)
+# -- published ---------------------------------------------------------------------------------------------------------
+
+TABLE = json.loads((Path(__file__).parent / "data" / "receptive_fields.json").read_text())["rows"]
 
 
-def test_a_fully_connected_layer_sees_the_whole_map() -> None:
-    trace = shapecalc.load("alexnet").trace()
-    assert trace.layer("fc6").receptive_field == 195 + 5 * 32
-
-
-PUBLISHED = json.loads((Path(__file__).parent / "data" / "receptive_fields.json").read_text())["nets"]
-
-
-@pytest.mark.parametrize("net", PUBLISHED)
-def test_published_fields(net: str) -> None:
-    layer, *published = PUBLISHED[net]
-    for field in shapecalc.load(net).trace().layer(layer).fields:
-        assert [field.size, field.jump, (field.size - 1) / 2 - field.start] == published
-        assert field.aligned
-
-
-def test_shifted_branches_see_their_hull() -> None:
-    """Pixels 0 to 2 and 2 to 4: together 0 to 4."""
-    (field,) = join([(Field(3, 2, 2),), (Field(3, 2, 6),)])
-    assert (field.size, field.start, field.aligned) == (5, 2.0, False)
-
-
-def _convolved(op: str, attrs: dict[str, object]) -> shapecalc.Trace:
-    """A 3/1 convolution of 8x8 pixels, then ``op``, then a sum with itself."""
-    kernel = Param("w", (4, 3, 3, 3))
-    nodes = [
-        Node("conv", "Conv", ["x", "w"], ["a"], {"pads": [1, 1, 1, 1]}),
-        Node("op", op, ["a"], ["b"], attrs),
-        Node("sum", "Add", ["b", "b"], ["c"]),
-    ]
-    graph = Graph("g", [Input("x", (1, 3, 8, 8))], nodes, ["c"], [kernel])
-    return shapecalc.Model(graph, "g").trace()
+@pytest.mark.parametrize(("net", "size"), sorted({(row[0], row[1]) for row in TABLE}))
+def test_published_fields(net: str, size: int) -> None:
+    made, points = graph(net, size)
+    seen = shapecalc.Model(made, net).trace().seen
+    found = []
+    for point in (row[2] for row in TABLE if row[:2] == [net, size]):
+        view = seen[points[point]]
+        assert isinstance(view, View)
+        found += [[net, size, point, f.size, f.jump, f.padding] for f in view.fields]
+    assert found == [row for row in TABLE if row[:2] == [net, size] for _ in range(2)]
 
 
 @pytest.mark.parametrize(
-    ("op", "attrs", "kept"),
+    ("net", "layer", "published"),
+    [("alexnet", "pool5", (195, 32, 64)), ("vgg16", "pool5", (212, 32, 90)), ("resnet50", "res5c", (483, 32, 239))],
+)
+def test_the_zoo_has_the_published_fields(net: str, layer: str, published: tuple[int, int, int]) -> None:
+    for field in shapecalc.load(net).trace().layer(layer).fields:
+        assert (field.size, field.jump, field.padding) == published
+        assert field.aligned
+
+
+def test_a_fully_connected_layer_sees_the_whole_map() -> None:
+    assert shapecalc.load("alexnet").trace().layer("fc6").receptive_field == 195 + 5 * 32
+
+
+# -- joins -------------------------------------------------------------------------------------------------------------
+
+
+def test_branches_see_their_hull_and_say_where_they_disagree() -> None:
+    """A 3/2 at once and one that begins two pixels later; a 3/2 and a 7/2 around the same pixels."""
+    first, wide = pixels(20).through(Window(3, 2), 20), pixels(20).through(Window(7, 2, 2, 2), 20)
+    late = first.read(Reads(((1, 1),), 1), 8)
+    assert (join([first, wide], 8).size, join([first, wide], 8).misaligned) == (7, "")
+    joined = join([first, late], 8)
+    assert (joined.size, joined.start, joined.aligned) == (5, 2.0, False)
+    assert joined.misaligned == "the first places of its branches are centred on pixels 1 and 3"
+
+
+def test_branches_of_unlike_steps_are_refused() -> None:
+    with pytest.raises(
+        UnseenError, match="its branches step 1 and 2 pixels, so their places do not lie over each other"
+    ):
+        join([pixels(8), pixels(16).through(Window(2, 2), 16)], 8)
+
+
+def made(nodes: list[Node], params: list[Param], size: int = 8, output: str = "y") -> shapecalc.Trace:
+    return shapecalc.Model(Graph("g", [Input("x", (1, 3, size, size))], nodes, [output], params), "g").trace()
+
+
+def test_a_refused_join_names_its_layer_and_takes_what_is_behind_it_with_it() -> None:
+    nodes = [
+        Node("half", "MaxPool", ["x"], ["a"], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        Node("crop", "Slice", ["x", "from", "to", "axes"], ["b"]),
+        Node("sum", "Add", ["a", "b"], ["c"]),
+        Node("relu", "Relu", ["c"], ["y"]),
+    ]
+    places = {"from": (0, 0), "to": (4, 4), "axes": (2, 3)}
+    params = [Param(name, (2,), "int64", contents=at, trained=False) for name, at in places.items()]
+    trace = made(nodes, params)
+    assert (trace.layer("half").receptive_field, trace.layer("crop").receptive_field) == (2, 1)
+    refused = "sum: its branches step 1 and 2 pixels, so their places do not lie over each other"
+    assert [(trace.layer(name).receptive_field, trace.layer(name).unseen) for name in ("sum", "relu")] == [
+        (None, refused),
+        (None, refused),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("op", "attrs", "size"),
     [
-        ("Relu", {}, True),
-        ("DepthToSpace", {"blocksize": 2}, False),
-        ("SpaceToDepth", {"blocksize": 2}, False),
-        ("ReduceMean", {"axes": [2, 3]}, False),
-        ("ReduceMean", {"axes": [1]}, True),
+        ("Relu", {}, 3),
+        ("DepthToSpace", {"blocksize": 2}, 3),
+        ("SpaceToDepth", {"blocksize": 2}, 4),
+        ("ReduceMean", {"axes": [2, 3]}, 10),
+        ("ReduceMean", {"axes": [1]}, 3),
+        ("InstanceNormalization", {}, 10),
+        ("Transpose", {"perm": [0, 3, 2, 1]}, 3),
+        ("NonMaxSuppression", {}, None),
     ],
 )
-def test_what_moves_places_loses_the_field_of_all_behind_it(op: str, attrs: dict[str, object], kept: bool) -> None:
-    trace = _convolved(op, attrs)
+def test_what_moves_or_mixes_places(op: str, attrs: dict[str, Any], size: int | None) -> None:
+    """Behind a 3/1 pad 1 of 8x8 pixels; what sees all of the map sees 8 and a padding pixel on either side."""
+    conv = Node("conv", "Conv", ["x", "w"], ["a"], {"pads": [1, 1, 1, 1]})
+    inputs = ["a", "s", "s"] if op == "InstanceNormalization" else ["a"]
+    params = [Param("w", (4, 3, 3, 3)), Param("s", (4,))]
+    trace = made([conv, Node("op", op, inputs, ["b"], attrs), Node("after", "Relu", ["b"], ["y"])], params)
     assert trace.layer("conv").receptive_field == 3
-    assert [trace.layer(name).receptive_field for name in ("op", "sum")] == ([3, 3] if kept else [None, None])
+    assert [trace.layer(name).receptive_field for name in ("op", "after")] == [size, size]
+    assert (trace.layer("op").unseen is None) == (size is not None)
 
 
-def test_nothing_slides_over_uneven_fields() -> None:
-    """Behind a transposed 3/2 neighbours see two and one elements: no one field holds for what reads several."""
-    uneven = PIXEL.through(TransposedWindow(3, 2), 8)
-    assert (uneven.size, uneven.even) == (2, False)
-    assert uneven.through(Window(1), 17) == uneven
-    for window in (Window(3), Window(1, 2), TransposedWindow(2, 2)):
-        with pytest.raises(LostError):
-            uneven.through(window, 17)
+def test_the_share_of_places_that_see_padding() -> None:
+    """A 3/1 pad 1 on 8x8: 36 of 64 places are inside; without padding all are."""
+    shares = {"padded": [1, 1, 1, 1], "valid": [0, 0, 0, 0]}
+    nodes = [Node(name, "Conv", ["x", "w"], [name], {"pads": pads}) for name, pads in shares.items()]
+    trace = made(nodes, [Param("w", (4, 3, 3, 3))], output="valid")
+    assert [trace.layer(name).sees_padding for name in shares] == [1 - 36 / 64, 0]
 
 
-def _sees(windows: list[Window], n: int) -> list[set[int]]:
-    """The pixels that each element depends on, by following every tap."""
-    places = [{pixel} for pixel in range(n)]
+# -- followed tap by tap -----------------------------------------------------------------------------------------------
+
+
+def followed(window: Any, places: list[set[int]]) -> list[set[int]]:
+    """The pixels that each place of a window depends on, by following every tap."""
+    n, out = len(places), int(window.size(len(places)))
+    found: list[set[int]] = [set() for _ in range(out)]
+    taps = range(0, int(window.extent), window.dilation)
+    if isinstance(window, TransposedWindow):
+        pairs = [(e * window.stride + tap - int(window.pad_begin), e) for e in range(n) for tap in taps]
+    else:
+        begin, _ = window.pads(n)
+        pairs = [(o, o * window.stride - begin + tap) for o in range(out) for tap in taps]
+    for o, e in pairs:
+        if 0 <= o < out and 0 <= e < n:
+            found[o] |= places[e]
+    return found
+
+
+WINDOWS = st.one_of(
+    st.builds(Window, st.integers(1, 4), st.integers(1, 3), st.integers(0, 2), st.integers(0, 2)),
+    st.builds(Window, st.integers(2, 3), st.integers(1, 2), padding_mode=st.sampled_from(["same_upper", "same_lower"])),
+    st.integers(1, 3).flatmap(lambda s: st.builds(TransposedWindow, st.integers(s, 4), st.just(s), st.integers(0, 1))),
+)
+
+
+@given(st.lists(WINDOWS, min_size=1, max_size=4), st.integers(12, 40))
+def test_every_place_sees_what_following_every_tap_finds(windows: list[Any], n: int) -> None:
+    field, places = pixels(n), [{pixel} for pixel in range(n)]
     for window in windows:
-        begin, _ = window.pads(len(places))
-        taps = range(0, window.extent, window.dilation)
-        starts = [o * window.stride - begin for o in range(window.size(len(places)))]
-        places = [set().union(*(places[s + t] for t in taps if 0 <= s + t < len(places))) for s in starts]
-    return places
+        if int(window.size(len(places))) < 1:
+            return
+        field, places = field.through(window, len(places)), followed(window, places)
+    seen = [field.seen(element) for element in range(len(places))]
+    assert field.edges
+    assert [(low, high) if low <= high else None for low, high in seen] == [
+        (min(place), max(place)) if place else None for place in places
+    ]
 
 
-@given(st.lists(st.builds(Window, st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=3))
-def test_fields_equal_those_followed_tap_by_tap(windows: list[Window]) -> None:
-    field, n = PIXEL, 120
+@given(st.lists(WINDOWS, min_size=1, max_size=3))
+def test_a_place_is_clean_where_every_window_stays_inside(windows: list[Any]) -> None:
+    field, n, clean = pixels(60), 60, [True] * 60
     for window in windows:
-        field, n = field.through(window, n), window.size(n)
-    for element, pixels in enumerate(_sees(windows, 120)):
-        low = field.start - (field.size - 1) / 2 + element * field.jump
-        assert (min(pixels), max(pixels)) == (low, low + field.size - 1)
+        spans = [of_window(window, n).span(o) for o in range(int(window.size(n)))]
+        clean = [a >= 0 and b < n and all(clean[a : b + 1]) for a, b in spans]
+        field, n = field.through(window, n), len(spans)
+    first, last = field.clean
+    assert [first <= element <= last for element in range(n)] == clean
+
+
+# -- measured ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", sorted(entries()))
+def test_a_changed_pixel_changes_the_places_that_see_it(net: str) -> None:
+    """On every map of every net of the zoo, at a size small enough for pixels to miss places."""
+    found = measure(*maps_of(net, 64))
+    assert found.maps > 3
+    assert (found.wrong, found.holes) == ([], [])
+
+
+RESIZED: list[dict[str, Any]] = [
+    *({"mode": "nearest", "coordinate_transformation_mode": c} for c in ("asymmetric", "half_pixel", "align_corners")),
+    {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"},
+    {"mode": "nearest", "nearest_mode": "ceil", "coordinate_transformation_mode": "half_pixel"},
+    *({"mode": "linear", "coordinate_transformation_mode": c} for c in ("asymmetric", "half_pixel", "align_corners")),
+    {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"},
+    {"mode": "cubic", "coordinate_transformation_mode": "half_pixel"},
+]
+
+
+@pytest.mark.parametrize("size", [12, 24, 36, 40, 18])
+@pytest.mark.parametrize("attrs", RESIZED, ids=lambda attrs: "-".join(attrs.values()))
+def test_a_resized_map_sees_what_is_measured(attrs: dict[str, Any], size: int) -> None:
+    """A convolution, a resize of its 12x12 map, another convolution."""
+    convs = [("c1", "x", "w1", [1, 1, 1, 1], [2, 2]), ("c2", "r", "w2", [1, 1, 1, 1], [1, 1])]
+    nodes = [
+        helper.make_node("Conv", [value, weight], [name], name, pads=pads, strides=strides)
+        for name, value, weight, pads, strides in convs
+    ]
+    nodes.insert(1, helper.make_node("Resize", ["c1", "", "", "sizes"], ["r"], "r", **attrs))
+    weights = [helper.make_tensor(w, TensorProto.FLOAT, (c, d, 3, 3), [1.0] * c * d * 9) for w, c, d in WEIGHTS]
+    sizes = helper.make_tensor("sizes", TensorProto.INT64, (4,), (1, 2, size, size))
+    net = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 24, 24))],
+        [helper.make_tensor_value_info("c2", TensorProto.FLOAT, (1, 2, size, size))],
+        [*weights, sizes],
+    )
+    proto = helper.make_model(net, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(proto)
+    found = measure(proto, shapecalc.load(proto).trace())
+    assert found.maps in (1, 3)  # what repeats the element at the border is not exact there, nor what is behind it
+    assert (found.wrong, found.holes) == ([], [])
+
+
+WEIGHTS = [("w1", 2, 3), ("w2", 2, 2)]
+
+
+def test_a_wrong_field_is_noticed() -> None:
+    """The measurement disagrees with the trace of another net."""
+    proto, trace = maps_of("lenet", 28)
+    shifted = {
+        name: View(view.axes, tuple(f._replace(lows=(f.lows[0] + 1,)) for f in view.fields))
+        for name, view in trace.seen.items()
+        if isinstance(view, View)
+    }
+    trace.__dict__["seen"] = shifted
+    assert measure(proto, trace).wrong

@@ -19,31 +19,31 @@ def _given(call: Call) -> tuple[Dim, ...] | None:
     return integers(call, "pads", 1) or integers(call, "paddings", 1)
 
 
-def _amounts(call: Call) -> list[tuple[Dim, Dim]] | None:
+def amounts(call: Call) -> list[tuple[Dim, Dim]] | None:
     """(begin, end) of each axis; None where they are not known, or are not for the axes there are."""
     given = _given(call)
     if given is None or len(given) != 2 * len(call.contents(3) or call.shape()):
         return None
-    amounts: list[tuple[Dim, Dim]] = [(0, 0)] * len(call.shape())
-    axes = call.contents(3) or tuple(range(len(amounts)))
+    found: list[tuple[Dim, Dim]] = [(0, 0)] * len(call.shape())
+    axes = call.contents(3) or tuple(range(len(found)))
     half = len(given) // 2
     for i, axis in enumerate(axes):
-        amounts[call.axis(int(axis))] = (given[i], given[half + i])
-    return amounts
+        found[call.axis(int(axis))] = (given[i], given[half + i])
+    return found
 
 
 def _shapes(call: Call) -> Shapes:
-    amounts = _amounts(call)
-    if amounts is None:
+    padding = amounts(call)
+    if padding is None:
         return [(Unknown(f"{call.name}: its padding is computed at run time"),) * len(call.shape())]
-    return [tuple(n + begin + end for n, (begin, end) in zip(call.shape(), amounts, strict=True))]
+    return [tuple(n + begin + end for n, (begin, end) in zip(call.shape(), padding, strict=True))]
 
 
 def _needs(call: Call) -> Iterator[Need]:
     given = _given(call)
     if given is not None and not call.contents(3):
         yield need_rank(call, len(given) // 2)
-    for axis, (begin, end) in enumerate((_amounts(call) or ()) if call.rank() is not None else ()):
+    for axis, (begin, end) in enumerate((amounts(call) or ()) if call.rank() is not None else ()):
         if any(isinstance(amount, int) and amount < 0 for amount in (begin, end)):
             size = call.shape()[axis]
             yield Need(dims.at_least(size + begin + end, 1), "E103", partial(_emptied, call, axis, size, -begin, -end))
@@ -57,13 +57,13 @@ def _emptied(call: Call, axis: int, size: Dim, begin: Dim, end: Dim) -> Detail:
 
 def _windows(call: Call) -> list[Window]:
     """A window of one element on the padded map; none where batch or channels are padded as well, or no map is."""
-    amounts = _amounts(call)
+    padding = amounts(call)
     shape = call.shape()
-    if amounts is None or len(shape) < 3 or not all(isinstance(n, int) for pair in amounts for n in pair):
+    if padding is None or len(shape) < 3 or not all(isinstance(n, int) for pair in padding for n in pair):
         return []
-    if amounts[0] != (0, 0) or amounts[call.channel_axis] != (0, 0):
+    if padding[0] != (0, 0) or padding[call.channel_axis] != (0, 0):
         return []
-    inside = [pair for axis, pair in enumerate(amounts) if axis not in (0, call.channel_axis)]
+    inside = [pair for axis, pair in enumerate(padding) if axis not in (0, call.channel_axis)]
     return [Window(1, 1, begin, end) for begin, end in inside]
 
 
@@ -71,7 +71,7 @@ def _formula(call: Call, outputs: Shapes) -> str:
     """``224 + 3 + 3 = 230`` along each padded axis, once where they agree."""
     texts = [
         f"{n} {_signed(begin)} {_signed(end)} = {n + begin + end}"
-        for n, (begin, end) in zip(call.shape(), _amounts(call) or (), strict=False)
+        for n, (begin, end) in zip(call.shape(), amounts(call) or (), strict=False)
         if (begin, end) != (0, 0)
     ]
     return " × ".join(dict.fromkeys(texts))

@@ -2,10 +2,10 @@
 
     python tests/tools/check_sizes.py [--into sizes.jsonl] [--squares 1024] [--grid 200] [--seconds 60] [PATH ...]
 
-Squares: every one from 1. Rectangles: of a grid of that many heights and widths around the native size, all where tracing
-them takes no longer than ``--seconds`` a definition, else as many, at random, half of them among those said to fit; the
-line says how many. With ``--into`` every part is a line of JSON there, and what is there is not done again: stop it and
-start it as you like. Quick definitions come first. Exits 1 if anything differs.
+Squares: every one from 1. Rectangles: of a grid of that many heights and widths around the native size, all where
+tracing them takes no longer than ``--seconds`` a definition, else as many, at random, half of them among those said to
+fit; the line says how many. With ``--into`` every part is a line of JSON there, and what is there is not done again:
+stop it and start it as you like. Quick definitions come first. Exits 1 if anything differs.
 """
 
 from __future__ import annotations
