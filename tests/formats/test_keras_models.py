@@ -36,7 +36,7 @@ def test_shapes_parameters_and_places_are_keras(row: dict[str, Any]) -> None:
     model = opened(row)
     trace = model.trace(tuple(row["input"]))
     assert trace.problems == []
-    value = trace.layer(row["layer"]).outputs[0] if row["layer"] else trace.outputs[0]
+    value = trace.layer(row["layer"]).outputs[0] if row.get("layer") else trace.outputs[0]
     assert math.prod(value.shape or ()) == row["count"]
     assert trace.params == row["params"]
     if row["keys"] is not None:
