@@ -420,3 +420,61 @@ def test_what_cannot_be_known_is_named_with_its_line(body: str, code: str, words
     assert code == caught.value.code
     assert words in str(caught.value)
     assert str(caught.value).startswith("net.py:")
+
+
+# -- classes that say how their attributes are kept -------------------------------------------------------------------
+
+SEQUENCE = """
+import functools
+class Sequence(chainer.Chain):
+    def __init__(self):
+        super(Sequence, self).__init__()
+        self.names = []
+    def __setattr__(self, name, value):
+        super(Sequence, self).__setattr__(name, value)
+        if self.within_init_scope and callable(value):
+            self.names.append(name)
+    def __call__(self, x):
+        for name in self.names:
+            x = self[name](x)
+        return x
+class Net(chainer.Chain):
+    def __init__(self):
+        super(Net, self).__init__()
+        with self.init_scope():
+            self.body = Sequence()
+            with self.body.init_scope():
+                setattr(self.body, 'conv', L.Convolution2D(3, 4, 3))
+                self.body.pool = functools.partial(F.max_pooling_2d, ksize=2)
+            self.fc = L.Linear(None, functools.reduce(lambda a, b: a + b, [2, 3]))
+    def __call__(self, x):
+        return self.fc(self.body(x))
+def net():
+    return Net()
+"""
+
+
+@pytest.mark.parametrize("name", ["Net", "net"])
+def test_a_class_that_keeps_its_own_list_of_what_is_assigned(name: str) -> None:
+    found = layers(SEQUENCE, class_name=name)
+    assert found == {"body/conv": (1, 4, 30, 30), "body/pool_conv": (1, 4, 15, 15), "fc": (1, 5)}
+
+
+def test_a_forward_that_does_nothing_is_no_network() -> None:
+    with pytest.raises(ModelError, match="the forward of Net computes nothing from its input"):
+        load("class Net(chainer.Chain):\n    def forward(self, x):\n        return x\n")
+
+
+def test_an_attribute_that_a_class_looks_up_itself() -> None:
+    text = """
+class Net(chainer.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.conv1 = L.Convolution2D(3, 4, 3)
+    def __getattr__(self, name):
+        return getattr(self, name.replace('layer', 'conv'))
+    def forward(self, x):
+        return self.layer1(x)
+"""
+    assert layers(text) == {"conv1": (1, 4, 30, 30)}

@@ -100,6 +100,11 @@ def _of_instance(run: Run, holder: Instance, name: str, site: Site) -> Value:
         return holder.name
     if from_class is None and name == "xp" and is_link(holder):
         return Opaque("numpy", site)
+    if from_class is None and name == "within_init_scope" and is_link(holder):
+        return holder.open > 0
+    asked = holder.kind.find("__getattr__") if from_class is None and name[:2] != "__" else None
+    if isinstance(asked, Function):
+        return run.call(Bound(asked, holder), Arguments([name]), site)
     return _bound(run, holder, from_class, name, site)
 
 
@@ -143,7 +148,16 @@ def has_attribute(run: Run, holder: Value, name: str, site: Site) -> Value:
 
 
 def set_attribute(run: Run, holder: Value, name: str, value: Value, site: Site) -> None:
-    """``holder.name = value``; a link assigned inside ``init_scope`` becomes a child."""
+    """``holder.name = value``, as the class of the definition has it where that says how."""
+    own = holder.kind.find("__setattr__") if isinstance(holder, Instance) else None
+    if isinstance(own, Function):
+        run.call(Bound(own, holder), Arguments([name, value]), site)
+    else:
+        assign_attribute(run, holder, name, value, site)
+
+
+def assign_attribute(run: Run, holder: Value, name: str, value: Value, site: Site) -> None:
+    """``object.__setattr__``; a link assigned inside ``init_scope`` becomes a child."""
     if isinstance(holder, Instance):
         holder.attributes[name] = value
         if isinstance(value, Parameter) and value.parent is None:

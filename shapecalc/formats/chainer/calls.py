@@ -85,7 +85,8 @@ def _method(run: Run, bound: Bound, arguments: Arguments, site: Site) -> Value:
     function, holder = bound.function, bound.self_value
     inside = is_link(holder) and function.name != "__init__"
     if inside:
-        _name_detached(run, holder, site)
+        if run.model is not None:  # while it is made, its parts are on their way to their places
+            _name_detached(run, holder, site)
         run.chains.append(holder)
     try:
         if isinstance(function, Native):

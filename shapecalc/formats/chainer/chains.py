@@ -179,6 +179,26 @@ def _all_links(run: Run, chain: Instance, site: Site) -> list[Link]:
     return found
 
 
+def _get_by_name(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
+    """``Chain.__getitem__`` is ``getattr`` (chainer/link.py)."""
+    from .attributes import get_attribute
+
+    name = arguments.positional[0] if arguments.positional else None
+    if not isinstance(name, str) or name not in chain.attributes:
+        return _get_item(run, chain, arguments, site)
+    return get_attribute(run, chain, name, site)
+
+
+def _set_attribute(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
+    """``super().__setattr__(name, value)`` of a class that has its own."""
+    from .attributes import assign_attribute
+
+    name, value, *_ = (*arguments.positional, None, None)
+    if not isinstance(name, str):
+        raise site.error(f"{site.quote()}: the name of the attribute is {describe(name)}")
+    assign_attribute(run, chain, name, value, site)
+
+
 def _get_item(run: Run, chain: Instance, arguments: Arguments, site: Site) -> Value:
     key = arguments.positional[0] if arguments.positional else None
     try:
@@ -242,6 +262,7 @@ LINK = _class(
     (),
     __init__=_init_params,
     init_scope=_init_scope,
+    __setattr__=_set_attribute,
     add_param=_add_param,
     add_persistent=_add_persistent,
     register_persistent=_register_persistent,
@@ -256,7 +277,7 @@ LINK = _class(
     children=lambda run, chain, arguments, site: children(chain),
     namedlinks=lambda run, chain, arguments, site: [(f"/{k.path}", k) for k in _all_links(run, chain, site)],
 )
-CHAIN = _class("Chain", (LINK,), __init__=_init_links, add_link=_add_link, __getitem__=_get_item)
+CHAIN = _class("Chain", (LINK,), __init__=_init_links, add_link=_add_link, __getitem__=_get_by_name)
 CHAIN_LIST = _class(
     "ChainList",
     (LINK,),

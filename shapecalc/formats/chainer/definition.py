@@ -95,7 +95,7 @@ class Reading:
         outputs = list(dict.fromkeys(_results(result)))
         if not outputs:
             outputs = [name for node in self.run.tape.nodes[-1:] for name in node.outputs]
-        if not outputs:
+        if not self.run.tape.nodes or not outputs:
             raise site.error(f"the forward of {model.kind.name} computes nothing from its input")
         return outputs
 

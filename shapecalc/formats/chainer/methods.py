@@ -169,6 +169,18 @@ def _map(run: Run, arguments: Arguments, site: Site) -> Value:
     return [run.call(function, Arguments(row), site) for row in rows]
 
 
+def _reduced(run: Run, arguments: Arguments, site: Site) -> Value:
+    """``functools.reduce(function, values, initial)``."""
+    function, values, *initial = arguments.positional
+    found = [*initial, *_listed(run, values, site)]
+    if not found:
+        raise site.error(f"{site.quote()}: there is nothing to reduce")
+    total = found[0]
+    for value in found[1:]:
+        total = run.call(function, Arguments([total, value]), site)
+    return total
+
+
 def _sum(run: Run, arguments: Arguments, site: Site) -> Value:
     from .expressions import operate
 
@@ -367,11 +379,14 @@ OUTSIDE: dict[str, Native] = {
     "six.moves.xrange": BUILTINS["range"],
     "six.moves.zip": BUILTINS["zip"],
     "collections.OrderedDict": BUILTINS["dict"],
+    "functools.reduce": _counted("reduce", 2, _reduced),
+    "six.moves.reduce": _counted("reduce", 2, _reduced),
 }
 
 
 def _is_function(arguments: Arguments) -> bool:
-    return bool(arguments.positional) and isinstance(arguments.positional[0], (Function, Native))
+    value = arguments.positional[0] if arguments.positional else None
+    return isinstance(value, Function) or (isinstance(value, Native) and value.name != "partial")  # that is an object
 
 
 def _is_class(arguments: Arguments) -> bool:
