@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and copying bytes that never pass through here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from .errors import UsageError
 
@@ -17,6 +17,25 @@ except ImportError:  # Windows does not let an open file be deleted, which serve
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".part"
+#: The kernel is asked for so many bytes at a time, so that a progress can be shown.
+STEP = 1 << 26
+
+
+class Work:
+    """Bytes that are copied, told to whoever shows it as (done, all)."""
+
+    def __init__(self, show: Callable[[int, int], object] = lambda done, total: None) -> None:
+        self.show = show
+        self.done = self.total = 0
+
+    def expect(self, count: int) -> None:
+        """So many bytes more are to be copied."""
+        self.total += count
+
+    def did(self, count: int) -> None:
+        """So many bytes more were copied."""
+        self.done += count
+        self.show(self.done, self.total)
 
 
 def check_writable(path: Path, *, overwrite: bool) -> None:
@@ -86,3 +105,54 @@ def _remove_abandoned(path: Path) -> None:
                     left.unlink()
         except OSError:
             continue  # not ours to remove
+
+
+# -- copying ----------------------------------------------------------------------------------------------------------
+
+
+def copy_whole(source: Path, path: Path, work: Work) -> None:
+    """Copies a file as `write_whole` writes one. Raises UsageError where ``path`` exists or cannot be written."""
+    with open(source, "rb") as origin:
+        size = os.fstat(origin.fileno()).st_size
+        work.expect(size)
+
+        def fill(file: BinaryIO) -> None:
+            origin.seek(copy_range(file, origin.fileno(), 0, size, work))
+            while chunk := origin.read(STEP):
+                file.write(chunk)
+                work.did(len(chunk))
+
+        write_whole(path, fill, overwrite=False)
+
+
+def copy_range(target: IO[bytes], origin: int, start: int, end: int, work: Work) -> int:
+    """Has the kernel copy bytes ``[start, end)`` of an open file to where ``target`` stands; it may share the blocks.
+
+    Gives how far it came: not to ``end`` where it cannot copy between the two, or no further. Raises EOFError where the
+    file ends before.
+    """
+    for way in (_copy_file_range, _sendfile):
+        try:
+            target.flush()
+            descriptor = target.fileno()
+            while start < end:
+                copied = way(origin, descriptor, min(STEP, end - start), start)
+                if copied == 0:
+                    raise EOFError
+                start += copied
+                work.did(copied)
+            target.seek(os.lseek(descriptor, 0, os.SEEK_CUR))
+            break
+        except (OSError, AttributeError):  # another file system, another system, or no file at all
+            continue
+    return start
+
+
+def _copy_file_range(origin: int, target: int, count: int, start: int) -> int:
+    function: Any = getattr(os, "copy_file_range")  # noqa: B009  Linux alone has it
+    return int(function(origin, target, count, start))
+
+
+def _sendfile(origin: int, target: int, count: int, start: int) -> int:
+    function: Any = getattr(os, "sendfile")  # noqa: B009  not on Windows; macOS sends to sockets only
+    return int(function(target, origin, start, count))

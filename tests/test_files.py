@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from rich.console import Console
 
 from shapecalc.errors import UsageError
-from shapecalc.files import write_whole
+from shapecalc.files import Work, copy_range, copy_whole, write_whole
+from shapecalc.report.progress import Bar
 
 
 def test_an_existing_file_stays(tmp_path: Path) -> None:
@@ -88,3 +91,44 @@ def test_killed_in_between_the_old_file_is_whole(tmp_path: Path) -> None:
     assert target.read_bytes() == b"old"
     write_whole(target, lambda file: file.write(b"new"), overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+# -- copying ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [[], ["copy_file_range"], ["copy_file_range", "sendfile"]], ids=len)
+def test_a_copy_is_the_file_whatever_the_system_offers(
+    tmp_path: Path, missing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in missing:
+        monkeypatch.delattr(os, name, raising=False)
+    data = bytes(range(256)) * 1000
+    (tmp_path / "a").write_bytes(data)
+    told: list[tuple[int, int]] = []
+    copy_whole(tmp_path / "a", tmp_path / "b", Work(lambda done, total: told.append((done, total))))
+    assert (tmp_path / "b").read_bytes() == data
+    assert told[-1] == (len(data), len(data))
+
+
+def test_the_kernel_copies_a_range_to_where_the_file_stands(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"0123456789" * 100)
+    with open(tmp_path / "a", "rb") as origin, open(tmp_path / "b", "wb") as target:
+        target.write(b"before ")
+        came = copy_range(target, origin.fileno(), 5, 995, Work())
+        target.write(b" after")
+        with pytest.raises(EOFError):
+            copy_range(target, origin.fileno(), 900, 1001, Work())
+        assert copy_range(io.BytesIO(), origin.fileno(), 5, 995, Work()) == 5  # no file: by hand
+    copied = (b"0123456789" * 100)[5:came]
+    assert (tmp_path / "b").read_bytes()[: 13 + len(copied)] == b"before " + copied + b" after"
+
+
+def test_a_bar_is_shown_after_a_second_of_work() -> None:
+    shown = io.StringIO()
+    times = iter([10.0, 10.9, 11.5])
+    with Bar(Console(file=shown, force_terminal=True, width=80), lambda: next(times)) as bar:
+        bar.show(1, 100)
+        bar.show(50, 100)
+        assert shown.getvalue() == ""
+        bar.show(75, 100)
+    assert "copying" in shown.getvalue()

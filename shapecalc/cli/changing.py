@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .commands import (
+    SETTINGS,
     ArgOption,
     ClassOption,
     DeviceOption,
@@ -30,6 +33,7 @@ from .commands import (
 )
 
 if TYPE_CHECKING:
+    from ..files import Work
     from ..surgery.training import Training
     from ..verify.plans import Plan
 
@@ -37,8 +41,21 @@ if TYPE_CHECKING:
 #: Said on stderr, so that a pipe does not swallow it.
 UNPROVED = "warning: nothing was proved: the result was traced and written, and never run"
 
+#: onnx.checker and onnx.load say "potential hardlink attack".
+LINKED = "warning: onnxruntime loads weights that are hard links, the onnx package does not: not the original's either"
+
 NoVerifyOption = Annotated[
     bool, typer.Option("--no-verify", help="Write what was only traced: nothing is run, nothing is proved.")
+]
+
+
+ExternalOption = Annotated[
+    str | None,
+    typer.Option(
+        "--external",
+        metavar="HOW",
+        help="Weights beside an ONNX file: refer to them, link or copy; default: refer where possible, else copy.",
+    ),
 ]
 
 
@@ -110,6 +127,7 @@ def retarget(
     class_name: ClassOption = None,
     arg: ArgOption = None,
     no_verify: NoVerifyOption = False,
+    external: ExternalOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
     json: JsonOption = False,
 ) -> int:
@@ -145,6 +163,7 @@ def retarget(
         seed=seed,
         device=device,
         verify=not no_verify,
+        external=external,
         json=json,
         training=training,
     )
@@ -159,14 +178,27 @@ def _carry_out(
     seed: int,
     device: str,
     verify: bool,
+    external: str | None,
     json: bool,
     training: Training | None = None,
 ) -> int:
     """Proves and writes a plan, or only says what it would do where there is no target."""
     if target is not None:
-        made.save(target, overwrite=overwrite, init=init, seed=seed, device=device, verify=verify)
+        with _copying() as work:
+            made.save(
+                target,
+                overwrite=overwrite,
+                init=init,
+                seed=seed,
+                device=device,
+                verify=verify,
+                external=external,
+                work=work,
+            )
         if not verify:
             print(UNPROVED, file=sys.stderr)
+        if any(item.how == "link" for item in made.beside):
+            print(LINKED, file=sys.stderr)
     if json:
         proof = made.report.to_dict() if made.report is not None else None
         _print_json(
@@ -174,12 +206,13 @@ def _carry_out(
             | {
                 "proof": proof,
                 "path": None if target is None else str(target),
+                "external": [item.to_dict() for item in made.beside],
                 "training": training.to_dict() if training is not None else None,
             }
         )
         return 0
     from ..report.console import make_console
-    from ..report.words import print_plan, print_proof, print_training, print_written
+    from ..report.words import print_beside, print_plan, print_proof, print_training, print_written
 
     console = make_console()
     print_plan(console, made)
@@ -189,7 +222,22 @@ def _carry_out(
         print_proof(console, made.report)
     if target is not None:
         print_written(console, target, made.model, init, made.report)
+        print_beside(console, target, made.beside)
     return 0
+
+
+@contextmanager
+def _copying() -> Iterator[Work]:
+    """Tells a terminal of copying that takes over a second."""
+    from ..files import Work
+
+    if not sys.stderr.isatty() or SETTINGS.quiet:
+        yield Work()
+        return
+    from ..report.progress import Bar
+
+    with Bar() as bar:
+        yield Work(bar.show)
 
 
 def cut(
@@ -216,6 +264,7 @@ def cut(
     class_name: ClassOption = None,
     arg: ArgOption = None,
     no_verify: NoVerifyOption = False,
+    external: ExternalOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
     json: JsonOption = False,
 ) -> int:
@@ -224,7 +273,15 @@ def cut(
     made = net.cut(*(at or ()), features=features, pool=pool, flatten=flatten, input=_spec(input, alias))
     target = None if dry_run else output if output is not None else Path(made.file_name)
     return _carry_out(
-        made, target, overwrite=overwrite, init=init, seed=seed, device=device, verify=not no_verify, json=json
+        made,
+        target,
+        overwrite=overwrite,
+        init=init,
+        seed=seed,
+        device=device,
+        verify=not no_verify,
+        external=external,
+        json=json,
     )
 
 

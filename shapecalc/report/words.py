@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..definition import Definition
     from ..model import Advice, Model
     from ..surgery.training import Training
+    from ..verify.beside import Beside
     from ..verify.gate import Row
     from ..verify.plans import Plan
     from ..verify.proof import NumberCheck, Report
@@ -239,6 +240,22 @@ def print_written(console: Console, path: Path, model: Definition, init: bool, r
         kind = "weights are placeholders: load trained ones, or write initialised ones with --init"
     console.print()
     console.print(Text.assemble("Wrote ", (str(path), "bold"), f" ({path.stat().st_size:,} bytes); {kind}"))
+
+
+#: How a result shares a file of weights -> the words for it.
+SHARED = {
+    "refer": "weights stay in {0}",
+    "link": "weights in {0}, a hard link to {1}",
+    "copy": "weights in {0}, copied from {1}",
+}
+
+
+def print_beside(console: Console, path: Path, found: Iterable[Beside]) -> None:
+    """The files of weights that a written file names."""
+    for item in found:
+        why = f" (a link cannot be made: {item.why})" if item.why else ""
+        words = SHARED[item.how].format(path.parent / item.location, item.path)
+        console.print(hanging(Text(words + why), 2))
 
 
 def print_zoo(console: Console, rows: Mapping[str, Mapping[str, Any]]) -> None:

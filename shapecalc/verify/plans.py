@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from .. import files
 from ..definition import Definition
@@ -20,6 +20,7 @@ from ..source import Span
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from ..weights import Numbers, from_file, initial, trained
+from .beside import Beside, check_how, elsewhere, placed, planned, renamed
 from .definition_file import check_weights, holds_weights, own_suffixes, patched, write_own
 from .device import make_session
 from .onnx_file import is_placeholder, new_weights, sized_graph, sources_of, without_sources
@@ -39,6 +40,8 @@ class Plan(Surgery):
     """
 
     report: Report | None = None
+    #: Files of weights that the written file names, and how it came by them.
+    beside: tuple[Beside, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -70,10 +73,16 @@ class Plan(Surgery):
         seed: int = 0,
         device: str = "auto",
         verify: bool = True,
+        external: str | None = None,
+        work: files.Work | None = None,
     ) -> Path:
         """Writes the result, verified first if it was not; the file appears whole or not at all.
 
         ``verify`` False writes what was only traced: nothing is run, not even loaded, and ``report`` stays None.
+
+        ``external`` is how an ONNX file shares the weights that lie in files beside the original: "refer" names them
+        where they lie, which only a file in their folder or above it can; "link" makes hard links, copies where none
+        can be made; "copy" copies. Default: refer where that is possible, else copy. ``work`` is told what is copied.
 
         The suffix of ``path`` says how: ONNX, or the definition's own format, in which everything but the edit stays
         character by character as it was and weights are not written.
@@ -82,7 +91,13 @@ class Plan(Surgery):
         placeholders, or initialised ones with ``init``. Raises RefusedError where the proof fails or the definition
         cannot say the edit, UsageError where the file exists and ``overwrite`` is not set.
         """
-        return save_plan(self, Path(path), overwrite=overwrite, init=init, seed=seed, device=device, verify=verify)
+        target = Path(path)
+        shared = ready(self, target, overwrite=overwrite, init=init, external=external)
+        if self.report is None and verify:
+            self.verify(device=device, seed=seed)
+        write = Writing(init, seed, verify, overwrite, work if work is not None else files.Work())
+        self.beside = save_plan(self, target, shared, write)
+        return target
 
 
 def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
@@ -150,7 +165,10 @@ def convert_model(
 
 
 def save_model(model: Definition, path: Path, *, overwrite: bool) -> Path:
-    """Writes a definition with no edit at all: what its format's writer makes of it is the file, byte for byte."""
+    """Writes a definition with no edit at all: what its format's writer makes of it is the file, byte for byte.
+
+    Weights that lie beside it are copied into another folder.
+    """
     source = model.source
     suffixes = (".onnx", ".pb", ".ort") if model.graph.format == "onnx" else own_suffixes(model)
     if source is None or path.suffix.lower() not in suffixes:
@@ -160,7 +178,13 @@ def save_model(model: Definition, path: Path, *, overwrite: bool) -> Path:
             hint="convert writes it as ONNX",
         )
     files.check_writable(path, overwrite=overwrite)
-    files.write_whole(path, lambda file: copy_to(file, source, _unedited(model, source)), overwrite=overwrite)
+    beside = planned(model, model.graph, path, None) if _has_weights(model) else ()
+    if renamed(beside):
+        raise RefusedError(
+            "its weights lie beside it, under a name that is taken there", "E303", because=str(path.parent)
+        )
+    with placed(beside, path.parent, files.Work()):
+        files.write_whole(path, lambda file: copy_to(file, source, _unedited(model, source)), overwrite=overwrite)
     return path
 
 
@@ -202,22 +226,43 @@ def before_edits(original: Graph, edited: Graph) -> Graph:
     return original.replace(nodes=tuple(nodes), outputs=outputs, meta={"part": True})
 
 
-def save_plan(
-    plan: Plan, path: Path, *, overwrite: bool, init: bool, seed: int, device: str, verify: bool = True
-) -> Path:
-    """Writes a plan's result, proving it first where that was not done and is wanted. See `Plan.save`."""
+class Writing(NamedTuple):
+    """How a result is written."""
+
+    init: bool
+    seed: int
+    verify: bool
+    overwrite: bool
+    work: files.Work
+
+
+class Ready(NamedTuple):
+    """What is known before anything runs: the text of a definition, None for an ONNX file; files of weights beside."""
+
+    text: str | None
+    beside: tuple[Beside, ...]
+
+
+def ready(plan: Plan, path: Path, *, overwrite: bool, init: bool, external: str | None) -> Ready:
+    """Raises UsageError and RefusedError for a result that cannot be written at ``path``, before anything runs."""
     own = own_suffixes(plan.model)
     _check_target(path, overwrite, own)
-    text = _patched(plan, path, init) if path.suffix.lower() in own else None  # refused before anything runs
-    if text is None:
-        _check_external(plan.model, path)
-    if plan.report is None and verify:
-        plan.verify(device=device, seed=seed)
-    if text is None:
-        files.write_whole(path, lambda file: _write(plan, file, init, seed, verify), overwrite=overwrite)
-    else:
-        files.write_whole(path, lambda file: write_own(plan, file, path, text, seed), overwrite=overwrite)
-    return path
+    check_how(external)
+    if path.suffix.lower() in own:
+        return Ready(_patched(plan, path, init), ())
+    return Ready(None, planned(plan.model, plan.graph, path, external))
+
+
+def save_plan(plan: Plan, path: Path, ready: Ready, how: Writing) -> tuple[Beside, ...]:
+    """Writes a plan's result; gives the files of weights that it names. See `Plan.save`."""
+    if ready.text is not None:
+        text = ready.text
+        files.write_whole(path, lambda file: write_own(plan, file, path, text, how.seed), overwrite=how.overwrite)
+        return ()
+    with placed(ready.beside, path.parent, how.work) as beside:
+        names = renamed(beside)
+        files.write_whole(path, lambda file: _write(plan, file, names, how), overwrite=how.overwrite)
+    return beside
 
 
 def _patched(plan: Plan, path: Path, init: bool) -> str:
@@ -228,19 +273,19 @@ def _patched(plan: Plan, path: Path, init: bool) -> str:
     return patched(plan)
 
 
-def _write(plan: Plan, file: BinaryIO, init: bool, seed: int, verify: bool) -> None:
+def _write(plan: Plan, file: BinaryIO, names: Mapping[str, str], how: Writing) -> None:
     """An ONNX file is patched: everything but the edit is copied as it lies. A definition is written anew."""
     source = plan.model.source
     if plan.graph.format == "onnx" and source is not None:
         edited = sized_graph(plan.graph, plan.trace)
-        tensors = new_weights(plan.model, edited, plan.trace, seed)
+        tensors = new_weights(plan.model, edited, plan.trace, how.seed)
         _check_computed(plan.model, edited, tensors)
         written = without_sources(edited)
-        pieces = segments(source.data, plan.model.graph, written, tensors, plan.trace.tensors)
-        copy_to(file, source, pieces)
+        pieces = segments(source.data, plan.model.graph, written, tensors, plan.trace.tensors, names)
+        copy_to(file, source, pieces, how.work)
     else:
-        file.write(as_onnx(plan.model, plan.graph, plan.trace, init=init, seed=seed))
-    if verify:
+        file.write(as_onnx(plan.model, plan.graph, plan.trace, init=how.init, seed=how.seed))
+    if how.verify:
         _check_loads(file, plan.model)
 
 
@@ -252,34 +297,19 @@ def _check_computed(model: Definition, edited: Graph, tensors: Mapping[str, byte
             raise RefusedError(f"{name} is computed from {lost[0]}, whose numbers are not there", "E303")
 
 
-def _elsewhere(model: Definition) -> set[Path]:
-    """Files beside an ONNX file in which some of its weights lie."""
-    own = str(model.path) if model.path is not None else ""
-    places = {param.where.path for param in model.graph.params.values() if param.where is not None}
-    return {Path(place) for place in places if place != own} if model.graph.format == "onnx" else set()
-
-
-def _check_external(model: Definition, path: Path) -> None:
-    """A file names its external data relative to its own folder: in another folder it would find nothing."""
-    external = _elsewhere(model)
-    folder = model.path.parent.resolve() if model.path is not None else None
-    if external and folder is not None and path.parent.resolve() != folder:
-        raise RefusedError(
-            "its weights lie in files beside the original, which a file in another folder cannot name",
-            "E303",
-            because=", ".join(sorted(map(str, external))[:3]),
-            hint=f"write it beside the original: -o {folder / path.name}",
-        )
-
-
 def _check_loads(file: BinaryIO, model: Definition) -> None:
     """onnxruntime loads the very bytes that are about to be put in place. Raises RefusedError where it does not.
 
     Not where weights of the original are missing: then no file with them can be loaded, the original neither.
     """
     file.flush()
-    if all(place.is_file() for place in _elsewhere(model)):
+    if _has_weights(model):
         make_session(file.name, "cpu", {})
+
+
+def _has_weights(model: Definition) -> bool:
+    """Whether the files are there in which weights lie beside the model: graphs are published without them."""
+    return all(Path(place).is_file() for place in elsewhere(model, model.graph))
 
 
 def as_onnx(model: Definition, graph: Graph, traced: Trace, *, init: bool, seed: int) -> bytes:

@@ -33,6 +33,7 @@ class Edit:
         tensors: Mapping[str, bytes],
         values: Mapping[str, Tensor],
         skeleton_of: str | None = None,
+        locations: Mapping[str, str] | None = None,
     ) -> None:
         self.file = File(data, old.name)
         self.old = old
@@ -40,6 +41,7 @@ class Edit:
         self.tensors = tensors
         self.values = values
         self.skeleton_of = skeleton_of
+        self.locations = locations or {}  # file of weights beside the old one -> what the new file calls it
         self.stale = stale_values(old, new)
 
     def fields(self, span: Span) -> list[Row]:

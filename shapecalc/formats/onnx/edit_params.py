@@ -8,9 +8,13 @@ from ...dims import product
 from ...errors import RefusedError
 from ...graph import Location, Param
 from ...source import Span
-from . import encode
+from . import encode, schema, wire
 from .edit import INITIALIZER, NODE, SPARSE, Edit, Row
-from .pieces import Pieces, field
+from .pieces import Pieces, field, wrapped
+from .wire import record
+
+#: The field of a TensorProto that says where its numbers lie.
+EXTERNAL_DATA = 13
 
 #: Tensors from this many bytes on are left in the original file by a skeleton.
 SKELETON_FROM = 1024
@@ -68,10 +72,23 @@ def _outside(edit: Edit, where: Location) -> bool:
 def _kept(edit: Edit, param: Param, row: Row) -> Pieces:
     """An initializer as it was; in a skeleton, declared where it lies."""
     where = param.where
+    if where is not None and where.path in edit.locations:
+        return _relocated(edit, row, edit.locations[where.path])
     if edit.skeleton_of is None or where is None or where.length < SKELETON_FROM or _outside(edit, where):
         return [row.whole]
     place = where._replace(path=edit.skeleton_of)
     return field(INITIALIZER, encode.external(param.name, param.shape or (), param.dtype, place))
+
+
+def _relocated(edit: Edit, row: Row, location: str) -> Pieces:
+    """An initializer that names its file by another name; every other byte of it is as it was."""
+    pieces: Pieces = []
+    for part in edit.fields(row.payload):
+        is_place = (
+            part.number == EXTERNAL_DATA and record(edit.file, part.payload, schema.ENTRY).get("key") == "location"
+        )
+        pieces.append(wire.block(EXTERNAL_DATA, encode.entry("location", location)) if is_place else part.whole)
+    return wrapped(INITIALIZER, pieces, row.whole, row.payload)
 
 
 def _made(edit: Edit, param: Param) -> tuple[Pieces, Pieces]:
@@ -89,6 +106,8 @@ def _made(edit: Edit, param: Param) -> tuple[Pieces, Pieces]:
 
 
 def _relative(edit: Edit, where: Location) -> Location:
+    if where.path in edit.locations:
+        return where._replace(path=edit.locations[where.path])
     folder = PurePath(str(edit.old.meta.get("path", ""))).parent
     path = PurePath(where.path)
     return where._replace(path=(path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix())

@@ -25,16 +25,18 @@ def segments(
     new: Graph,
     tensors: Mapping[str, bytes] | None = None,
     values: Mapping[str, Tensor] | None = None,
+    locations: Mapping[str, str] | None = None,
 ) -> Pieces:
     """The file of ``new`` as pieces: spans of ``data``, the file of ``old``, and bytes newly made.
 
     ``tensors`` are the raw little-endian numbers of parameters that are new or have new numbers; a new parameter
     without numbers becomes a placeholder node. ``values`` (a trace's tensors) give outputs their new declared shape.
-    Raises RefusedError for what ONNX cannot hold.
+    ``locations`` are other names for files of weights that lie beside the old file, by their paths. Raises RefusedError
+    for what ONNX cannot hold.
     """
-    if new is old and not tensors:
+    if new is old and not tensors and not locations:
         return [Span(0, len(data))]
-    return _model(Edit(data, old, new, tensors or {}, values or {}))
+    return _model(Edit(data, old, new, tensors or {}, values or {}, locations=locations))
 
 
 def skeleton(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import IO, Any, TypeAlias
 
 from ...errors import ModelError
+from ...files import Work, copy_range
 from ...source import Span
 from .. import Source
 from .wire import prefix
@@ -61,49 +62,35 @@ def assemble(data: Any, pieces: Iterable[Piece]) -> bytes:
     return b"".join(bytes(data[p.start : p.end]) if isinstance(p, Span) else p for p in pieces)
 
 
-def copy_to(target: IO[bytes], source: Source, pieces: Sequence[Piece]) -> None:
+def copy_to(target: IO[bytes], source: Source, pieces: Sequence[Piece], work: Work | None = None) -> None:
     """Writes the pieces to an open file; the kernel copies large spans where it can. Raises ModelError, OSError."""
-    origin = _open(source) if any(_large(piece) for piece in pieces) else None
-    try:
+    work = work if work is not None else Work()
+    work.expect(sum(size_of([piece]) for piece in pieces if isinstance(piece, Span)))
+    large = any(_large(piece) for piece in pieces)
+    with open(source.path, "rb") if large and source.path is not None else nullcontext() as origin:
         for piece in pieces:
-            if origin is None or not _large(piece):
-                _write(target, source.data, piece)
+            if not isinstance(piece, Span):
+                target.write(piece)
             else:
-                _copy(target, origin, source, piece)
-    finally:
-        if origin is not None:
-            os.close(origin)
+                start = piece.start if origin is None else _copied(target, origin.fileno(), source, piece, work)
+                _write(target, source.data, Span(start, piece.end), work)
 
 
 def _large(piece: Piece) -> bool:
     return isinstance(piece, Span) and piece.end - piece.start >= KERNEL_COPY_FROM
 
 
-def _open(source: Source) -> int | None:
-    if source.path is None or not hasattr(os, "copy_file_range"):
-        return None
-    return os.open(source.path, os.O_RDONLY)
-
-
-def _write(target: IO[bytes], data: Any, piece: Piece) -> None:
-    if not isinstance(piece, Span):
-        target.write(piece)
-        return
-    with memoryview(data) as view:
-        for start in range(piece.start, piece.end, CHUNK):
-            target.write(view[start : min(start + CHUNK, piece.end)])
-
-
-def _copy(target: IO[bytes], origin: int, source: Source, piece: Piece) -> None:
-    start, end = piece
+def _copied(target: IO[bytes], origin: int, source: Source, span: Span, work: Work) -> int:
+    """How far the kernel copied a large span."""
+    if not _large(span):
+        return span.start
     try:
-        target.flush()
-        descriptor = target.fileno()
-        while start < end:
-            copied = os.copy_file_range(origin, descriptor, int(end) - int(start), int(start))
-            if copied == 0:
-                raise ModelError("the file became shorter while it was read", "E202", location=source.name)
-            start = int(start) + copied
-        target.seek(os.lseek(descriptor, 0, os.SEEK_CUR))
-    except OSError:  # another file system, or no file at all: copy what is left by hand
-        _write(target, source.data, Span(int(start), int(end)))
+        return copy_range(target, origin, span.start, span.end, work)
+    except EOFError:
+        raise ModelError("the file became shorter while it was read", "E202", location=source.name) from None
+
+
+def _write(target: IO[bytes], data: Any, span: Span, work: Work) -> None:
+    with memoryview(data) as view:
+        for start in range(span.start, span.end, CHUNK):
+            work.did(target.write(view[start : min(start + CHUNK, span.end)]))
