@@ -42,6 +42,7 @@ TITLES = {
     "E401": "shape differs",
     "E402": "numbers differ",
     "E403": "refused by onnxruntime",
+    "E404": "memory",
     "E501": "device",
 }
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy
 import numpy.typing
 
+from . import memory
 from .definition import Definition
 from .dims import product
 from .errors import RefusedError
@@ -215,13 +216,17 @@ class Numbers:
         self.given = dict(given or {})
         self.make = make
         self.seed = seed
+        self.bytes = 0  # of what was made here; what is given may lie in its file
         self.uses = slots(graph)
         self.orders = {p.sources[0]: p for p in graph.params.values() if p.recipe in ORDERS}
 
     def array(self, name: str) -> Array:
         """The numbers of one parameter, made when first asked for."""
         if name not in self.given:
-            self.given[name] = self._make(self.graph.params[name])
+            param = self.graph.params[name]
+            self.bytes += int(product(param.shape or ())) * numpy.dtype(param.dtype).itemsize
+            memory.check(self.bytes, f"the weights up to {name}")
+            self.given[name] = self._make(param)
         return self.given[name]
 
     def filler(self, name: str) -> float:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import memory
 from ..definition import Definition
-from ..dims import Expr, Shape, all_numbers
+from ..dims import Expr, Shape, all_numbers, product
 from ..errors import RefusedError
 from ..formats.onnx.write import to_proto
 from ..graph import Graph, Input, places
@@ -122,6 +123,7 @@ def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], se
         shape = shapes[given.name]
         if not all_numbers(shape):
             raise RefusedError(f"input {given.name} has a free dimension", "E207", hint="give it: --input 1x3x224x224")
+        memory.check(4 * int(product(shape)), f"the numbers of input {given.name}")
         noise = numpy.random.default_rng([seed, index]).standard_normal(shape, dtype=numpy.float32)
         images[given.name] = noise.astype(numpy.dtype(given.dtype))
     return images
