@@ -57,6 +57,10 @@ def _interpolated(table: Array, axis: int, before: Size, now: Size, *, antialias
     return found.astype(table.dtype)
 
 
+#: What is left where a table fits one size only.
+IN_FRONT = "--repair resize scales the image in front to the size it was made for"
+
+
 def over_map(table: Array, axis: int, before: Size, now: Size) -> Array:
     """An embedding laid out as a map, (…, height, width, …)."""
     return _interpolated(table, axis, before, now, antialias=True)
@@ -90,7 +94,12 @@ def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int)
     flat = numpy.zeros((*pairs.shape[:-2], (2 * before[0] - 1) * (2 * before[1] - 1)), table.dtype)
     flat[..., index.reshape(-1)] = pairs.reshape(*pairs.shape[:-2], -1)
     if not numpy.array_equal(flat[..., index], pairs):
-        raise RefusedError("a table between places depends on more than their offset, so it fits one size only", "E302")
+        raise RefusedError(
+            "a table between places depends on more than their offset, so it fits one size only",
+            "E302",
+            because="its numbers differ between pairs of places that are equally far apart",
+            hint=IN_FRONT,
+        )
     sides = tuple((2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
     spread = flat.reshape(*flat.shape[:-1], sides[0][0], sides[1][0])
     grown = _interpolated(
@@ -104,7 +113,7 @@ def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int)
 def _with_tokens(old: Array, grown: Array, tokens: int) -> Array:
     before, after = old[..., :tokens, tokens:], old[..., tokens:, :tokens]
     if not (before == before[..., :1]).all() or not (after == after[..., :1, :]).all():
-        raise RefusedError("the bias between a token and the places differs from place to place", "E302")
+        raise RefusedError("the bias between a token and the places differs from place to place", "E302", hint=IN_FRONT)
     places = grown.shape[-1]
     top = numpy.concatenate([old[..., :tokens, :tokens], before[..., :1].repeat(places, -1)], -1)
     rest = numpy.concatenate([after[..., :1, :].repeat(places, -2), grown], -1)
@@ -136,7 +145,12 @@ def over_windows(table: Array, axis: int, before: Size, now: Size, window: Size)
             mask = numpy.where(_shifted(now, window, shift), masked, 0).astype(table.dtype)
             spread = mask.reshape(-1, *(1,) * (table.ndim - axis - 3), *mask.shape[1:])
             return numpy.ascontiguousarray(numpy.broadcast_to(spread, (*table.shape[:axis], *spread.shape)))
-    raise RefusedError("a mask over windows is not that of shifted windows, so it fits one size only", "E302")
+    raise RefusedError(
+        "a mask over windows is not that of shifted windows, so it fits one size only",
+        "E302",
+        because=f"no shift of {window[0]}×{window[1]} windows gives its numbers",
+        hint=IN_FRONT,
+    )
 
 
 #: Recipe -> how the new table is made: (the old table, *arguments).

@@ -99,7 +99,9 @@ def test_a_size_no_repair_reaches_is_refused_with_the_way_out() -> None:
     with pytest.raises(shapecalc.RefusedError) as caught:
         shapecalc.load("alexnet").retarget(input=64)
     assert caught.value.code == "E302"
-    assert caught.value.hint == "sizes 199 to 230 fit without a repair"
+    assert caught.value.hint == (
+        "sizes 199 to 230 fit without a repair, nearest 199; --repair resize scales the image in front"
+    )
     with pytest.raises(shapecalc.RefusedError):
         shapecalc.load("alexnet").retarget(input=256, repair="none")
 

@@ -112,7 +112,7 @@ def retarget(
     ] = None,
     repair: Annotated[
         str | None,
-        typer.Option("--repair", metavar="NAME", help="rebake, insert-pool, rounding, window, none; else the best."),
+        typer.Option("--repair", metavar="NAME", help="rebake, crop, insert-pool, rounding, window, resize or none."),
     ] = None,
     plan: Annotated[int, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
     weights: WeightsOption = None,

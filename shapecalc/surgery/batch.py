@@ -42,7 +42,7 @@ class SetBatch(NamedTuple):
         graph = native.graph
         image = next((i for i in graph.inputs if i.role == "image" and i.native), None)
         if image is None or image.native is None:
-            raise RefusedError(f"{graph.name} takes no image whose first axis is a batch", "E303")
+            raise RefusedError(f"{graph.name} takes no image whose first axis is a batch", "E303", because=fed(graph))
         before = image.native[0]
         if before == size:
             return []
@@ -122,6 +122,12 @@ class SetBatch(NamedTuple):
             "after": plain[1],
             "targets": [[name, list(before), list(after)] for name, before, after in self.targets],
         }
+
+
+def fed(graph: Graph) -> str:
+    """What goes into a net, in words."""
+    shapes = [f"{given.name} ({'size open' if given.native is None else show(given.native)})" for given in graph.inputs]
+    return f"its inputs are {', '.join(shapes)}" if shapes else "it has no input"
 
 
 def _shape(tensor: Any) -> Shape | None:

@@ -125,7 +125,7 @@ class MixChannels(NamedTuple):
         layout = {} if given.layout == "NCHW" else {"layout": given.layout}
         attrs = {"kernel_shape": (1, 1), **layout}
         node = Node(name, "Conv", (self.input, weight), (name,), attrs, origin=Origin(op="inserted"))
-        return _put_in_front(graph, self.input, [node], [Param(weight, shape, given.dtype, contents=numbers)])
+        return put_in_front(graph, self.input, [node], [Param(weight, shape, given.dtype, contents=numbers)])
 
     def promise(self, graph: Graph) -> Promise:
         """An image in the new channels gives what the image they stand for gave."""
@@ -193,7 +193,7 @@ class Normalise(NamedTuple):
             params.append(Param(f"{name}/{word}", shape, given.dtype, contents=numbers, trained=False))
             nodes.append(Node(name, op, (value, params[-1].name), (name,), {}, origin=Origin(op="inserted")))
             value = name
-        return _put_in_front(graph, self.input, nodes, params)
+        return put_in_front(graph, self.input, nodes, params)
 
     def promise(self, graph: Graph) -> Promise:
         """Pixels give what the normalised image gave."""
@@ -212,7 +212,7 @@ class Normalise(NamedTuple):
         return {"edit": "normalise", "layer": self.input, "mean": list(self.mean), "std": list(self.std)}
 
 
-def _put_in_front(graph: Graph, value: str, nodes: list[Node], params: list[Param]) -> Graph:
+def put_in_front(graph: Graph, value: str, nodes: list[Node], params: list[Param]) -> Graph:
     """The graph in which what read an input reads what the last of the new nodes gives."""
     if not nodes:
         return graph

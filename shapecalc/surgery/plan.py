@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from .. import literal
 from ..definition import Definition
-from ..dims import Shape
+from ..dims import Shape, all_numbers
 from ..errors import RefusedError, UsageError
 from ..graph import Graph, places
 from ..sizes import reference
-from ..trace import Trace
+from ..trace import Trace, first_input
 from .cutting import cut_at
 from .draft import Draft
 from .edits import SetInput
+from .front import resize
 from .heads import replace_heads
 from .repairs import Repair, followed, obstacle, propose
 from .training import Training, training
 from .wishes import Wishes, wish
 
 #: Names a user may give to ``--repair``, and "none" for no repair at all.
-REPAIRS = ("rebake", "insert-pool", "rounding", "window", "none")
+REPAIRS = ("rebake", "crop", "insert-pool", "rounding", "window", "resize", "none")
 
 
 class Surgery:
@@ -70,8 +71,8 @@ class Surgery:
         if input is not None:
             _with_input(draft)
         traced = draft.at_feeds()
-        repairs = _repairs(draft, natives, traced)
-        if (not traced.ok and repair != "none") or (repairs and traced.ok and repair in (None, "rebake")):
+        repairs = _resized(draft, natives, traced) if repair == "resize" else _repairs(draft, natives, traced)
+        if (not traced.ok and repair != "none") or (repairs and traced.ok and repair in (None, "rebake", "resize")):
             chosen = _chosen(draft.model, traced, repairs, repair, choice)
             for edit in chosen.edits:
                 draft.do(edit)
@@ -173,6 +174,23 @@ def _repairs(draft: Draft, natives: Mapping[str, Shape], traced: Trace) -> list[
     return propose(traced, fitting, draft.model.retrace)
 
 
+def _resized(draft: Draft, natives: Mapping[str, Shape], traced: Trace) -> list[Repair]:
+    """The image scaled in front to the size the net is made for, or, where that is free, to the nearest that fits."""
+    given = first_input(draft.graph)
+    near = _nearest(draft.model, traced)
+    known = given is not None and all_numbers(places(natives.get(given.name, ()), given.layout))
+    if given is not None and near is not None and not known:
+        shape = list(draft.feeds[given.name])
+        first = 1 if given.layout == "NHWC" else 2
+        shape[first : first + 2] = near.size
+        natives = {given.name: tuple(shape)}
+    edit = resize(traced, natives)
+    if edit is None:
+        return []
+    found = draft.model.retrace(edit.apply(draft.graph), draft.feeds)
+    return [Repair("resize", (edit,), found, 0, False)] if found.ok else []
+
+
 def _chosen(model: Definition, traced: Trace, repairs: list[Repair], name: str | None, choice: int) -> Repair:
     fitting = [r for r in repairs if name is None or r.name == name]
     if not fitting:
@@ -183,11 +201,7 @@ def _chosen(model: Definition, traced: Trace, repairs: list[Repair], name: str |
 
 
 def _refusal(model: Definition, traced: Trace) -> RefusedError:
-    from ..sizes import square_bounds
-
-    first = traced.problems[0]
-    bound = square_bounds(model)
-    hint = f"sizes {bound.sizes} fit without a repair" if bound is not None and not bound.sizes.empty else None
+    first, near = traced.problems[0], _nearest(model, traced)
     return RefusedError(
         f"no weightless repair makes it fit: {first.message}",
         "E302",
@@ -195,8 +209,46 @@ def _refusal(model: Definition, traced: Trace) -> RefusedError:
         expected=first.expected,
         actual=first.actual,
         because=_because(model, traced),
-        hint=hint or first.hint or None,
+        hint=near.hint() if near is not None else first.hint or None,
     )
+
+
+#: A closed form that is told whole in a hint has fewer characters.
+LONGEST_FORM = 60
+
+
+class _Nearest(NamedTuple):
+    """The height and width nearest to what was asked that fit as they are, and all sizes that do, in words."""
+
+    size: tuple[int, int]
+    sizes: str
+
+    def hint(self) -> str:
+        """What to ask for instead."""
+        other = "--repair resize scales the image in front"
+        near = str(self.size[0]) if len({*self.size}) == 1 else "x".join(map(str, self.size))
+        if len(self.sizes) > LONGEST_FORM:
+            return f"{near} fits without a repair; {other}"
+        return f"sizes {self.sizes} fit without a repair, nearest {near}; {other}"
+
+
+def _nearest(model: Definition, traced: Trace) -> _Nearest | None:
+    """What fits near the input of a trace; None where nothing does, or no image of known size goes in."""
+    from ..sizes import valid_sizes
+
+    given = first_input(traced.graph)
+    shape = traced.feeds[given.name].shape if given is not None and given.name in traced.feeds else ()
+    size = places(shape, given.layout) if given is not None and isinstance(shape, tuple) and len(shape) == 4 else ()
+    if not size or not all_numbers(size):
+        return None
+    height, width = map(int, size)
+    try:
+        found = valid_sizes(model)
+    except UsageError:
+        return None
+    square = found.nearest(height)
+    near = found.nearest_rectangle(height, width) if height != width else None if square is None else (square, square)
+    return None if near is None else _Nearest(near, str(found))
 
 
 def _because(model: Definition, traced: Trace) -> str | None:

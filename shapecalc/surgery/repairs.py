@@ -6,7 +6,7 @@ whether every division stays whole, then by how little is changed. Layers with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..dims import Shape, all_numbers, is_number, show
@@ -15,6 +15,7 @@ from ..ops import find
 from ..sizes import Bound, bounds_of_values
 from ..trace import Layer, Trace
 from ..window import Window
+from .crop import crop
 from .edits import ChangePool, Edit, InsertPool, listed
 from .rebake import Retrace, rebake
 
@@ -46,7 +47,7 @@ class Repair(NamedTuple):
         return (self.changed_layers, not self.whole, len(self.edits), ORDER.index(self.name))
 
 
-ORDER = ("rebake", "insert-pool", "rounding", "window")
+ORDER = ("rebake", "crop", "insert-pool", "rounding", "window", "resize")
 
 
 def propose(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
@@ -68,7 +69,18 @@ def propose(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
         if attempt.ok and attempt.graph.nodes != misfit.graph.nodes:
             changed = broken - order[edit.layer] - (name == "insert-pool")  # what is pooled keeps its numbers
             found.append(Repair(name, (edit,), attempt, changed, whole))
+    cropped = crop(misfit, feeds, retrace)
+    if cropped.edits and cropped.trace.ok:
+        found.append(Repair("crop", cropped.edits, _done(cropped.edits, misfit, feeds, retrace), 0, True))
     return sorted(found, key=lambda repair: repair.rank)
+
+
+def _done(edits: Sequence[Edit], misfit: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Trace:
+    """The trace of the net with edits carried out."""
+    graph = misfit.graph
+    for edit in edits:
+        graph = edit.apply(graph)
+    return retrace(graph, feeds, misfit.dialect, None)
 
 
 def obstacle(misfit: Trace, fitting: Trace, retrace: Retrace) -> str | None:
@@ -76,10 +88,8 @@ def obstacle(misfit: Trace, fitting: Trace, retrace: Retrace) -> str | None:
     feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
     if misfit.graph.format != "onnx" or not all(all_numbers(places(shape)) for shape in feeds.values()):
         return None
-    graph, edits = misfit.graph, rebake(misfit.graph, _told(fitting, retrace), feeds, retrace).edits
-    for edit in edits:
-        graph = edit.apply(graph)
-    left = retrace(graph, feeds, misfit.dialect, None).problems if edits else []
+    edits = rebake(misfit.graph, _told(fitting, retrace), feeds, retrace).edits
+    left = _done(edits, misfit, feeds, retrace).problems if edits else []
     return left[0].message if left else None
 
 
@@ -91,10 +101,7 @@ def followed(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
     made = rebake(misfit.graph, _told(fitting, retrace), feeds, retrace)
     if not made.edits or not made.trace.ok:
         return []
-    graph = misfit.graph
-    for edit in made.edits:
-        graph = edit.apply(graph)
-    attempt = retrace(graph, feeds, misfit.dialect, None)
+    attempt = _done(made.edits, misfit, feeds, retrace)
     return [Repair("rebake", made.edits, attempt, -1, True)] if attempt.ok else []
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..dims import Dim, symbol
 from ..errors import RefusedError, UsageError
 from ..graph import Input
-from .batch import SetBatch
+from .batch import SetBatch, fed
 from .channels import MixChannels, Normalise, channel_axis, mix_of
 from .draft import Draft
 from .new_head import STARTS
@@ -70,7 +70,9 @@ def image(draft: Draft) -> tuple[Input, int]:
             count = given.native[channel_axis(given)]
             if isinstance(count, int):
                 return given, count
-    raise RefusedError(f"{draft.model.name} takes no image of a known number of channels", "E303")
+    raise RefusedError(
+        f"{draft.model.name} takes no image of a known number of channels", "E303", because=fed(draft.graph)
+    )
 
 
 def _channels(draft: Draft, count: int) -> None:

@@ -34,13 +34,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from math import isqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy
 
 import shapecalc
-from shapecalc.dims import is_number
+from shapecalc.dims import is_number, substitute, symbols
 from shapecalc.graph import places
 from shapecalc.weights import Numbers, proving
 from shapecalc.zoo import entries
@@ -54,6 +55,9 @@ HEAVY, LARGE = 5e8, 1e7
 FREE = 224
 #: A failed attempt, whatever the reader may think of refusals.
 FAILURES = ("uncaused", "broken", "wrong", "crash", "slow")
+
+#: A map of so many rows at least is a map.
+MANY = 5
 
 Make = Callable[[], Any]
 
@@ -80,10 +84,17 @@ def _work(name: str) -> float:
     """Multiply-accumulates and, because they are made and loaded, parameters of a net at its own size."""
     try:
         net = opened(name)
-        trace = net.model.trace((net.channels, net.height, net.width))
+        trace = net.model.trace((1, net.channels, net.height, net.width))
     except shapecalc.ShapecalcError:
         return 0.0
-    return float(trace.macs + 20 * trace.params) if is_number(trace.macs) else 0.0
+    return float(work(trace) + 20 * trace.params)
+
+
+def work(trace: Any) -> int:
+    """Multiply-accumulates of a trace, of one item where the batch is free."""
+    batches = {str(t.shape[0]) for t in trace.feeds.values() if isinstance(t.shape, tuple) and t.shape}
+    macs = substitute(trace.macs, {name: 1 if name in batches else FREE for name in symbols(trace.macs)})
+    return macs if is_number(macs) else 0
 
 
 class Net(NamedTuple):
@@ -196,10 +207,21 @@ def with_weights(path: Path, folder: Path) -> Path:
         beside = folder / Path(where.path).name
         with beside.open("r+b" if beside.exists() else "wb") as file:
             file.seek(where.offset)
-            file.write(numpy.ascontiguousarray(numbers.array(param.name), numpy.dtype(param.dtype)).tobytes())
+            array = by_offset(numbers.array(param.name))
+            file.write(numpy.ascontiguousarray(array, numpy.dtype(param.dtype)).tobytes())
     copy = folder / path.name
     copy.write_bytes(path.read_bytes())
     return copy
+
+
+def by_offset(array: Any) -> Any:
+    """A table between every two of many places depends on their offset alone, as an export folds it; others as is."""
+    side = isqrt(array.shape[-1]) if array.ndim in (3, 4) else 0
+    if side < MANY or array.shape[-2] != array.shape[-1] or side * side != array.shape[-1]:
+        return array
+    rows, columns = divmod(numpy.arange(side * side), side)
+    down, across = (axis[:, None] - axis[None, :] + side - 1 for axis in (rows, columns))
+    return array[..., :1, :].repeat(4, -2).reshape(*array.shape[:-2], -1)[..., (down * (2 * side - 1) + across)]
 
 
 def attempt(model: Any, edit: Edit, folder: Path, dry: bool) -> dict[str, Any]:
@@ -233,8 +255,7 @@ def attempt(model: Any, edit: Edit, folder: Path, dry: bool) -> dict[str, Any]:
 
 def light(trace: Any) -> bool:
     """Whether everything is run as the product does."""
-    work = trace.macs if is_number(trace.macs) else 0
-    return bool(work <= HEAVY and trace.params <= LARGE)
+    return bool(work(trace) <= HEAVY and trace.params <= LARGE)
 
 
 def proved(plan: Any) -> str:

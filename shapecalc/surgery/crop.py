@@ -1,0 +1,127 @@
+"""Joins of maps that are off by a row: at a size the net was not made for, its branches round differently.
+
+A stride of 2 halves 57 to 29 by a convolution and to 28 by a pooling; a map of 57 halved and doubled comes back as 58,
+one of an eighth as 64. Where such maps meet, the larger loses its last rows and columns: no layer changes, and both
+branches keep their grids, which start at the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..dims import Shape, all_numbers, show
+from ..graph import Graph, Node, Param, places
+from ..source import Origin
+from ..trace import Layer, Trace
+from .edits import renamed
+from .names import free_name
+from .rebake import Retrace
+
+#: Rounding sets two branches apart by a row or two, and by what a small map is enlarged to: up to an eighth of the map.
+#: More is another misfit.
+MOST_ROWS, MOST_PART = 2, 8
+#: Joins of one net.
+MOST_CROPS = 1_000
+#: The opset from which ONNX's Slice takes its places as inputs.
+SLICE_SINCE = 10
+#: The code of a join that does not fit.
+JOIN = "E105"
+
+
+class CropMap(NamedTuple):
+    """A map without its last rows and columns, for one join; other readers keep it whole."""
+
+    layer: str  # the join
+    value: str
+    name: str
+    sizes: tuple[tuple[int, ...], tuple[int, ...]]
+    layout: str = "NCHW"
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with a slice in front of the join."""
+        join = graph.node(self.layer)
+        axes = (1, 2) if self.layout == "NHWC" else (2, 3)
+        numbers = {"starts": (0, 0), "ends": self.sizes[1], "axes": axes}
+        params = {
+            f"{self.name}/{word}": Param(f"{self.name}/{word}", (2,), "int64", contents=contents, trained=False)
+            for word, contents in numbers.items()
+        }
+        crop = Node(self.name, "Slice", (self.value, *params), (self.name,), {}, origin=Origin(op="inserted"))
+        new = renamed(join, {self.value: self.name})
+        nodes = tuple(made for node in graph.nodes for made in ((crop, new) if node is join else (node,)))
+        return graph.replace(nodes=nodes, params={**graph.params, **params})
+
+    def describe(self) -> str:
+        """One line for people."""
+        before, after = (show(size) for size in self.sizes)
+        return f"crop {self.value} to what {self.layer} joins it with: {before} → {after}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        return {"edit": "crop", "layer": self.layer, "name": self.name, "sizes": [list(size) for size in self.sizes]}
+
+
+class Cropped(NamedTuple):
+    """The crops, and the trace that they give: with problems where something else does not fit."""
+
+    edits: tuple[CropMap, ...]
+    trace: Trace
+
+
+def crop(misfit: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Cropped:
+    """What makes the joins of a net fit at ``feeds``, in one trace."""
+    if misfit.graph.format == "onnx" and misfit.graph.opset < SLICE_SINCE:
+        return Cropped((), misfit)
+    cropping = _Cropping(misfit.graph)
+    found = retrace(misfit.graph, feeds, misfit.dialect, cropping.mend)
+    return Cropped(tuple(cropping.edits), found)
+
+
+class _Cropping:
+    """The state of `crop`: the graph with the crops so far."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.edits: list[CropMap] = []
+
+    def mend(self, layer: Layer) -> tuple[list[Node], dict[str, Param]] | None:
+        """The crop and the join to trace in a layer's place; None where it joins no maps that are off by a row."""
+        if len(self.edits) >= MOST_CROPS or all(problem.code != JOIN for problem in layer.problems):
+            return None
+        edit = self._edit(layer)
+        if edit is None:
+            return None
+        known, before = self.graph.params, {id(node) for node in self.graph.nodes}
+        self.edits.append(edit)
+        self.graph = edit.apply(self.graph)
+        changed = [node for node in self.graph.nodes if id(node) not in before]
+        return changed, {name: param for name, param in self.graph.params.items() if name not in known}
+
+    def _edit(self, layer: Layer) -> CropMap | None:
+        """The crop of the first map of a join that is larger than another."""
+        maps = [(value, _places(layer, index)) for index, value in enumerate(layer.node.inputs)]
+        sizes = {value: size for value, size in maps if size is not None and max(size) > 1}
+        if len(sizes) < 2 or any(value in self.graph.params for value in sizes):
+            return None
+        smallest = tuple(min(size[axis] for size in sizes.values()) for axis in (0, 1))
+        for value, size in sizes.items():
+            if size != smallest and all(map(_rounded, size, smallest)):
+                name = free_name(self.graph, f"{value}_crop")
+                return CropMap(layer.name, value, name, (size, smallest), layer.call.layout)
+        return None
+
+
+def _rounded(have: int, want: int) -> bool:
+    """Whether two sizes can be apart by rounding alone."""
+    return have - want <= max(MOST_ROWS, want // MOST_PART)
+
+
+def _places(layer: Layer, index: int) -> tuple[int, ...] | None:
+    """Height and width of an input, None where it is no map of known size."""
+    tensor = layer.call.inputs[index] if layer.call.has(index) else None
+    shape = tensor.shape if tensor is not None else None
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        return None
+    size = places(shape, layer.call.layout)
+    return tuple(int(n) for n in size) if all_numbers(size) else None

@@ -1,0 +1,173 @@
+"""Sizes that branches round differently: the join crops, the rest stays; and an image scaled in front instead."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import shapecalc
+from shapecalc.weights import Array
+
+NODE = helper.make_node
+
+
+def seeded(name: str, *shape: int) -> onnx.TensorProto:
+    return numpy_helper.from_array(numpy.random.default_rng(len(name)).standard_normal(shape, numpy.float32), name)
+
+
+def proto(nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], shape: list[int | str], opset: int) -> bytes:
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, "net", [given], [onnx.ValueInfoProto(name="y")], weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+def run(path: Path, image: Array) -> Array:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return numpy.asarray(session.run(None, {"x": image})[0])
+
+
+#: A skip over a stage that is halved and enlarged again, as U-Net joins them.
+UNET = [
+    NODE("Conv", ["x", "w1"], ["skip"], "in", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+    NODE("Conv", ["skip", "w22"], ["down"], "down", kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2]),
+    NODE("Resize", ["down", "", "scales"], ["up"], "up", mode="nearest"),
+    NODE("Concat", ["up", "skip"], ["y"], "join", axis=1),
+]
+SCALES = numpy_helper.from_array(numpy.array([1, 1, 2, 2], numpy.float32), "scales")
+UNET_WEIGHTS = [seeded("w1", 2, 3, 3, 3), seeded("w22", 4, 2, 3, 3), SCALES]
+
+
+@pytest.mark.parametrize("batch", [1, "N"])
+@pytest.mark.parametrize("size", [(33, 32), (32, 35), (33, 35)])
+def test_what_a_stage_enlarges_too_far_is_cropped(tmp_path: Path, batch: int | str, size: tuple[int, int]) -> None:
+    source = tmp_path / "unet.onnx"
+    source.write_bytes(proto(UNET, UNET_WEIGHTS, [batch, 3, 32, 32], 17))
+    plan = shapecalc.load(source).retarget(input=size)
+    plan.verify(device="cpu")
+    target = plan.save(tmp_path / "out.onnx")
+    image = numpy.random.default_rng(0).standard_normal((1, 3, *size)).astype(numpy.float32)
+    padded = numpy.pad(image, [(0, 0), (0, 0), (0, size[0] % 2), (0, size[1] % 2)])  # the same maps, one row more
+    before = tmp_path / "even.onnx"
+    before.write_bytes(proto(UNET, UNET_WEIGHTS, [1, 3, *padded.shape[2:]], 17))
+    expected = run(before, padded)[:, 4:, : size[0], : size[1]]
+    got = run(target, image)
+    assert got.shape == (1, 6, *size)
+    # the last row of the skip sees the padding of the convolution in one and the image's zeros in the other: the same
+    numpy.testing.assert_allclose(got[:, 4:], expected, rtol=1e-5, atol=1e-5)
+
+
+CAFFE = """
+name: "net"
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 1 dim: 3 dim: 34 dim: 34 }} }} }}
+layer {{
+  name: "conv" type: "Convolution" bottom: "x" top: "conv"
+  convolution_param {{ num_output: 3 kernel_size: 1 stride: 2 }}
+}}
+layer {{
+  name: "pool" type: "Pooling" bottom: "x" top: "pool" pooling_param {{ pool: MAX kernel_size: 3 stride: {stride} }}
+}}
+layer {{ name: "join" type: "Eltwise" bottom: "conv" bottom: "pool" top: "join" }}
+layer {{ name: "all" type: "Pooling" bottom: "join" top: "all" pooling_param {{ pool: AVE global_pooling: true }} }}
+layer {{ name: "fc" type: "InnerProduct" bottom: "all" top: "fc" inner_product_param {{ num_output: 5 }} }}
+"""
+
+
+def test_a_definition_is_cropped_too() -> None:
+    net = shapecalc.loads(CAFFE.format(stride=2), format="caffe")
+    plan = net.retarget(input=35)
+    assert [edit.describe() for edit in plan.edits] == [
+        "input x: 1×3×34×34 → 1×3×35×35",
+        "crop conv to what join joins it with: 18×18 → 17×17",
+    ]
+    assert plan.verify(device="cpu").ok
+    assert plan.edits[1].to_dict() == {
+        "edit": "crop",
+        "layer": "join",
+        "name": "conv_crop",
+        "sizes": [[18, 18], [17, 17]],
+    }
+
+
+def test_branches_that_are_far_apart_are_not_cropped() -> None:
+    """A stride of 3 beside one of 2 fits at one size alone; what rounding sets apart is a row."""
+    net = shapecalc.loads(CAFFE.format(stride=3).replace("dim: 34 dim: 34", "dim: 3 dim: 3"), format="caffe")
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        net.retarget(input=64, repair="crop")
+    assert caught.value.code == "E302"
+
+
+def test_the_hint_names_the_nearest_size_that_fits() -> None:
+    net = shapecalc.loads(CAFFE.format(stride=2), format="caffe")
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        net.retarget(input=35, repair="window")
+    assert caught.value.hint is not None
+    nearest = int(caught.value.hint.partition("nearest ")[2].partition(";")[0])
+    assert net.trace(nearest).ok
+    assert nearest in (34, 36)
+
+
+# -- an image scaled in front -----------------------------------------------------------------------------------------
+
+FLAT = [
+    NODE("Conv", ["x", "w1"], ["h"], "conv", kernel_shape=[3, 3]),
+    NODE("Flatten", ["h"], ["f"], "flat", axis=1),
+    NODE("Gemm", ["f", "w"], ["y"], "fc", transB=1),
+]
+KERAS = {
+    "class_name": "Sequential",
+    "config": {
+        "name": "net",
+        "layers": [
+            {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 8, 8, 3], "dtype": "float32"}},
+            {"class_name": "Flatten", "config": {"name": "flat"}},
+            {"class_name": "Dense", "config": {"name": "fc", "units": 5, "activation": "linear", "use_bias": True}},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("opset", [11, 17, 18, 22])
+@pytest.mark.parametrize("batch", [1, "N"])
+@pytest.mark.parametrize("size", [(16, 16), (5, 7), (8, 24)])
+def test_the_net_behind_the_scaling_is_the_original(
+    tmp_path: Path, opset: int, batch: int | str, size: tuple[int, int]
+) -> None:
+    """An image of one colour is the same at every size."""
+    source = tmp_path / "flat.onnx"
+    weights = [seeded("w1", 2, 3, 3, 3), seeded("w", 4, 72)]
+    source.write_bytes(proto(FLAT, weights, [batch, 3, 8, 8], opset))
+    model = shapecalc.load(source)
+    with pytest.raises(shapecalc.RefusedError, match="no weightless repair"):
+        model.retarget(input=size, repair="crop")
+    plan = model.retarget(input=size, repair="resize")
+    assert plan.verify(device="cpu").ok
+    target = plan.save(tmp_path / "out.onnx")
+    colour = numpy.array([0.5, -1.0, 2.0], numpy.float32).reshape(1, 3, 1, 1)
+    expected = run(source, numpy.broadcast_to(colour, (1, 3, 8, 8)))
+    got = run(target, numpy.broadcast_to(colour, (1, 3, *size)))
+    numpy.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", [CAFFE.format(stride=2).replace("global_pooling: true", "kernel_size: 17"), KERAS])
+def test_definitions_are_scaled_in_front(text: str | dict[str, object]) -> None:
+    net = shapecalc.loads(
+        text if isinstance(text, str) else json.dumps(text), format="caffe" if text != KERAS else "keras"
+    )
+    plan = net.retarget(input=(51, 40), repair="resize")
+    assert plan.edits[-1].describe().startswith("resize x in front, bilinearly: 51×40 → ")
+    assert plan.verify(device="cpu").ok
+
+
+def test_scaling_is_never_chosen_unasked() -> None:
+    plan = shapecalc.load("lenet").retarget(input=40)
+    assert "resize" not in [repair.name for repair in plan.repairs]
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        shapecalc.load("lenet").retarget(input=9)
+    assert "--repair resize" in str(caught.value.hint)
