@@ -153,10 +153,23 @@ def over_windows(table: Array, axis: int, before: Size, now: Size, window: Size)
     )
 
 
+def distances(queries: Size, keys: Size) -> Array:
+    """(places that ask, places asked): how far apart they are, as row·width + column; which row of a table to read.
+
+    Where fewer ask than are asked they stand a stride apart (LeViT, Graham et al. 2021; EfficientFormerV2).
+    """
+    stride = [-(-key // query) for query, key in zip(queries, keys, strict=True)]
+    asking = numpy.meshgrid(*(numpy.arange(n) * s for n, s in zip(queries, stride, strict=True)), indexing="ij")
+    asked = numpy.meshgrid(*map(numpy.arange, keys), indexing="ij")
+    down, across = (abs(a.reshape(-1, 1) - b.reshape(1, -1)) for a, b in zip(asking, asked, strict=True))
+    return numpy.asarray(down * keys[1] + across, numpy.int64)
+
+
 #: Recipe -> how the new table is made: (the old table, *arguments).
 TABLES: dict[str, Callable[..., Array]] = {
     "map": over_map,
     "places": over_places,
     "relative": over_offsets,
     "windows": over_windows,
+    "distances": distances,
 }

@@ -7,16 +7,15 @@ branches keep their grids, which start at the same place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..dims import Shape, all_numbers, show
 from ..graph import Graph, Node, Param, places
 from ..source import Origin
-from ..trace import Layer, Trace
+from ..trace import Layer, Mend, Trace
 from .edits import renamed
 from .names import free_name
-from .rebake import Retrace
 
 #: Rounding sets two branches apart by a row or two, and by what a small map is enlarged to: up to an eighth of the map.
 #: More is another misfit.
@@ -25,6 +24,8 @@ MOST_ROWS, MOST_PART = 2, 8
 MOST_CROPS = 1_000
 #: The opset from which ONNX's Slice takes its places as inputs.
 SLICE_SINCE = 10
+#: Traces a graph at given shapes, under a dialect, mending as it goes (`Definition.retrace`).
+Retrace = Callable[[Graph, Mapping[str, Shape], str | None, Mend | None], Trace]
 #: The code of a join that does not fit.
 JOIN = "E105"
 
@@ -89,7 +90,7 @@ class _Cropping:
         """The crop and the join to trace in a layer's place; None where it joins no maps that are off by a row."""
         if len(self.edits) >= MOST_CROPS or all(problem.code != JOIN for problem in layer.problems):
             return None
-        edit = self._edit(layer)
+        edit = cropped(layer, self.graph)
         if edit is None:
             return None
         known, before = self.graph.params, {id(node) for node in self.graph.nodes}
@@ -98,18 +99,19 @@ class _Cropping:
         changed = [node for node in self.graph.nodes if id(node) not in before]
         return changed, {name: param for name, param in self.graph.params.items() if name not in known}
 
-    def _edit(self, layer: Layer) -> CropMap | None:
-        """The crop of the first map of a join that is larger than another."""
-        maps = [(value, _places(layer, index)) for index, value in enumerate(layer.node.inputs)]
-        sizes = {value: size for value, size in maps if size is not None and max(size) > 1}
-        if len(sizes) < 2 or any(value in self.graph.params for value in sizes):
-            return None
-        smallest = tuple(min(size[axis] for size in sizes.values()) for axis in (0, 1))
-        for value, size in sizes.items():
-            if size != smallest and all(map(_rounded, size, smallest)):
-                name = free_name(self.graph, f"{value}_crop")
-                return CropMap(layer.name, value, name, (size, smallest), layer.call.layout)
+
+def cropped(layer: Layer, graph: Graph) -> CropMap | None:
+    """The crop of the first map of a misfitting join that is larger than another by what rounding leaves."""
+    maps = [(value, _places(layer, index)) for index, value in enumerate(layer.node.inputs)]
+    sizes = {value: size for value, size in maps if size is not None and max(size) > 1}
+    if len(sizes) < 2 or any(value in graph.params for value in sizes):
         return None
+    smallest = tuple(min(size[axis] for size in sizes.values()) for axis in (0, 1))
+    for value, size in sizes.items():
+        if size != smallest and all(map(_rounded, size, smallest)):
+            name = free_name(graph, f"{value}_crop")
+            return CropMap(layer.name, value, name, (size, smallest), layer.call.layout)
+    return None
 
 
 def _rounded(have: int, want: int) -> bool:

@@ -20,6 +20,14 @@ def free_name(graph: Graph, name: str) -> str:
     return candidate
 
 
+def free_param(graph: Graph, name: str) -> str:
+    """``name``, or the first of ``name_2``, ``name_3``, … that no parameter has."""
+    candidate, number = name, 2
+    while candidate in graph.params:
+        candidate, number = f"{name}_{number}", number + 1
+    return candidate
+
+
 def no_such_layer(graph: Graph, name: str, option: str) -> UsageError:
     """The error for a layer that is not there, with those whose names are like it."""
     names = list(dict.fromkeys(value for node in graph.nodes for value in (node.name, *node.outputs) if value))

@@ -8,23 +8,22 @@ looked at, until everything follows or something is met that no rule can carry o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..dims import Shape
 from ..graph import Graph, Node, Param
-from ..trace import Layer, Mend, Trace
+from ..trace import Layer, Trace
+from .crop import SLICE_SINCE, Retrace, cropped
 from .edits import Edit
 from .follow import RULES, constant, shape_of
+from .lookup import looked_up
 from .positions import Seen, resampled
 from .regroup import ITEMS, Scale, batched
 from .retable import SetConstant
 
 #: Edits of one net; a hostile file could ask for any number.
 MOST_EDITS = 5_000
-
-#: Traces a graph at given shapes, under a dialect, mending as it goes (`Definition.retrace`).
-Retrace = Callable[[Graph, Mapping[str, Shape], str | None, Mend | None], Trace]
 
 
 class Rebaked(NamedTuple):
@@ -96,7 +95,8 @@ class _Rebaking:
             before = batched(constant(old, rule))
             return SetConstant(layer.name, rule.place, rule.attribute, ways[self.preferred], before) if ways else None
         if any(problem.code == "E105" for problem in layer.problems):
-            return resampled(layer, self.seen, self.graph)
+            table = resampled(layer, self.seen, self.graph) or looked_up(layer, self.seen, self.graph)
+            return table or (cropped(layer, self.graph) if self.graph.opset >= SLICE_SINCE else None)
         return None
 
 

@@ -15,9 +15,9 @@ from ..ops import find
 from ..sizes import Bound, bounds_of_values
 from ..trace import Layer, Trace
 from ..window import Window
-from .crop import crop
+from .crop import CropMap, Retrace, crop
 from .edits import ChangePool, Edit, InsertPool, listed
-from .rebake import Retrace, rebake
+from .rebake import rebake
 
 #: The opset from which ONNX poolings can round up.
 CEIL_MODE_SINCE = 10
@@ -99,7 +99,7 @@ def followed(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
     if misfit.graph.format != "onnx" or not all(all_numbers(places(shape)) for shape in feeds.values()):
         return []
     made = rebake(misfit.graph, _told(fitting, retrace), feeds, retrace)
-    if not made.edits or not made.trace.ok:
+    if all(isinstance(edit, CropMap) for edit in made.edits) or not made.trace.ok:
         return []
     attempt = _done(made.edits, misfit, feeds, retrace)
     return [Repair("rebake", made.edits, attempt, -1, True)] if attempt.ok else []

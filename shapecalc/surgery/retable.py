@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ..dims import show
 from ..graph import Graph, Node, Param
 from ..source import Origin
+from .names import free_param
 
 
 class SetConstant(NamedTuple):
@@ -28,7 +29,7 @@ class SetConstant(NamedTuple):
         if old.attrs.get(self.attribute) is not None:
             new = old.replace(attrs={**old.attrs, self.attribute: self.after})
         else:
-            name = _free_param(graph, f"{self.layer}/{self.attribute}")
+            name = free_param(graph, f"{self.layer}/{self.attribute}")
             constant = Param(name, (len(self.after),), "int64", contents=self.after, trained=False)
             params = {**params, name: constant}
             new = old.replace(inputs=(*old.inputs[: self.place], name, *old.inputs[self.place + 1 :]))
@@ -66,7 +67,7 @@ class Resample(NamedTuple):
     def apply(self, graph: Graph) -> Graph:
         """The graph in which this node reads the new table; the old one stays as its source."""
         old = graph.params[self.param]
-        name = _free_param(graph, f"{self.param}_{show(self.shape, 'x')}")
+        name = free_param(graph, f"{self.param}_{show(self.shape, 'x')}")
         made = Param(
             name, self.shape, old.dtype, recipe=self.recipe, arguments=self.arguments, sources=(self.param,),
             trained=old.trained, origin=Origin(op="resampled"),
@@ -98,10 +99,3 @@ class Resample(NamedTuple):
 
 def _listed(target: tuple[Any, ...]) -> str:
     return "[" + ", ".join(map(str, target)) + "]"
-
-
-def _free_param(graph: Graph, name: str) -> str:
-    candidate, number = name, 2
-    while candidate in graph.params:
-        candidate, number = f"{name}_{number}", number + 1
-    return candidate
