@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from ..dims import all_numbers, show
 from ..graph import Graph, Node, Param, Tensor
-from ..resampling import distances
 from ..source import Origin
 from ..trace import Layer
 from .names import free_param
@@ -94,6 +93,8 @@ def _of_distances(gather: Node, wanted: Sizes, seen: Seen, graph: Graph) -> Look
     if queries.tokens or keys.tokens:
         return None
     if indices.contents is not None:
+        from ..resampling import distances  # numpy, which a trace does without
+
         told = distances(_pair(queries.before), _pair(keys.before))
         if tuple(told.reshape(-1).tolist()) != tuple(indices.contents):
             return None
