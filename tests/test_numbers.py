@@ -90,9 +90,14 @@ MISFITS = {
 CHAINER_SOURCE = """
 import chainer
 import chainer.functions as F
+import chainer.links as L
 class One(chainer.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.link = {link}
     def forward(self, x):
-        return {}
+        return {body}
 """
 
 CHAINER = {
@@ -105,18 +110,51 @@ CHAINER = {
     "flatten": "F.flatten(x)",
     "sum axis": "F.sum(x, axis=(2, 3))",
     "crelu": "F.crelu(x)",
+    "unpooling 2 cover_all False": "F.unpooling_2d(x, 2, cover_all=False)",
+    "depth2space": "F.depth2space(x, 2)",
+    "roi_max_pooling": None,  # it is fed regions: tests/formats/test_regions_and_places.py
+    **{
+        f"spp h={height} size={size}": f"F.spatial_pyramid_pooling_2d(x, {height}, pooling='max')"
+        for height in (1, 2, 3, 4)
+        for size in (7, 13)
+    },
+    "link bn_axis": "L.BatchNormalization(6, axis=(0, 1, 2))",
+    "link scale": "L.Scale(1, (8,))",
+    "link groupnorm": "L.GroupNormalization(4)",
 }
+#: How Chainer starts the parameters of the links above; whose start is random, their weights were not recorded.
+STARTS = {"gamma": 1.0, "avg_var": 1.0, "W": 1.0, "beta": 0.0, "avg_mean": 0.0}
 
 
-@pytest.mark.parametrize(("name", "expression"), CHAINER.items())
+def started(name: str, shape: Any) -> Array:
+    return numpy.full(shape, STARTS[name.rpartition("/")[2]], numpy.float32)
+
+
+def test_every_recorded_row_is_computed() -> None:
+    assert {row["name"] for row in rows("chainer_numeric")} == set(CHAINER)
+
+
+@pytest.mark.parametrize(("name", "expression"), [row for row in CHAINER.items() if row[1] is not None])
 def test_chainer_functions(name: str, expression: str) -> None:
     recordings = {row["name"]: row for row in rows("chainer_numeric")}
-    model = shapecalc.loads(CHAINER_SOURCE.format(expression), format="chainer")
-    trace = model.trace((1, 8, 6, 6), fresh=True)
+    link, body = (expression, "self.link(x)") if expression.startswith("L.") else ("None", expression)
+    model = shapecalc.loads(CHAINER_SOURCE.format(link=link, body=body), format="chainer")
+    shape = tuple(recordings[name]["in_shape"])
+    trace = model.trace(shape, fresh=True)
     assert trace.problems == []
-    image = recorded(recordings["flatten"]).reshape(1, 8, 6, 6)  # flatten's output is the image all rows were given
+    image = recorded(recordings["flatten"]).reshape(1, 8, 6, 6)  # flatten's output is the image most rows were given
+    given = image if image.shape == shape else numpy.zeros(shape, numpy.float32)
+    weights = {
+        param.name: started(param.name, trace.tensors[param.name].shape)
+        for param in trace.graph.params.values()
+        if param.contents is None and param.recipe is None
+    }
     output = trace.outputs[0].name
-    assert_same(run(model, trace, {}, {"x": image}, output), recorded(recordings[name]))
+    lowest = numpy.finfo(
+        numpy.float32
+    ).min  # where onnxruntime's maximum of nothing starts, Chainer's at minus infinity
+    got = run(model, trace, weights, {"x": given}, output)
+    assert_same(numpy.maximum(got, lowest), numpy.maximum(recorded(recordings[name]), lowest))
 
 
 @pytest.mark.parametrize("size", range(2, 12))
@@ -129,7 +167,8 @@ def test_cover_all_reaches_every_pixel_in_onnxruntime(size: int, kernel: int, st
     A window that sees nothing but padding is minus infinity in Chainer; onnxruntime starts a maximum from the lowest
     finite number.
     """
-    source = CHAINER_SOURCE.format(f"F.max_pooling_2d(x, {kernel}, stride={stride}, pad={pad})")
+    body = f"F.max_pooling_2d(x, {kernel}, stride={stride}, pad={pad})"
+    source = CHAINER_SOURCE.format(link="None", body=body)
     model = shapecalc.loads(source, format="chainer")
     trace = model.trace((1, 1, size, size), fresh=True)
     if trace.problems:
@@ -152,3 +191,31 @@ def test_weights_and_shifts_are_told_apart() -> None:
     uses = slots(graph)
     roles = {name: role(name, uses) for name in graph.params}
     assert roles == {name: "weight" if name.endswith("/W") else "shift" for name in roles}
+
+
+#: (group, kernel, stride, pad, dilation)
+DECONVOLUTIONS = [(1, 3, 2, 1, 1), (2, 4, 2, 1, 1), (2, 3, 1, 0, 2), (4, 4, 3, 2, 1)]
+
+
+@pytest.mark.parametrize(("group", "kernel", "stride", "pad", "dilation"), DECONVOLUTIONS)
+def test_deconvolution_with_groups(group: int, kernel: int, stride: int, pad: int, dilation: int) -> None:
+    """deconv_layer.cpp: every number spreads over a window, each group of channels into its own."""
+    text = f"""
+input: "data" input_shape {{ dim: 1 dim: 4 dim: 5 dim: 6 }}
+layer {{ name: "l" type: "Deconvolution" bottom: "data" top: "out" convolution_param {{ num_output: 8
+  kernel_size: {kernel} stride: {stride} pad: {pad} dilation: {dilation} group: {group} }} }}
+"""
+    model = shapecalc.loads(text, format="caffe")
+    trace = model.trace(None, fresh=True)
+    random = numpy.random.default_rng(1)
+    image = random.standard_normal((1, 4, 5, 6)).astype(numpy.float32)
+    weight, bias = (random.standard_normal(s).astype(numpy.float32) for s in ((4, 8 // group, kernel, kernel), (8,)))
+    names = [name for name in model.graph.node("l").inputs[1:] if name]
+    got = run(model, trace, dict(zip(names, (weight, bias), strict=True)), {"data": image}, "out")
+    extent = dilation * (kernel - 1) + 1
+    spread = numpy.zeros((8, stride * 4 + extent, stride * 5 + extent))
+    for c, y, x, i, j in numpy.ndindex(4, 5, 6, kernel, kernel):
+        outs = slice(c // (4 // group) * (8 // group), (c // (4 // group) + 1) * (8 // group))
+        spread[outs, y * stride + i * dilation, x * stride + j * dilation] += image[0, c, y, x] * weight[c, :, i, j]
+    want = spread[:, pad : spread.shape[1] - pad, pad : spread.shape[2] - pad] + bias[:, None, None]
+    assert_same(got, want[None].astype(numpy.float32))

@@ -55,6 +55,8 @@ _FAMILIES = [
     "keras",
     "sequences",
     "chainer",
+    "unpooling",
+    "regions",
     "keras_functions",
     "keras_cells",
     "keras_einsum",

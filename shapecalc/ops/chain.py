@@ -28,6 +28,13 @@ class Chain:
             self.params.append(Param(name, (), "float32", contents=(value,), trained=False))
         return name
 
+    def numbers(self, dtype: str, *values: float) -> str:
+        """The name of a constant of this element type, a scalar where there is one number."""
+        name = f"{self.node.name}/constant{len(self.params)}"
+        shape = (len(values),) if len(values) > 1 else ()
+        self.params.append(Param(name, shape, dtype, contents=tuple(map(float, values)), trained=False))
+        return name
+
     def add(self, op: str, inputs: Sequence[object], attrs: dict[str, object] | None = None) -> str:
         """A node; returns the name of its value."""
         name = f"{self.node.name}/{op.lower()}{len(self.nodes)}"

@@ -19,7 +19,7 @@ def _rows(call: Call) -> Iterator[tuple[Dim, Dim, Dim, Dim]]:
     return zip(call.spatial, call.attr("kernel_shape"), call.attr("strides"), pads[: len(pads) // 2], strict=True)
 
 
-def _unpooled_sizes(call: Call) -> tuple[Dim, ...]:
+def unpooled_sizes(call: Call) -> tuple[Dim, ...]:
     """``outsize``, else s(n − 1) + k − 2p, less s − 1 where the pooling covered all (get_deconv_outsize)."""
     given = call.attr("outsize")
     if given is not None:
@@ -28,13 +28,15 @@ def _unpooled_sizes(call: Call) -> tuple[Dim, ...]:
     return tuple(s * (n - 1) + k - 2 * p - spare * (s - 1) for n, k, s, p in _rows(call))
 
 
-def _unpool(call: Call) -> Shapes:
-    return [call.image(call.channels, _unpooled_sizes(call))]
+def unpooled(call: Call) -> Shapes:
+    """The shape of an unpooling."""
+    return [call.image(call.channels, unpooled_sizes(call))]
 
 
-def _unpool_needs(call: Call) -> Iterator[Need]:
+def unpool_needs(call: Call) -> Iterator[Need]:
+    """An unpooling gives places."""
     yield need_rank(call, len(call.attr("kernel_shape")) + 2)
-    for size in _unpooled_sizes(call):
+    for size in unpooled_sizes(call):
         words = Detail(f"{call.name} gives a size of {size}", "1 or more", str(size))
         yield Need(dims.at_least(size, 1), "E103", partial(_same, words))
 
@@ -47,7 +49,7 @@ def _unpool_lower(call: Call, outputs: Shapes) -> Lowered | None:
     """Every place written over its window, overlaps added: a transposed convolution of ones, channel by channel."""
     channels, kernel = int(call.channels), [int(k) for k in call.attr("kernel_shape")]
     begins, ends, more = [], [], []
-    for (n, k, s, p), out in zip(_rows(call), _unpooled_sizes(call), strict=True):
+    for (n, k, s, p), out in zip(_rows(call), unpooled_sizes(call), strict=True):
         spare = int(s) * (int(n) - 1) + int(k) - int(p) - int(out)
         begins.append(int(p))
         ends.append(max(spare, 0))
@@ -160,19 +162,14 @@ def _local_lower(call: Call, outputs: Shapes) -> Lowered:
     return chain.done()
 
 
-def _regions(call: Call) -> Shapes:
-    return [(call.shape(1)[0], call.channels, *call.attr("size"))]
-
-
 register(
     Operator(
         "Unpool",
-        _unpool,
-        needs=_unpool_needs,
+        unpooled,
+        needs=unpool_needs,
         lower=_unpool_lower,
         source="Chainer functions/pooling/unpooling_2d.py",
     ),
-    Operator("Unsample", _unpool, needs=_unpool_needs, source="Chainer functions/pooling/upsampling_2d.py"),
     Operator("Resize", _resized, lower=_resize_lower, source="Chainer functions/array/resize_images.py"),
     Operator(
         "Broadcast",
@@ -190,6 +187,5 @@ register(
         lower=_local_lower,
         source="Chainer links/connection/local_convolution_2d.py",
     ),
-    Operator("Regions", _regions, source="Chainer functions/pooling/roi_*_2d.py"),
     domain="chainer",
 )

@@ -12,6 +12,7 @@ from ..graph import Node, Param
 from ..window import Window
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register
 from .chain import Chain
+from .places import in_plane, in_window
 from .windows import SAME, explicit_pads, need_fit, sizes, sliding, window_formula
 
 
@@ -53,7 +54,8 @@ def _shapes(call: Call) -> Shapes:
 def _indexed(call: Call) -> str | list[str | None] | None:
     """The input's element type; where a maximum lay is a whole number."""
     given = call.tensor(0).dtype
-    return given if len(call.node.outputs) < 2 else [given, "int64"]
+    places = given if call.attr("places") == "plane" else "int64"
+    return given if len(call.node.outputs) < 2 else [given, places]
 
 
 def _needs(call: Call) -> Iterator[Need]:
@@ -109,6 +111,8 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     out = outputs[0]
     if not isinstance(out, tuple):
         return None
+    if len(call.node.outputs) > 1 and "places" in call.attrs:
+        return _placed(call, out)
     if _is_global(call):
         return Lowered([call.node.replace(op="Global" + call.node.op, attrs={})])
     plain = _plain_attrs(call)
@@ -120,6 +124,35 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     if ceil_mode is None or any(max(w.pads(0)) >= int(w.kernel) for w in windows):
         return _explicit(call, plain, windows, spatial)
     return Lowered([call.node.replace(attrs={**plain, "ceil_mode": ceil_mode})])
+
+
+def _placed(call: Call, out: Shape) -> Lowered:
+    """The maxima and where they lay, counted as the framework does; padded by hand, as no ``ceil_mode`` is needed then.
+
+    Caffe's places are floats in the plane (pooling_layer.cpp), Chainer's are in the window (max_pooling_2d.py).
+    """
+    windows, kernel = _windows(call), [int(k) for k in _kernel(call)]
+    size, wanted = [int(n) for n in call.spatial], [int(n) for n in out[2:]]
+    begins = [int(w.pad_begin) for w in windows]
+    strides = [int(w.stride) for w in windows]
+    reach = [(o - 1) * s + k for o, s, k in zip(wanted, strides, kernel, strict=True)]
+    ends = [max(r - n - b, 0) for r, n, b in zip(reach, size, begins, strict=True)]
+    chain = Chain(call)
+    value, padded = call.node.inputs[0], [n + b + e for n, b, e in zip(size, begins, ends, strict=True)]
+    if any([*begins, *ends]):
+        value = chain.add("Pad", (value, [0, 0, *begins, 0, 0, *ends], float("-inf")))
+    pooled, places = f"{call.node.name}/pooled", f"{call.node.name}/places"
+    attrs = {"kernel_shape": kernel, "strides": strides}
+    chain.nodes.append(Node(pooled, "MaxPool", (value,), (pooled, places), attrs, origin=call.node.origin))
+    index = in_plane(chain, places, padded, begins, size)
+    if call.attr("places") == "plane":
+        index = chain.add("Cast", (index,), {"to": "float32"})
+    else:
+        starts = [range(-b, o * s - b, s) for b, o, s in zip(begins, wanted, strides, strict=True)]
+        index = in_window(chain, index, size, kernel, starts)
+    for name, output in zip((pooled, index), call.node.outputs, strict=True):
+        chain.nodes.append(Node(f"{call.node.name}/{output}", "Identity", (name,), (output,), origin=call.node.origin))
+    return Lowered(chain.nodes, chain.params)
 
 
 def _ceil_mode(windows: Sequence[Window], sizes: Shape, out: Shape) -> int | None:
@@ -136,7 +169,7 @@ def _ceil_mode(windows: Sequence[Window], sizes: Shape, out: Shape) -> int | Non
 
 
 def _plain_attrs(call: Call) -> dict[str, Any]:
-    drop = ("layout", "global_pooling", "ceil_mode", "outside")
+    drop = ("layout", "global_pooling", "ceil_mode", "outside", "places")
     return {k: v for k, v in call.attrs.items() if k not in drop and v is not None}
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from .. import dims
 from ..dims import Dim, Shape, Unknown
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, register, same_shape
-from .caffe import regions
 from .chain import Chain
 
 
@@ -41,16 +40,8 @@ def _normalize_lower(call: Call, outputs: Shapes) -> Lowered:
 # -- detection --------------------------------------------------------------------------------------------------------
 
 
-def _prior_box(call: Call) -> Shapes:
-    return [(1, 2, dims.product(call.spatial) * int(call.attr("boxes")) * 4)]
-
-
 def _detections(call: Call) -> Shapes:
     return [(1, 1, Unknown(f"{call.name}: how many boxes are found is known when it runs"), 7)]
-
-
-def _roi_pooling(call: Call) -> Shapes:
-    return [(regions(call), call.attr("channels") or call.channels, *call.attr("pooled"))]
 
 
 # -- segmentation -----------------------------------------------------------------------------------------------------
@@ -71,16 +62,6 @@ def _interp(call: Call) -> Shapes:
         if zoom is not None:
             size = size + (size - 1) * (int(zoom) - 1)
         sizes.append(wanted if shrink is None and zoom is None and wanted else size)
-    return [call.image(call.channels, sizes)]
-
-
-def _upsample(call: Call) -> Shapes:
-    """A given size, else the input times its scale less what is cut at the end (SegNet upsample_layer.cpp)."""
-    sizes: list[Dim] = []
-    for n, axis in zip(call.spatial, ("h", "w"), strict=True):
-        scale = int(call.attr(f"scale_{axis}") or call.attr("scale", 2))
-        wanted = call.attr(f"upsample_{axis}")
-        sizes.append(wanted or n * scale - int(call.attr(f"pad_out_{axis}", 0)))
     return [call.image(call.channels, sizes)]
 
 
@@ -169,11 +150,8 @@ register(
         lower=_normalize_lower,
         source="SSD normalize_layer.cpp",
     ),
-    Operator("PriorBox", _prior_box, source="SSD prior_box_layer.cpp"),
     Operator("DetectionOutput", _detections, source="SSD detection_output_layer.cpp"),
-    Operator("ROIPooling", _roi_pooling, source="Fast R-CNN roi_pooling_layer.cpp; R-FCN psroi_pooling_layer.cpp"),
     Operator("Interp", _interp, lower=_interp_lower, source="PSPNet interp_layer.cpp"),
-    Operator("Upsample", _upsample, source="SegNet upsample_layer.cpp"),
     Operator(
         "Axpy",
         lambda call: [call.shape(1)],

@@ -261,12 +261,10 @@ def test_levels(own: str, state: str, level: int | None, there: bool) -> None:
 
 
 def test_what_onnx_has_no_words_for_is_refused_by_name(tmp_path: Path) -> None:
-    text = (
-        fed("1, 4, 9, 9") + 'layer { name: "boxes" type: "PriorBox" bottom: "x" bottom: "x" top: "t" prior_box_param '
-    )
-    with pytest.raises(RefusedError, match="boxes: PriorBox has no ONNX form") as caught:
-        load(text + "{ min_size: 1 } }").convert(tmp_path / "net.onnx", device="cpu")
-    assert caught.value.location == "net:2"
+    text = fed("1, 4, 9, 9", "2, 5") + 'layer { name: "roi" type: "ROIAlign" bottom: "x" bottom: "y" top: "t" '
+    with pytest.raises(RefusedError, match="roi: ROIAlign has no ONNX form") as caught:
+        load(text + "roi_align_param { pooled_h: 2 pooled_w: 2 } }").convert(tmp_path / "net.onnx", device="cpu")
+    assert caught.value.location == "net:3"
 
 
 def numbers(text: str, image: Any) -> Any:

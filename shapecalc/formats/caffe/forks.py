@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .layer import Layer
 from .made import BIAS, Made, Row, Weight, computed, outputs, plain
 from .recurrent import RECURRENT_LAYERS
 from .sliding import convolution3d, deconvolution3d, depthwise, pooling3d
+from .view import View
 
 
 def _permute(layer: Layer) -> Made:
@@ -15,20 +18,43 @@ def _permute(layer: Layer) -> Made:
 def _prior_box(layer: Layer) -> Made:
     """Boxes a place: each minimum size with every aspect ratio, and one more for each maximum size."""
     view = layer.param("prior_box_param")
-    ratios = {1.0}
+    ratios = [1.0]
     for ratio in view.reals("aspect_ratio"):
-        ratios |= {ratio, 1.0 / ratio} if view.flag("flip", True) and ratio else {ratio}
-    distinct = {round(ratio, 6) for ratio in ratios}
-    boxes = len(distinct) * len(view.all("min_size")) + len(view.all("max_size"))
-    return Made("PriorBox", {"boxes": boxes}, domain="caffe")
+        if not any(abs(ratio - other) < ALIKE for other in ratios):
+            ratios += [ratio, 1.0 / ratio] if view.flag("flip", True) and ratio else [ratio]
+    small, large = tuple(view.reals("min_size")), tuple(view.reals("max_size"))
+    attrs: dict[str, Any] = {
+        "boxes": len(ratios) * len(small) + len(large),
+        "min_size": small,
+        "max_size": large if len(large) == len(small) else (),
+        "ratios": tuple(ratios),
+        "variance": tuple(view.reals("variance")) or (0.1,),
+        "image": _both(view, "img", "img_size"),
+        "step": _both(view, "step", "step"),
+        "offset": view.real("offset", 0.5),
+        "clip": int(view.flag("clip", False)),
+    }
+    return Made("PriorBox", attrs, domain="caffe")
 
 
-def _roi_pooling(message: str) -> Row:
+#: Aspect ratios nearer than this are one (prior_box_layer.cpp).
+ALIKE = 1e-6
+
+
+def _both(view: View, pair: str, single: str) -> tuple[float, ...]:
+    """Height and width, of two fields or one for both; empty where one of them is 0 or not there."""
+    sizes = tuple(view.real(name, view.real(single, 0.0)) for name in (f"{pair}_h", f"{pair}_w"))
+    return sizes if all(size > 0 for size in sizes) else ()
+
+
+def _roi_pooling(message: str, op: str) -> Row:
     """Regions to one size: ROIPooling and ROIAlign."""
 
     def make(layer: Layer) -> Made:
         view = layer.param(message)
-        return Made("ROIPooling", {"pooled": (view.count("pooled_h", 0), view.count("pooled_w", 0))}, domain="caffe")
+        pooled = (view.count("pooled_h", 0), view.count("pooled_w", 0))
+        attrs = {"pooled": pooled, "spatial_scale": view.real("spatial_scale", 1.0)}
+        return Made(op, attrs, domain="caffe")
 
     return make
 
@@ -36,7 +62,7 @@ def _roi_pooling(message: str) -> Row:
 def _psroi_pooling(layer: Layer) -> Made:
     view = layer.param("psroi_pooling_param")
     size = view.count("group_size", 0)
-    return Made("ROIPooling", {"pooled": (size, size), "channels": view.count("output_dim", 0)}, domain="caffe")
+    return Made("RegionMaps", {"pooled": (size, size), "channels": view.count("output_dim", 0)}, domain="caffe")
 
 
 def _interp(layer: Layer) -> Made:
@@ -153,8 +179,8 @@ FORK_LAYERS: dict[str, Row] = {
     "PSROIPooling": _psroi_pooling,
     "Permute": _permute,
     "PriorBox": _prior_box,
-    "ROIAlign": _roi_pooling("roi_align_param"),
-    "ROIPooling": _roi_pooling("roi_pooling_param"),
+    "ROIAlign": _roi_pooling("roi_align_param", "RegionMaps"),
+    "ROIPooling": _roi_pooling("roi_pooling_param", "ROIPooling"),
     "ReLU6": _relu6,
     "ShuffleChannel": _shuffle,
     "Upsample": _upsample,

@@ -142,6 +142,8 @@ def pooling(layer: Layer) -> Made:
     if method == "AVE" and len(layer.tops) > 1:
         raise layer.refuse("average pooling has one top; the places of the maxima are a second one of MAX")
     attrs: dict[str, Any] = {"outside": LOWEST} if method == "MAX" else {"count_include_pad": 1}
+    if len(layer.tops) > 1:
+        attrs["places"] = "plane"
     pad = _sizes(layer, view, "pad", 0, low=0, paired=True)
     strides = _sizes(layer, view, "stride", 1, low=1, paired=True)
     if view.flag("global_pooling", False):

@@ -122,6 +122,10 @@ class Reading:
             if name in tape.labels:
                 yield Input(name, (symbol("N"),), native=(1,), dtype="int32", role="label", origin=given.origin)
                 continue
+            named = _of_regions(tape.nodes, name)
+            if named is not None:
+                yield Input(name, (symbol("R"), *named), native=(1, *named), role="other", origin=given.origin)
+                continue
             reader = first_reader(tape.nodes, name)
             size = None if reader is None else _fan_in(self.run, reader)
             if size is not None:  # it flattens what it is given, of any rank
@@ -229,6 +233,15 @@ def first_reader(nodes: Iterable[Node], name: str) -> Node | None:
             return node
         if node.op in _TRANSPARENT:
             names.update(node.outputs)
+    return None
+
+
+def _of_regions(nodes: Iterable[Node], name: str) -> tuple[int, ...] | None:
+    """What a region is told by, where a value names regions: 4 or 5 numbers, or the number of its image."""
+    for node in nodes:
+        if node.op == "Regions" and name in node.inputs[1:]:
+            rows = (5,) if len(node.inputs) == 2 else (4,)
+            return rows if name == node.inputs[1] else ()
     return None
 
 

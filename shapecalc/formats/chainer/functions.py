@@ -32,7 +32,8 @@ def _max_pool(use: Use) -> Value:
     cover_all = use["cover_all"]
     attrs = _window(use, x) | {"ceil_mode": None if cover_all is UNSET else int(bool(cover_all))}
     if use["return_indices"]:
-        return tuple(use.emit_many("MaxPool", [x], attrs, ranks=[x.rank, x.rank]))
+        placed = attrs | {"places": "window"}  # counted in each window
+        return tuple(use.emit_many("MaxPool", [x], placed, ranks=[x.rank, x.rank]))
     return use.emit("MaxPool", [x], attrs, rank=x.rank)
 
 

@@ -50,8 +50,12 @@ def _regions(use: Use) -> Variable:
     """A map of ``outsize`` for every region."""
     outsize = ("outh", "outw") if "outh" in use.given else ("outsize",)
     sizes = [use.size(name, 1) for name in outsize] if len(outsize) == 2 else list(use.pair("outsize", 1))
-    attrs = {"size": tuple(sizes), "spatial_scale": use.number("spatial_scale")}
-    return use.emit("Regions", [use.variable(), use.variable("rois")], attrs, rank=4, domain=DOMAIN)
+    attrs: dict[str, Any] = {"size": tuple(sizes), "spatial_scale": use.number("spatial_scale"), "kind": use.row.name}
+    if "sampling_ratio" in use.given:
+        ratio = use["sampling_ratio"]
+        attrs["sampling_ratio"] = (0, 0) if ratio is None else use.pair("sampling_ratio", 1)
+    images = [use.variable("roi_indices")] if "roi_indices" in use.given else []
+    return use.emit("Regions", [use.variable(), use.variable("rois"), *images], attrs, rank=4, domain=DOMAIN)
 
 
 def _given_weights(use: Use) -> list[Variable]:

@@ -119,16 +119,26 @@ def _linear(use: Use) -> Variable:
 
 def _batch_normalization(use: Use) -> Variable:
     x = use.variable()
-    if use["axis"] is not None and use["axis"] not in (0, (0,), (0, 2, 3)):
-        raise use.error("axes other than the channels are not supported", "E204")
     size = use["size"]
     shape = None if size is None else (use.as_size(size, "size", 1),)
     gamma, beta = (
         use.param(key, shape) if use[switch] else "" for key, switch in (("gamma", "use_gamma"), ("beta", "use_beta"))
     )
     mean, variance = (use.param(key, shape, trained=False) for key in ("avg_mean", "avg_var"))
-    attrs = {"epsilon": use.number("eps")}
+    attrs = {"epsilon": use.number("eps"), **_kept(use, x)}
     return use.emit("BatchNormalization", [x, gamma, beta, mean, variance], attrs, rank=x.rank)
+
+
+def _kept(use: Use, x: Variable) -> dict[str, Any]:
+    """The one axis that is not averaged over; axis 1 where ``axis`` is not given."""
+    given = use["axis"]
+    if given is None:
+        return {}
+    axes = set(given) if isinstance(given, (tuple, list)) else {given}
+    kept = sorted(set(range(use.need_rank(x.rank))) - axes)
+    if len(kept) != 1:
+        raise use.error("statistics for several axes together are not supported", "E204")
+    return {} if kept == [1] else {"axis": kept[0]}
 
 
 def _prelu(use: Use) -> Variable:

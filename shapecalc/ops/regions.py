@@ -1,0 +1,234 @@
+"""Maps of one size for regions of a feature map, and boxes where objects may be: Caffe's forks and Chainer.
+
+ONNX has MaxRoiPool, which onnxruntime does not run in today's opset; so poolings of regions are said in steps: which
+rows and columns each bin covers, by the framework's own rounding, then a maximum or mean over them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .. import dims
+from .base import Call, Lowered, Operator, Shapes, register
+from .caffe import regions
+from .chain import Chain
+
+# -- Caffe's forks ----------------------------------------------------------------------------------------------------
+
+
+def _pooled(call: Call) -> Shapes:
+    return [(regions(call), call.attr("channels") or call.channels, *call.attr("pooled"))]
+
+
+def _pooled_lower(call: Call, outputs: Shapes) -> Lowered:
+    chain = Chain(call)
+    boxes = chain.add("Reshape", (call.node.inputs[1], [int(regions(call)), 5]))
+    _binned(chain, call, boxes, call.attr("pooled"), BINS["ROIPooling"])
+    return chain.done()
+
+
+# -- Chainer ----------------------------------------------------------------------------------------------------------
+
+
+def _regions(call: Call) -> Shapes:
+    return [(call.shape(1)[0], call.channels, *call.attr("size"))]
+
+
+def _regions_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    kind = str(call.attr("kind", ""))
+    if kind == "roi_average_align_2d":
+        return _aligned(call)
+    if kind not in BINS:
+        return None
+    chain = Chain(call)
+    _binned(chain, call, call.node.inputs[1], call.attr("size"), BINS[kind])
+    return chain.done()
+
+
+def _aligned(call: Call) -> Lowered | None:
+    """Means of samples between places, as many as ``sampling_ratio`` says; None where the region decides that.
+
+    A sample's weights along height and width multiply, so each axis has one matrix (roi_average_align_2d.py).
+    """
+    ratio = tuple(call.attr("sampling_ratio", (0, 0)))
+    if not all(ratio):
+        return None
+    chain = Chain(call)
+    boxes = chain.add("Mul", (call.node.inputs[1], float(call.attr("spatial_scale"))))
+    images = chain.add("Cast", (call.node.inputs[2],), {"to": "int64"})
+    each = chain.add("Gather", (call.node.inputs[0], images), {"axis": 0})
+    weights = [
+        _sampled(chain, boxes, sides, int(parts), int(count), int(size))
+        for sides, parts, count, size in zip(((0, 2), (1, 3)), call.attr("size"), ratio, call.spatial, strict=True)
+    ]
+    chain.add("Einsum", (each, *weights), {"equation": "rchw,rih,rjw->rcij"})
+    return chain.done()
+
+
+def _sampled(chain: Chain, boxes: str, sides: tuple[int, int], parts: int, count: int, size: int) -> str:
+    """What each of ``size`` places weighs in the mean of each part: regions × parts × places."""
+    begin, end = (chain.add("Gather", (boxes, [side]), {"axis": 1}) for side in sides)
+    length = chain.add("Max", (chain.add("Sub", (end, begin)), 1.0))
+    spots = [(part + (sample + 0.5) / count) / parts for part in range(parts) for sample in range(count)]
+    place = chain.add("Add", (begin, chain.add("Mul", (length, chain.numbers("float32", *spots)))))
+    beyond = [chain.add("Less", (place, -1.0)), chain.add("Greater", (place, float(size)))]
+    outside = chain.add("Unsqueeze", (chain.add("Or", beyond), [2]))
+    inside = chain.add("Min", (chain.add("Max", (place, 0.0)), float(size - 1)))
+    away = chain.add("Abs", (chain.add("Sub", (chain.add("Unsqueeze", (inside, [2])), _counted(chain, size))),))
+    near = chain.add("Max", (chain.add("Sub", (1.0, away)), 0.0))
+    weighed = chain.add("Reshape", (chain.add("Where", (outside, 0.0, near)), [-1, parts, count, size]))
+    return chain.add("ReduceMean", (weighed, [2]), {"keepdims": 0})
+
+
+def _counted(chain: Chain, size: int) -> str:
+    return chain.numbers("float32", *range(size))
+
+
+class Bins(NamedTuple):
+    """How a function divides a region.
+
+    ``sides`` are the columns of its top, left, bottom and right; ``more`` is what its end counts besides; ``dtype`` is
+    what it divides in; ``even``: halves go to the even number, else away from 0; ``empty``: what a bin outside gives.
+    """
+
+    sides: tuple[int, int, int, int]
+    more: float
+    dtype: str = "float64"
+    even: bool = True
+    empty: float = 0.0
+    mean: bool = False
+
+
+#: roi_pooling_layer.cpp; chainer/functions/pooling/roi_*_pooling_2d.py.
+BINS = {
+    "ROIPooling": Bins((2, 1, 4, 3), 1.0, "float32", even=False),
+    "roi_pooling_2d": Bins((2, 1, 4, 3), 1.0),
+    "roi_max_pooling_2d": Bins((0, 1, 2, 3), 0.0, empty=-math.inf),
+    "roi_average_pooling_2d": Bins((0, 1, 2, 3), 0.0, mean=True),
+}
+
+
+def _binned(chain: Chain, call: Call, boxes: str, parts: Sequence[int], bins: Bins) -> str:
+    """Each bin reaches from the floor to the ceiling of its share of the region."""
+    top, left, bottom, right = bins.sides
+    exact = boxes if bins.dtype == "float32" else chain.add("Cast", (boxes,), {"to": bins.dtype})
+    scaled = chain.add("Mul", (exact, chain.numbers(bins.dtype, float(call.attr("spatial_scale", 1.0)))))
+    rounded = chain.add("Round", (scaled,)) if bins.even else _away(chain, scaled)
+    height, width = (int(size) for size in call.spatial)
+    rows = _covered(chain, rounded, (top, bottom), bins, int(parts[0]), height)
+    columns = _covered(chain, rounded, (left, right), bins, int(parts[1]), width)
+    which = call.node.inputs[2] if call.has(2) else chain.add("Gather", (boxes, [0]), {"axis": 1})
+    images = chain.add("Reshape", (chain.add("Cast", (which,), {"to": "int64"}), [-1]))
+    each = chain.add("Gather", (call.node.inputs[0], images), {"axis": 0})
+    if bins.mean:
+        return _mean(chain, each, rows, columns)
+    highest = _highest(chain, _highest(chain, each, rows, int(parts[0]), 2, height), columns, int(parts[1]), 3, width)
+    empty = chain.add("IsInf", (highest,), {"detect_positive": 0})
+    return chain.add("Where", (empty, bins.empty, highest))
+
+
+def _away(chain: Chain, value: str) -> str:
+    """C's round: halves away from 0."""
+    size = chain.add("Floor", (chain.add("Add", (chain.add("Abs", (value,)), 0.5)),))
+    return chain.add("Mul", (chain.add("Sign", (value,)), size))
+
+
+def _covered(chain: Chain, boxes: str, sides: tuple[int, int], bins: Bins, parts: int, size: int) -> str:
+    """Which of ``size`` places each of the ``parts`` of a region covers: regions × parts × places, true or false."""
+    begin, end = (chain.add("Gather", (boxes, [side]), {"axis": 1}) for side in sides)
+
+    def numbers(*values: float) -> str:
+        return chain.numbers(bins.dtype, *values)
+
+    length = chain.add("Add", (chain.add("Sub", (end, begin)), numbers(bins.more)))
+    step = chain.add("Div", (chain.add("Max", (length, numbers(1.0))), numbers(float(parts))))
+
+    def edge(rounding: str, first: int) -> str:
+        place = chain.add(rounding, (chain.add("Mul", (step, numbers(*range(first, first + parts)))),))
+        inside = chain.add("Max", (chain.add("Add", (place, begin)), numbers(0.0)))
+        return chain.add("Unsqueeze", (chain.add("Min", (inside, numbers(float(size)))), [2]))
+
+    places, low, high = numbers(*range(size)), edge("Floor", 0), edge("Ceil", 1)
+    reached = chain.add("Not", (chain.add("Less", (places, low)),))
+    return chain.add("And", (reached, chain.add("Less", (places, high))))
+
+
+def _mean(chain: Chain, value: str, rows: str, columns: str) -> str:
+    shares = [chain.add("Cast", (mask,), {"to": "float32"}) for mask in (rows, columns)]
+    total = chain.add("Einsum", (value, *shares), {"equation": "rchw,rih,rjw->rcij"})
+    counts = [chain.add("ReduceSum", (share, [2]), {"keepdims": 0}) for share in shares]
+    many = chain.add("Einsum", counts, {"equation": "ri,rj->rij"})
+    least = chain.add("Unsqueeze", (chain.add("Max", (many, 1.0)), [1]))
+    return chain.add("Div", (total, least))
+
+
+def _highest(chain: Chain, value: str, mask: str, bins: int, axis: int, size: int) -> str:
+    """The maximum over the places of each bin along one axis."""
+    shape = [-1, 1, size, 1] if axis == 2 else [-1, 1, 1, size]
+    found = []
+    for number in range(bins):
+        one = chain.add("Reshape", (chain.add("Gather", (mask, [number]), {"axis": 1}), shape))
+        inside = chain.add("Where", (one, value, -math.inf))
+        found.append(chain.add("ReduceMax", (inside, [axis]), {"keepdims": 1}))
+    return chain.add("Concat", found, {"axis": axis})
+
+
+# -- boxes ------------------------------------------------------------------------------------------------------------
+
+
+def _prior_box(call: Call) -> Shapes:
+    return [(1, 2, dims.product(call.spatial) * int(call.attr("boxes")) * 4)]
+
+
+def _prior_lower(call: Call, outputs: Shapes) -> Lowered | None:
+    """The boxes depend on sizes alone, so they are written down (prior_box_layer.cpp, Forward_cpu)."""
+    if not call.attr("min_size"):
+        return None
+    image = tuple(call.attr("image") or ()) or call.shape(1)[2:]
+    corners = _corners(call, [int(size) for size in call.spatial], [int(size) for size in image])
+    variance = tuple(call.attr("variance"))
+    spread = variance * (len(corners) // len(variance))
+    chain = Chain(call)
+    chain.add("Reshape", ([*corners, *spread], [1, 2, len(corners)]))
+    return chain.done()
+
+
+def _corners(call: Call, places: Sequence[int], image: Sequence[int]) -> list[float]:
+    """left, top, right, bottom of every box around every place, in parts of the image."""
+    steps = tuple(call.attr("step") or ()) or tuple(size / n for size, n in zip(image, places, strict=True))
+    shapes, offset = _box_sizes(call), float(call.attr("offset"))
+    found: list[float] = []
+    for row in range(places[0]):
+        y = (row + offset) * steps[0]
+        for column in range(places[1]):
+            x = (column + offset) * steps[1]
+            for wide, high in shapes:
+                found += [(x - wide / 2) / image[1], (y - high / 2) / image[0]]
+                found += [(x + wide / 2) / image[1], (y + high / 2) / image[0]]
+    return [min(max(number, 0.0), 1.0) for number in found] if call.attr("clip") else found
+
+
+def _box_sizes(call: Call) -> list[tuple[float, float]]:
+    """Width and height of each box: of a minimum size the square, that with the maximum, then the other ratios."""
+    found: list[tuple[float, float]] = []
+    largest = tuple(call.attr("max_size"))
+    for index, smallest in enumerate(map(int, call.attr("min_size"))):
+        found.append((smallest, smallest))
+        if largest:
+            found.append((math.sqrt(smallest * int(largest[index])),) * 2)
+        found += [(smallest * math.sqrt(r), smallest / math.sqrt(r)) for r in call.attr("ratios")[1:]]
+    return found
+
+
+register(
+    Operator("PriorBox", _prior_box, lower=_prior_lower, source="SSD prior_box_layer.cpp"),
+    Operator("ROIPooling", _pooled, lower=_pooled_lower, source="Fast R-CNN roi_pooling_layer.cpp"),
+    Operator("RegionMaps", _pooled, source="R-FCN psroi_pooling_layer.cpp; a fork's roi_align_layer.cpp"),
+    domain="caffe",
+)
+register(
+    Operator("Regions", _regions, lower=_regions_lower, source="Chainer functions/pooling/roi_*_2d.py"),
+    domain="chainer",
+)
