@@ -93,7 +93,8 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
             f"{layer.name}: its output {show(unknown.tensor.shape)} is not known, so it cannot be written",
             "E303",
             location=layer.location,
-            because=unknown.unknown,
+            because=unknown.unknown or "an ONNX file of a definition is written for one size",
+            hint=None if unknown.unknown else "give the size: --input 224, or --input 224x320",
         )
     if layer.call.attr("no_form"):
         because = layer.call.attr("no_form")
@@ -104,7 +105,9 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
         row = find(call.node.op, call.node.domain)
         lowered = _as_onnx(row, call, arranged)
         if lowered is None:
-            raise RefusedError(f"{layer.name}: {layer.source_op} has no ONNX form", "E303", location=layer.location)
+            words = f"{layer.name}: {layer.source_op} has no ONNX form"
+            because = f"{layer.source_op} is no operator of ONNX, nor made of any here"
+            raise RefusedError(words, "E303", location=layer.location, because=because)
         yield Lowered([*transposes, *lowered.nodes], lowered.params)
 
 

@@ -49,19 +49,24 @@ ROLES: dict[tuple[str, int], str] = {
 
 
 def slots(graph: Graph) -> dict[str, Slot]:
-    """Parameter name -> its first use; a Reshape that only lines it up with its axis is looked through."""
+    """Parameter name -> its first use, or that as a variance; what only hands it on is looked through.
+
+    That is a Reshape that lines it up with its axis, or an Identity where an export keeps equal tensors once: ones that
+    are a gain here and a variance there must not become negative.
+    """
     found: dict[str, Slot] = {}
     lined_up: dict[str, str] = {}
     for node in graph.nodes:
-        if node.op == "Reshape" and node.inputs[0] in graph.params:
-            lined_up[node.outputs[0]] = node.inputs[0]
+        given = lined_up.get(node.inputs[0], node.inputs[0]) if node.inputs else ""
+        if node.op in ("Reshape", "Identity") and given in graph.params:
+            lined_up[node.outputs[0]] = given
             continue
         for index, value in enumerate(node.inputs):
             name = lined_up.get(value, value)
-            if name:
+            if name and (name not in found or ROLES.get((node.op, index)) == "variance"):
                 turned = node.op == "Gemm" and index == 1 and not node.attrs.get("transB")
                 turned = turned or (node.op in CELLS and index in (1, 2))
-                found.setdefault(name, Slot(node.op, index, turned))
+                found[name] = Slot(node.op, index, turned)
     for param in graph.params.values():  # a derived parameter's sources are used where it is
         for index, source in enumerate(param.sources):
             if param.name in found:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ..errors import RefusedError
 from ..graph import Graph, Input, Node, Param
 from ..source import Origin
+from .edits import renamed
 from .names import free_name
 from .promises import Pair, Promise
 from .stored import swept
@@ -220,12 +221,7 @@ def put_in_front(graph: Graph, value: str, nodes: list[Node], params: list[Param
     if inner:
         raise RefusedError(f"{inner[0]} reads {value} inside a graph of its own, which cannot be changed", "E303")
     last = nodes[-1].outputs[0]
-    moved = [
-        node.replace(inputs=tuple(last if name == value else name for name in node.inputs))
-        if value in node.inputs
-        else node
-        for node in graph.nodes
-    ]
+    moved = [renamed(node, {value: last}) for node in graph.nodes]
     first = next((i for i, node in enumerate(moved) if last in node.inputs), 0)
     return graph.replace(
         nodes=(*moved[:first], *nodes, *moved[first:]),

@@ -126,15 +126,16 @@ def _value(graph: Graph, name: str) -> str:
 
 def _before_head(graph: Graph) -> str:
     """What the head reads."""
-    found = heads(graph)
+    found = [head.node for head in heads(graph)]
     values = list(dict.fromkeys(node.inputs[0] for node in found))
     if not found:
-        raise RefusedError(
-            f"{graph.name} ends in no classifier, so what is before it cannot be told", "E301", hint="--at LAYER"
-        )
+        named = f"{graph.name or 'the net'} ends in no classifier"
+        raise RefusedError(f"{named}, so what is before it cannot be told", "E301", hint="--at LAYER")
     if len(values) > 1:
-        named = ", ".join(node.name for node in found)
-        raise RefusedError(f"it has several heads, which read different values: {named}", "E301", hint="--at LAYER")
+        listed = ", ".join(f"{node.name} reads {node.inputs[0]}" for node in found)
+        raise RefusedError(
+            "it has several heads, which read different values", "E301", because=listed, hint=f"--at {values[-1]}"
+        )
     return values[0]
 
 

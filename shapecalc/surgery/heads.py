@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from shlex import quote
+from typing import NamedTuple
 
-from ..dims import is_number
+from ..dims import is_number, show
 from ..errors import RefusedError, UsageError
-from ..graph import Graph, Node
+from ..graph import Graph, Node, places
 from ..lower import scores
 from ..trace import Trace
 from .names import no_such_layer
@@ -57,14 +58,34 @@ def _normalized(graph: Graph, value: str) -> bool:
     return value in graph.meta.get("scores", ())
 
 
-def heads(graph: Graph) -> list[Node]:
+class Head(NamedTuple):
+    """A classifier, the score it gives, and whether a Softmax, a Sigmoid or a loss says that it is one."""
+
+    node: Node
+    score: str
+    normalized: bool
+
+
+def heads(graph: Graph) -> list[Head]:
     """The classifiers of a graph, at least one for each of its scores; empty where the last layers are others."""
     producers = graph.producers()
-    found: list[Node] = []
+    found: dict[str, Head] = {}
     for value in scores(graph):
-        behind = _behind(graph, producers, value, _normalized(graph, value))
-        found += [node for node in behind if node not in found]
-    return found
+        normalized = _normalized(graph, value)
+        for node in _behind(graph, producers, value, normalized):
+            found.setdefault(node.name, Head(node, value, normalized))
+    return list(found.values())
+
+
+def told(graph: Graph, trace: Trace) -> list[Head]:
+    """The heads that are classifiers without doubt: a convolution that leaves a map of several places may be none."""
+    return [head for head in heads(graph) if head.node.op != "Conv" or head.normalized or not _is_map(head, trace)]
+
+
+def _is_map(head: Head, trace: Trace) -> bool:
+    tensor = trace.tensors.get(head.score)
+    shape, layout = tensor.shape if tensor is not None else None, trace.layer(head.node.name).call.layout
+    return isinstance(shape, tuple) and len(shape) == 4 and any(size != 1 for size in places(shape, layout))
 
 
 def _behind(graph: Graph, producers: dict[str, Node], value: str, scored: bool) -> list[Node]:
@@ -128,17 +149,25 @@ def fresh_name(name: str, classes: int, taken: set[str]) -> str:
     return candidate
 
 
-def _need_one_count(found: list[Node], trace: Trace) -> None:
-    """Heads with different numbers of outputs are not all classes: which one is meant nobody can tell."""
-    counts = {node.name: classes_of(node, trace) for node in found}
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"{name} ({count})" for name, count in counts.items())
-        raise RefusedError(
-            "it has several heads of different sizes, and which holds the classes cannot be told",
-            "E301",
-            because=listed,
-            hint=f"name it: --head {next(iter(counts))}",
-        )
+def _multiples(found: Sequence[Head], trace: Trace) -> dict[str, int]:
+    """How many numbers each head gives for a class: 1, or 4 where a box is drawn for each class.
+
+    Raises RefusedError where heads are of different sizes and none, or several, hold classes for sure.
+    """
+    counts = {head.node.name: classes_of(head.node, trace) for head in found}
+    if len(set(counts.values())) <= 1:
+        return dict.fromkeys(counts, 1)
+    sure = {counts[head.node.name] for head in found if head.normalized}
+    classes = next(iter(sure)) if len(sure) == 1 else None
+    if classes and all(count and count % classes == 0 for count in counts.values()):
+        return {name: (count or 0) // classes for name, count in counts.items()}
+    first = next((head.node.name for head in found if head.normalized), found[0].node.name)
+    raise RefusedError(
+        "it has several heads of different sizes, and which holds the classes cannot be told",
+        "E301",
+        because=", ".join(f"{name} ({count})" for name, count in counts.items()),
+        hint=f"name it: --head {first}",
+    )
 
 
 def _need_own_weight(graph: Graph, node: Node) -> None:
@@ -167,28 +196,46 @@ def replace_heads(
     ``start`` is how the new weights start (`new_head.STARTS`), ``typed`` what opens the model again. Raises
     RefusedError where there is no head, or a head whose number of classes is not known.
     """
-    found = named_heads(graph, names) if names else heads(graph)
-    if not found:
-        last = graph.nodes[-1] if graph.nodes else None
-        raise RefusedError(
-            f"{graph.name or 'the net'} ends in no classifier",
-            "E301",
-            because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
-            hint=_candidates(graph)
-            + (f"; shapecalc cut {typed} --at {quote(last.name)} -o features.onnx writes its features" if last else ""),
-        )
-    if not names:
-        _need_one_count(found, trace)
+    sure = told(graph, trace)
+    chosen = named_heads(graph, names) if names else [head.node for head in sure]
+    if not chosen:
+        raise _no_head(graph, trace, typed)
+    multiples = {} if names else _multiples(sure, trace)
     taken = {node.name for node in graph.nodes} | set(graph.params)
     edits = []
-    for node in found:
+    for node in chosen:
         _need_own_weight(graph, node)
-        before = classes_of(node, trace)
+        before, after = classes_of(node, trace), classes * multiples.get(node.name, 1)
         if before is None:
-            raise RefusedError(f"{node.name}: its number of classes is not known", "E301")
-        if before != classes:
-            edits.append(ReplaceHead(node.name, fresh_name(node.name, classes, taken), before, classes, start))
+            raise RefusedError(
+                f"{node.name}: its number of classes is not known",
+                "E301",
+                because=f"what it gives is {show(trace.layer(node.name).outputs[0].shape)}",
+            )
+        if before != after:
+            edits.append(ReplaceHead(node.name, fresh_name(node.name, after, taken), before, after, start))
     return edits
+
+
+def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
+    """The error for a net without a layer that gives classes for sure."""
+    maps, last = heads(graph), graph.nodes[-1] if graph.nodes else None
+    name = graph.name or "the net"
+    features = f"; shapecalc cut {typed} --at {quote(last.name)} -o features.onnx writes its features" if last else ""
+    if maps:
+        layer = maps[0].node
+        return RefusedError(
+            f"{name} ends in a map, whose channels need not be classes",
+            "E301",
+            because=f"{layer.name} gives {classes_of(layer, trace)} channels at every place, without a Softmax behind",
+            hint=f"if they are: --head {quote(layer.name)}" + features,
+        )
+    return RefusedError(
+        f"{name} ends in no classifier",
+        "E301",
+        because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
+        hint=_candidates(graph) + features,
+    )
 
 
 #: Layers offered where the head cannot be told.

@@ -273,6 +273,11 @@ def is_loss(kind: str) -> bool:
     return kind in LOSSES or ("Loss" in kind and kind not in LAYERS)
 
 
+def scores_of(kind: str) -> int:
+    """How many of a loss's bottoms, from the first on, are made by the net: a pair's two features are compared."""
+    return 2 if kind == "ContrastiveLoss" else 1
+
+
 def judges(kind: str) -> bool:
     """Whether a layer type compares scores with labels: a loss or an accuracy, of Caffe or of a fork."""
     return is_loss(kind) or kind == "Accuracy" or ("Accuracy" in kind and kind not in LAYERS)

@@ -12,7 +12,7 @@ from .arity import check
 from .holes import fill
 from .inputs import INPUTS, is_input, shapes_of
 from .layer import Layer
-from .layers import LAYERS, is_loss, judges, row_of
+from .layers import LAYERS, is_loss, judges, row_of, scores_of
 from .made import Made, Weight
 from .schema import unknown_fields
 from .states import PHASES, state_of
@@ -187,7 +187,7 @@ def _scores(layers: list[Layer]) -> tuple[str, ...]:
     """Values that go into losses: what is left of a training net when they are taken away; else what is judged."""
     judging = [layer for layer in layers if judges(layer.type) and layer.inputs]
     losses = [layer for layer in judging if is_loss(layer.type)]
-    return tuple(dict.fromkeys(layer.inputs[0] for layer in losses or judging))
+    return tuple(dict.fromkeys(name for layer in losses or judging for name in layer.inputs[: scores_of(layer.type)]))
 
 
 # -- nodes ------------------------------------------------------------------------------------------------------------
