@@ -143,6 +143,10 @@ def _tap(trace: Trace, value: str) -> Tap:
     layer = next(layer for layer in trace.layers if value in layer.node.outputs)
     if layer.op == "Input":
         raise UsageError(f"{value} is an input: nothing is before it", "E002", hint="--at a layer behind it")
+    if not any(node.reads() & trace.feeds.keys() for node in trace.graph.ancestors([value])):
+        raise UsageError(
+            f"{value} is computed from weights alone: it says nothing of an image", "E002", hint="--at another layer"
+        )
     shape = trace.tensors[value].shape
     if not isinstance(shape, tuple):
         raise RefusedError(f"the shape of {value} is not known", "E303", because=str(shape))

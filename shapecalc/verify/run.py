@@ -14,6 +14,7 @@ from ..formats.onnx.write import to_proto
 from ..graph import Graph, Input, places
 from ..layout import forms
 from ..lower import lower
+from ..surgery.repairs import USUAL
 from ..trace import Trace, trace
 from ..weights import Array, Numbers, from_file, proving, trained
 from . import onnx_file
@@ -49,7 +50,7 @@ def runnable(
 ) -> Runnable:
     """``graph``, the model's own or an edited one, at the shapes of its trace, seeded where it has no weights.
 
-    A free batch is run as 1, a free height or width as 224.
+    A free batch is run as 1, a free height or width as 224, or the first usual size that fits.
     """
     traced = _concrete(model, graph, traced)
     if graph.format == "onnx":
@@ -61,23 +62,31 @@ def runnable(
     return _from_definition(model, graph, traced, seed, given)
 
 
-#: The size at which an image of free height and width is run: a multiple of every usual jump.
-FREE_SIZE = 224
-
-
 def _concrete(model: Definition, graph: Graph, traced: Trace) -> Trace:
     """The trace at an input of numbers: only that can run."""
     feeds = {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
     if all(all_numbers(shape) for shape in feeds.values()):
         return traced
+    return model.retrace(graph, _bound(graph, feeds, _free_size(model)))
+
+
+def _free_size(model: Definition) -> int:
+    """The size at which images of free height and width are run: the first usual one that the model takes.
+
+    An export may leave them free and still hold a reshape for the one size that it saw.
+    """
+    fits = (size for size in USUAL if model.retrace(model.graph, _bound(model.graph, model.native, size)).ok)
+    return next(fits, USUAL[0])
+
+
+def _bound(graph: Graph, feeds: Mapping[str, Shape], size: int) -> dict[str, Shape]:
+    """Numbers in place of free dimensions: ``size`` for height and width, 1 for others."""
     layouts = {given.name: given.layout for given in graph.inputs}
-    return model.retrace(graph, {name: _bound(shape, layouts.get(name, "NCHW")) for name, shape in feeds.items()})
-
-
-def _bound(shape: Shape, layout: str) -> Shape:
-    """Numbers in place of free dimensions."""
-    map_axes = places(tuple(range(len(shape))), layout) if len(shape) == 4 else ()
-    return tuple((FREE_SIZE if i in map_axes else 1) if isinstance(d, Expr) else d for i, d in enumerate(shape))
+    found = {}
+    for name, shape in feeds.items():
+        axes = places(tuple(range(len(shape))), layouts.get(name, "NCHW")) if len(shape) == 4 else ()
+        found[name] = tuple((size if i in axes else 1) if isinstance(d, Expr) else d for i, d in enumerate(shape))
+    return found
 
 
 def _from_definition(

@@ -191,8 +191,13 @@ def _near(size: float, step: int) -> int:
 
 
 def halfway(model: Any) -> str:
-    """The layer in the middle, if there is one with an output."""
-    nodes = [node for node in model.graph.nodes if node.op not in ("Input", "Constant") and node.outputs]
+    """The layer in the middle of those that an input reaches."""
+    reached = {given.name for given in model.graph.inputs}
+    nodes = []
+    for node in model.graph.nodes:
+        if node.op != "Input" and reached & node.reads():
+            reached.update(node.outputs)
+            nodes.append(node)
     return nodes[len(nodes) // 2].name if nodes else ""
 
 
