@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .intervals import Interval
     from .match import Match
+    from .footprint import Cost
     from .sizes.found import Sizes
     from .sizes.solve import Solved
     from .surgery.repairs import Repair
@@ -82,6 +83,23 @@ class Model(Definition):
         from .sizes.found import valid_sizes
 
         return valid_sizes(self, limit=limit, dialect=dialect, exact=exact, input=input)
+
+    def cost(
+        self,
+        input: literal.Spec = None,  # noqa: A002  the contract's word
+        *,
+        batch: int | None = None,
+        precision: str | None = None,
+        dialect: str | None = None,
+    ) -> Cost:
+        """Parameters, multiply-accumulates and bytes: of weights, of activations, and the most held at once.
+
+        ``batch`` replaces the declared one, and a batch left open counts as 1; ``precision`` is fp64, fp32, fp16, bf16
+        or int8, None the definition's own element types. Raises UsageError for a shape that makes no sense.
+        """
+        from .footprint import cost
+
+        return cost(self, input, batch=batch, precision=precision, dialect=dialect)
 
     def solve(self, hole: str, *, input: literal.Spec = None, dialect: str | None = None) -> Solved:  # noqa: A002
         """What a definition leaves open, or an input that gives a wanted map.

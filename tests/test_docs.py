@@ -362,6 +362,7 @@ def dictionaries(folder: Path) -> dict[str, list[dict[str, Any]]]:
         "shapecalc.trace/1": [found, found["layers"][0], found["problems"][0], advice],
         "shapecalc.plan/1": [plan.to_dict(), plan.to_dict()["repairs"][0], *edits],
         "shapecalc.verify/1": [proof, proof["tensors"][0], proof["before_edit"][0]],
+        "shapecalc.cost/1": [model.cost().to_dict() | {"model": ""}, model.cost().to_dict()["layers"][0]],
         "shapecalc.sizes/1": [model.sizes(limit=64).to_dict()],
         "shapecalc.why/1": why_dictionaries(),
         "shapecalc.compare/1": compare_dictionaries(),

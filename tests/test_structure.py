@@ -28,7 +28,7 @@ ROWS = (
     ("trace",),
     ("formats", "zoo", "files"),
     ("definition",),
-    ("layout", "lower", "resampling", "weights", "explain", "sizes", "match"),
+    ("layout", "lower", "resampling", "weights", "explain", "sizes", "match", "footprint"),
     ("compare",),
     ("surgery",),
     ("baked", "verify"),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ShapecalcError, UsageError
-from . import changing, checking, commands
+from . import changing, checking, commands, costing
 
 app = typer.Typer(
     name="shapecalc",
@@ -47,6 +47,7 @@ def root(
 app.command("trace")(commands.trace)
 app.command("sizes")(commands.sizes)
 app.command("why")(commands.why)
+app.command("cost")(costing.cost)
 app.command("retarget")(changing.retarget)
 app.command("cut")(changing.cut)
 app.command("convert")(changing.convert)
