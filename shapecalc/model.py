@@ -13,11 +13,11 @@ from .formats import Options, Source, contents, read
 
 if TYPE_CHECKING:
     from .compare import Comparison
+    from .footprint import Cost
     from .formats.weights import WeightFile
     from .graph import Graph
     from .intervals import Interval
     from .match import Match
-    from .footprint import Cost
     from .sizes.found import Sizes
     from .sizes.solve import Solved
     from .surgery.repairs import Repair

@@ -10,8 +10,8 @@ import pytest
 
 import shapecalc
 from shapecalc.cli.app import run
-from shapecalc.graph import Graph, Input, Node, Param
 from shapecalc.footprint import PRECISIONS, Cost
+from shapecalc.graph import Graph, Input, Node, Param
 from shapecalc.zoo import entries
 
 NAMES = sorted(entries())
