@@ -29,7 +29,7 @@ def export(folder: Path, places: int) -> Path:
     ]
     weights = [
         seeded("w", 4, 3, 32, 32),
-        numpy_helper.from_array(numpy.array([-1, 4, places], numpy.int64), "flat"),
+        numpy_helper.from_array(numpy.array([0, 4, places], numpy.int64), "flat"),
         numpy_helper.from_array(numpy.array([2], numpy.int64), "last"),
         seeded("v", 10, 4),
         seeded("u", 2),
@@ -56,3 +56,17 @@ def test_a_free_image_is_run_at_a_size_that_fits(tmp_path: Path, places: int, si
 def test_a_cut_at_weights_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(shapecalc.UsageError, match="aside is computed from weights alone"):
         shapecalc.load(export(tmp_path, 49)).cut("aside")
+
+
+def test_a_size_is_left_free_only_where_the_net_follows_it(tmp_path: Path) -> None:
+    baked = shapecalc.load(export(tmp_path, 49))
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        baked.retarget(input="?x?")
+    assert str(caught.value.message) == "net cannot be left free: it takes height and width 224 to 255 alone"
+    assert caught.value.because == "flatten forbids larger ones"
+    plan = shapecalc.load(export(tmp_path, -1)).retarget(input="1x3x?x?")
+    assert plan.verify(device="cpu").ok
+    written = onnx.load(plan.save(tmp_path / "out.onnx"))
+    axes = written.graph.input[0].type.tensor_type.shape.dim
+    assert [axis.dim_value for axis in axes] == [1, 3, 0, 0]
+    assert all(axis.dim_param for axis in axes[2:])

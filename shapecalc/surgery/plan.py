@@ -70,6 +70,7 @@ class Surgery:
         natives = dict(draft.native)
         if input is not None:
             _with_input(draft)
+            _need_room(draft)
         traced = draft.at_feeds()
         repairs = _resized(draft, natives, traced) if repair == "resize" else _repairs(draft, natives, traced)
         if (not traced.ok and repair != "none") or (repairs and traced.ok and repair in (None, "rebake", "resize")):
@@ -151,6 +152,32 @@ def _with_input(draft: Draft) -> None:
         if wanted is not None and wanted != given.native:
             draft.do(SetInput(given.name, given.native, wanted))
     draft.about["input"] = _size_text(draft.graph, draft.feeds)
+
+
+def _need_room(draft: Draft) -> None:
+    """A height or width that is left free must be one that the net takes without end.
+
+    Raises RefusedError where an export wrote something down for one size: at others the file would not run.
+    """
+    from ..sizes import valid_sizes
+
+    given = first_input(draft.graph)
+    shape = draft.feeds.get(given.name, ()) if given is not None else ()
+    size = places(shape, given.layout) if given is not None and len(shape) == 4 else ()
+    if all_numbers(size):
+        return
+    found = valid_sizes(draft.model)
+    forms = {"height": found.heights, "width": found.widths}
+    free = [axis for axis, wanted in zip(forms, size, strict=True) if not isinstance(wanted, int)]
+    forms = {axis: forms[axis] for axis in free} if len(free) == 1 else {"height and width": found.square}
+    bounded = [f"{axis} {form}" for axis, form in forms.items() if not form.endless]
+    if bounded:
+        raise RefusedError(
+            f"{draft.model.name} cannot be left free: it takes {bounded[0]} alone",
+            "E302",
+            because=f"{found.upper} forbids larger ones" if found.upper else None,
+            hint="--input 256 writes it for one size, with what was written down for another made anew",
+        )
 
 
 def _size_text(graph: Graph, feeds: Mapping[str, Shape]) -> str:

@@ -40,6 +40,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy
+import onnx
 
 import shapecalc
 from shapecalc.dims import is_number, substitute, symbols
@@ -57,6 +58,8 @@ FREE = 224
 #: A failed attempt, whatever the reader may think of refusals.
 FAILURES = ("uncaused", "broken", "wrong", "crash", "slow")
 
+#: The words of the edit that leaves height and width free.
+FREELY = "input ?x?"
 #: A map of so many rows at least is a map.
 MANY = 5
 
@@ -166,6 +169,8 @@ def edits(net: Net) -> Iterator[Edit]:
     for size in wanted:
         shown = "x".join(map(str, size))
         yield Edit("size", f"input {shown}", partial(retarget, **net.given(size)))
+    if net.model.graph.format == "onnx":
+        yield Edit("size", FREELY, partial(retarget, input="?x?"))
     words = f"classes 13, input {wanted[1][0]}"
     yield Edit("classes and size", words, lambda: retarget(classes=13, **net.given(wanted[1])))
     yield Edit("cut", "features", lambda: cut(features=True, pool="avg", flatten=True, **net.given()))
@@ -202,23 +207,27 @@ def halfway(model: Any) -> str:
 
 
 def with_weights(path: Path, folder: Path) -> Path:
-    """The file, or a copy with seeded weights beside it where it was published without them."""
+    """The file, or a copy with seeded weights in a file beside it where it was published without them."""
     if path.suffix != ".onnx":
         return path
     graph = shapecalc.load(path).graph
-    placed = [(param, param.where) for param in graph.params.values() if param.where is not None]
-    absent = [(param, where) for param, where in placed if not Path(where.path).is_file()]
+    placed = [(param.name, param.where) for param in graph.params.values() if param.where is not None]
+    absent = {name for name, where in placed if not Path(where.path).is_file()}
     if not absent:
         return path
+    proto = onnx.load(path, load_external_data=False)
     numbers = Numbers(graph, {}, make=proving, seed=0)
-    for param, where in absent:
-        beside = folder / Path(where.path).name
-        with beside.open("r+b" if beside.exists() else "wb") as file:
-            file.seek(where.offset)
-            array = by_offset(numbers.array(param.name))
-            file.write(numpy.ascontiguousarray(array, numpy.dtype(param.dtype)).tobytes())
+    with (folder / "weights.bin").open("wb") as file:
+        for tensor in (tensor for tensor in proto.graph.initializer if tensor.name in absent):
+            array = by_offset(numbers.array(tensor.name))
+            raw = numpy.ascontiguousarray(array, numpy.dtype(graph.params[tensor.name].dtype)).tobytes()
+            place = {"location": "weights.bin", "offset": str(file.tell()), "length": str(len(raw))}
+            file.write(raw)
+            del tensor.external_data[:]
+            for key, value in place.items():
+                tensor.external_data.add(key=key, value=value)
     copy = folder / path.name
-    copy.write_bytes(path.read_bytes())
+    copy.write_bytes(proto.SerializeToString())
     return copy
 
 
@@ -247,7 +256,7 @@ def attempt(model: Any, edit: Edit, folder: Path, dry: bool) -> dict[str, Any]:
             model.path.parent if model.graph.format == "onnx" and model.zoo_name is None else folder
         ) / "_out.onnx"
         plan.save(target, overwrite=True, device="cpu")
-        found |= runs(plan, target) if light(plan.trace) else {"verdict": "ran"}
+        found |= runs(plan, target, edit.words == FREELY) if light(plan.trace) else {"verdict": "ran"}
         target.unlink()
         if model.graph.format != "onnx":
             found["text"] = as_text(plan, folder)
@@ -280,8 +289,11 @@ def proved(plan: Any) -> str:
     return "shapes"
 
 
-def runs(plan: Any, path: Path) -> dict[str, str]:
-    """Loads and runs a written file as its user would, at the planned input; its outputs against the plan's."""
+def runs(plan: Any, path: Path, freely: bool) -> dict[str, str]:
+    """Loads and runs a written file as its user would, at the planned input; its outputs against the plan's.
+
+    ``freely``: at a larger image too.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -292,6 +304,8 @@ def runs(plan: Any, path: Path) -> dict[str, str]:
     for given in session.get_inputs():
         kind = {"tensor(float)": "float32", "tensor(float16)": "float16"}.get(given.type, "int64")
         feeds[given.name] = numpy.random.default_rng(0).standard_normal(made[given.name]).astype(kind)
+    if freely:
+        session.run(None, {name: numpy.pad(image, [(0, 0), (0, 0), (0, 32), (0, 32)]) for name, image in feeds.items()})
     came = [tuple(value.shape) for value in session.run(None, feeds)]
     proof = {check.name: check.actual for check in plan.report.shapes}
     names = [value.name for value in session.get_outputs()]
