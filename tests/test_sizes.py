@@ -20,6 +20,7 @@ from shapecalc.cli.app import run
 from shapecalc.sizes import line as lines
 from shapecalc.sizes.every import Every, Sweep, value_at
 from shapecalc.sizes.form import EVERY, NOTHING, Form, only
+from shapecalc.sizes.found import beside
 from shapecalc.zoo import entries
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -268,6 +269,35 @@ layer { name: "fc" type: "InnerProduct" bottom: "sum" top: "fc" inner_product_pa
     sizes = shapecalc.loads(text.replace("64, 64", "46342, 46342"), format="caffe").sizes()
     assert [(row.layer, row.product, row.pairs) for row in sizes.couplings] == [("fc", None, [])]
     assert ((46342, 46342) in sizes, (17 * 46342, 2726) in sizes, (46342, 46340) in sizes) == (True, True, False)
+
+
+WINDOWED = """input: "x" input_shape { dim: [1, 2, 16, 16] }
+layer { name: "four" type: "Reshape" bottom: "x" top: "four" reshape_param { shape { dim: [0, 2, 64, -1] } } }
+"""
+
+
+def test_what_goes_with_a_height_where_only_a_product_is_divided() -> None:
+    """Height times width must divide by 64: no list of rectangles says that, but each height has its widths."""
+    model = shapecalc.loads(WINDOWED, format="caffe")
+    assert [str(beside(model, {"height": height})) for height in (16, 24, 64, 3)] == [
+        "N ≡ 0 (mod 4)",
+        "N ≡ 0 (mod 8)",
+        "every size",
+        "N ≡ 0 (mod 64)",
+    ]
+    for height in (16, 24, 3, 7):
+        widths, heights = beside(model, {"height": height}), beside(model, {"width": height})
+        assert [n for n in range(1, 200) if (n in widths) != traced_one(model, height, n)] == []
+        assert [n for n in range(1, 200) if (n in heights) != traced_one(model, n, height)] == []
+
+
+def test_what_goes_with_the_native_sides_is_said(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "w.prototxt").write_text(WINDOWED)
+    (side, _) = answer(capsys, str(tmp_path / "w.prototxt"))["beside"]
+    assert (side["height"], side["width"]["text"]) == (16, "N ≡ 0 (mod 4)")
+    assert run(["sizes", str(tmp_path / "w.prototxt")]) == 0
+    assert "height 16 width N ≡ 0 (mod 4)" in " ".join(capsys.readouterr().out.split())
+    assert answer(capsys, "alexnet")["beside"] == []
 
 
 # -- holes -------------------------------------------------------------------------------------------------------------

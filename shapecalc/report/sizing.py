@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -15,6 +16,7 @@ from .console import make_console
 
 if TYPE_CHECKING:
     from ..model import Model
+    from ..sizes.form import Form
     from ..sizes.found import Coupling, Sizes
     from ..sizes.solve import Solved
 
@@ -32,6 +34,7 @@ class Question:
 
     def __init__(self, model: Model, spec: Any, limit: int, exact: bool, dialects: list[str | None]) -> None:
         self.model = model
+        self.spec = spec
         self.exact = exact
         self.dialects = dialects
         self.each = [
@@ -50,6 +53,7 @@ class Question:
         found["dialects"] = {name: str(each) for each in self.each for name in each.names}
         height, width = _near(near) if near is not None else (None, None)
         found["near"] = height if height == width else [height, width]
+        found["beside"] = [{axis: size, other: form.to_dict()} for axis, size, other, form in self.tied]
         nearest: Any = None
         if height is not None and width is not None:
             pair = self.sizes.nearest_rectangle(height, width)
@@ -76,11 +80,40 @@ class Question:
         lines.append(("in all of them" if lines else "square N×N", str(found)))
         if self.whole is not None and len(self.each) == 1:
             lines.append(("exact", _exact(self.whole)))
-        lines += _rectangles(found)
+        lines += [*_rectangles(found), *self._beside()]
         if near is not None:
             lines += self._nearest(*_near(near))
         lines += _forbidden(found)
         return lines + _images(self.given)
+
+    @cached_property
+    def tied(self) -> list[tuple[str, int, str, Form]]:
+        """(axis, its native size, the other axis, the sizes that go with it), where no list of rectangles says them."""
+        from ..sizes.found import native_size
+
+        listed = self.sizes.product and all(coupling.product is not None for coupling in self.sizes.couplings)
+        native = None if listed else native_size(self.model)
+        if native is None:
+            return []
+        height, width = native
+        return [
+            ("height", height, "width", self._going_with({"height": height})),
+            ("width", width, "height", self._going_with({"width": width})),
+        ]
+
+    def _going_with(self, side: dict[str, int]) -> Form:
+        """The other sides that go with one under every dialect asked."""
+        from ..sizes.form import EVERY
+        from ..sizes.found import beside
+
+        found = EVERY
+        for name in self.dialects:
+            dialect = name and name.strip()
+            found = found & beside(self.model, side, dialect=dialect, exact=self.exact, input=self.spec)
+        return found
+
+    def _beside(self) -> list[tuple[str, str]]:
+        return [(f"  {axis} {size}", f"{other} {form}") for axis, size, other, form in self.tied]
 
     def _nearest(self, height: int, width: int) -> list[tuple[str, str]]:
         if height == width:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy
@@ -341,27 +342,55 @@ def valid_sizes(
     ``exact``: only sizes at which every division is whole, so that no pixel is dropped. ``input`` is what the
     definition leaves open (channels). Raises UsageError where the net takes no image.
     """
+    cases = _cases(model, input, dialect, exact, {})
+    return Sizes([cases], limit or LIMIT, (dialect or model.graph.dialect,))
+
+
+def beside(
+    model: Definition,
+    side: Mapping[str, int],
+    *,
+    dialect: str | None = None,
+    exact: bool = False,
+    input: Spec = None,  # noqa: A002
+) -> Form:
+    """Every width that goes with a height, or every height that goes with a width, in closed form.
+
+    ``side`` is ``{"height": 224}`` or ``{"width": 224}``. For nets that tie the two together in a way that no list of
+    rectangles says.
+    """
+    held = {{"height": "H", "width": "W"}[axis]: size for axis, size in side.items()}
+    return _squares(_cases(model, input, dialect, exact, held))[0]
+
+
+def _cases(model: Definition, input: Spec, dialect: str | None, exact: bool, held: Mapping[str, int]) -> list[Case]:  # noqa: A002
+    """A trace of all sizes for every way in which the rules' questions can be answered."""
     todo: list[tuple[bool, ...]] = [()]
     cases: list[Case] = []
     while todo:
         if len(cases) == MOST_SIDES:
             raise UsageError(f"{model.name} asks for too many different answers to be followed for all sizes", "E207")
-        sweep, found = swept(model, input, dialect, todo.pop())
+        sweep, found = swept(model, input, dialect, todo.pop(), held)
         cases.append(_case(sweep, found, exact))
         todo += sweep.open
-    return Sizes([cases], limit or LIMIT, (dialect or model.graph.dialect,))
+    return cases
 
 
 def swept(
-    model: Definition, spec: Spec, dialect: str | None = None, sides: tuple[bool, ...] = ()
+    model: Definition,
+    spec: Spec,
+    dialect: str | None = None,
+    sides: tuple[bool, ...] = (),
+    held: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[Sweep, Trace]:
-    """The trace at every height and width, with the sides of `Sweep.decide`."""
+    """The trace at every height and width, but for an axis ``held``, with the sides of `Sweep.decide`."""
     feeds, given, layout = _feeds(model, spec)
     told = model.told(feeds)
     sized, wanted = told.sized()
     sweep = Sweep(sides)
     shape: list[Dim] = list(feeds[given])
-    shape[layout.index("H")], shape[layout.index("W")] = sweep.height, sweep.width
+    for axis, every in (("H", sweep.height), ("W", sweep.width)):
+        shape[layout.index(axis)] = held.get(axis, every)
     with numpy.errstate(all="ignore"):
         fed = {**feeds, given: tuple(shape)}
         return sweep, trace(told.graph, fed, dialect=dialect, sized=sized, wanted=wanted)

@@ -12,6 +12,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -87,7 +88,7 @@ def _terminal(folder: Path, settings: Mapping[str, str]) -> Iterator[io.TextIOWr
 
 def printed(command: str, folder: Path, *, colour: bool = False) -> str:
     """What ``shapecalc …`` prints in ``folder``, on stdout and stderr."""
-    words = command.split()[1:]
+    words = shlex.split(command)[1:]
     words += ["--device", "cpu"] if words[0] in RUNNING and "--device" not in words else []
     with _terminal(folder, COLOURED if colour else PLAIN) as stream:
         run(words)
