@@ -51,9 +51,16 @@ def _made(op: str, index: int, shape: tuple[int, ...], rng: Any) -> Any:
         return noise / numpy.float32(fan)
     if op == "BatchNormalization" and index in (1, 4):
         return numpy.ones(shape, numpy.float32)
-    if op in ("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "Add", "Sub"):
+    shifts = index == 2 and op in ("LayerNormalization", "InstanceNormalization")
+    if shifts or op in ("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "Add", "Sub"):
         return numpy.zeros(shape, numpy.float32)
     return noise
+
+
+def _filled(node: Any) -> bool:
+    """Whether a node gives floats that are all alike: how a definition without weights is written."""
+    values = [attribute.t for attribute in node.attribute if attribute.name == "value"]
+    return node.op_type == "ConstantOfShape" and all(value.data_type == onnx.TensorProto.FLOAT for value in values)
 
 
 def positive(proto: Any, shapes: dict[str, tuple[int, ...]]) -> Any:
@@ -67,7 +74,7 @@ def positive(proto: Any, shapes: dict[str, tuple[int, ...]]) -> Any:
             passed = node.op_type in ("Reshape", "Unsqueeze", "Identity")  # what is only laid out anew on its way
             readers[name] = readers.get(node.output[0], ("", 0)) if passed else (node.op_type, index)
     weights = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT and len(t.dims)}
-    weights |= {node.output[0] for node in graph.node if node.op_type == "ConstantOfShape"} & shapes.keys()
+    weights |= {node.output[0] for node in graph.node if _filled(node)} & shapes.keys()
     kept = [tensor for tensor in graph.initializer if tensor.name not in weights]
     nodes = [node for node in graph.node if not weights & set(node.output)]
     made = [
@@ -81,8 +88,15 @@ def positive(proto: Any, shapes: dict[str, tuple[int, ...]]) -> Any:
 
 
 def maps_of(name: str, size: int) -> tuple[Any, shapecalc.Trace]:
-    """A definition up to its last map as ONNX, and the trace of that, at a size or the nearest that fits."""
+    """A definition up to its last map as ONNX, and the trace of that, at a size or the nearest that fits.
+
+    An ONNX file is taken as it is, its weights need not be there.
+    """
     model = shapecalc.load(name)
+    if model.graph.format == "onnx" and not model.zoo_name:
+        fitting = model.sizes().nearest(size)
+        feeds = {given: (1, *shape[1:]) for given, shape in model.feeds(fitting).items()}
+        return onnx.load(name, load_external_data=False), model.trace(feeds)
     last = last_map(model.trace(None if model.native else size))
     assert last is not None
     try:
@@ -140,6 +154,7 @@ def measure(proto: Any, trace: shapecalc.Trace, lines: bool = False) -> Measured
         for name, old, new in zip(names, before, session.run(names, {given: other}), strict=True):
             axes = tuple(axis for axis in range(old.ndim) if axis not in views[name].axes)
             found, said = (old != new).any(axis=axes), predicted(views[name], old.shape, pixel)
+            found = found if views[name].axes == tuple(sorted(views[name].axes)) else found.T  # turned on its side
             if (found & ~said).any():
                 wrong.append(f"{name} at {pixel}")
             elif (said & ~found).any():
