@@ -113,7 +113,6 @@ def last_map(trace: Trace) -> Layer | None:
     """The last layer that still gives a map: its receptive field and jump are the net's."""
     for layer in reversed(trace.layers):
         shape = layer.outputs[0].shape if layer.outputs else None
-        seen = places(shape, layer.call.layout) if shape is not None and layer.fields else ()
-        if any(d != 1 for d in seen):
+        if shape is not None and any(shape[axis] != 1 for axis in layer.axes):
             return layer
     return None

@@ -243,6 +243,11 @@ class Layer:
         return self._trace.seen.get(self.node.outputs[0]) if self.node.outputs else None
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes of its first output that are the image's height and width; empty where it gives no map."""
+        return seen.axes if isinstance(seen := self._seen, receptive.View) else ()
+
+    @property
     def unseen(self) -> str | None:
         """Why its receptive field is not known; None where it is, and where no image reaches the layer."""
         return seen.reason if isinstance(seen := self._seen, Unknown) else None

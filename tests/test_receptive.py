@@ -15,6 +15,7 @@ from slim_nets import graph
 from tools.measure_fields import maps_of, measure
 
 import shapecalc
+from shapecalc.explain import last_map
 from shapecalc.graph import Graph, Input, Node, Param
 from shapecalc.receptive import Field, UnseenError, View, join, pixels
 from shapecalc.receptive.field import Reads, of_window
@@ -154,6 +155,20 @@ def test_the_share_of_places_that_see_padding() -> None:
     nodes = [Node(name, "Conv", ["x", "w"], [name], {"pads": pads}) for name, pads in shares.items()]
     trace = made(nodes, [Param("w", (4, 3, 3, 3))], output="valid")
     assert [trace.layer(name).sees_padding for name in shares] == [1 - 36 / 64, 0]
+
+
+def test_the_net_s_field_is_that_of_its_last_map() -> None:
+    """Behind the flattening there are three axes again, and none of them is the image's."""
+    text = """input: "x" input_shape { dim: [1, 3, 8, 8] }
+    layer { name: "conv" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 6 kernel_size: 3 } }
+    layer { name: "flat" type: "Flatten" bottom: "c" top: "f" }
+    layer { name: "rows" type: "Reshape" bottom: "f" top: "r" reshape_param { shape { dim: [0, -1, 3] } } }
+    """
+    trace = shapecalc.loads(text, format="caffe").trace()
+    last = last_map(trace)
+    assert last is not None
+    assert (last.name, last.axes) == ("conv", (2, 3))
+    assert (trace.layer("rows").receptive_field, trace.layer("rows").axes) == (8, ())
 
 
 # -- followed tap by tap -----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def size_text(count: int | None) -> str:
     """``9.6 MB``, in units of 1,000; exact below 10,000 bytes."""
     if count is None:
         return "?"
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size and count >= 10_000:
             return f"{count / size:.1f} {unit}"
     return f"{count:,} B"
