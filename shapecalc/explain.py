@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .dims import Dim
-from .graph import places
 from .ops import MissingInputError, OpenRankError, find
 from .trace import MALFORMED, Layer, Trace
 from .window import Window, gaps

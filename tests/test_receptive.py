@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from rich.console import Console
 from slim_nets import graph
 from tools.measure_fields import maps_of, measure
 
@@ -19,6 +20,7 @@ from shapecalc.explain import last_map
 from shapecalc.graph import Graph, Input, Node, Param
 from shapecalc.receptive import Field, UnseenError, View, join, pixels
 from shapecalc.receptive.field import Reads, of_window
+from shapecalc.report.words import print_totals
 from shapecalc.window import TransposedWindow, Window
 from shapecalc.zoo import entries
 
@@ -169,6 +171,22 @@ def test_the_net_s_field_is_that_of_its_last_map() -> None:
     assert last is not None
     assert (last.name, last.axes) == ("conv", (2, 3))
     assert (trace.layer("rows").receptive_field, trace.layer("rows").axes) == (8, ())
+
+
+SQUEEZED = """input: "x" input_shape { dim: [1, 3, 8, 8] }
+layer { name: "conv" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 6 kernel_size: 3 } }
+layer { name: "squeeze" type: "Pooling" bottom: "c" top: "s" pooling_param { pool: AVE global_pooling: true } }
+layer { name: "flat" type: "Flatten" bottom: "s" top: "f" }
+layer { name: "excite" type: "Scale" bottom: "c" bottom: "f" top: "y" scale_param { axis: 0 } }
+"""
+
+
+def test_a_value_that_all_places_read_shows_them_all_it_sees(capsys: pytest.CaptureFixture[str]) -> None:
+    trace = shapecalc.loads(SQUEEZED, format="caffe").trace()
+    (height, _) = trace.layer("excite").fields
+    assert (height.size, height.jump, [height.seen(i) for i in range(6)]) == (8, 0, [(0, 7)] * 6)
+    print_totals(Console(), trace)
+    assert "every place of excite sees the same 8 pixels" in " ".join(capsys.readouterr().out.split())
 
 
 # -- followed tap by tap -----------------------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ def print_totals(console: Console, trace: Trace) -> None:
     last = last_map(trace)
     if last is not None:
         field, jump = field_text(last.receptive_field), field_text(last.jump)
-        parts.append(f"receptive field {field}, jump {jump} at {last.name}")
+        same = f"every place of {last.name} sees the same {field} pixels"  # behind a squeeze and excitation, say
+        parts.append(same if last.jump == 0 else f"receptive field {field}, jump {jump} at {last.name}")
     joined = "; ".join(parts)
     console.print(Text(joined if len(joined) <= console.width else "\n".join(parts), style="bold"))
 
