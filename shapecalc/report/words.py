@@ -228,8 +228,7 @@ def print_written(console: Console, path: Path, model: Definition, init: bool, r
     if model.graph.format == "onnx":
         kind = "everything but the edit is copied byte for byte"
     elif path.suffix.lower() != ".onnx":
-        held = f"; weights stay in {model.weights.name}" if model.weights is not None else ""
-        kind = f"everything but the edit is as it was, character by character{held}"
+        kind = f"everything but the edit is as it was, character by character{_held(path, model)}"
     elif model.weights is not None:
         seeded = report.seeded if report is not None else ()
         new = f"; {len(seeded)} new ones are initialised" if seeded else ""
@@ -241,6 +240,15 @@ def print_written(console: Console, path: Path, model: Definition, init: bool, r
         kind = "weights are placeholders: load trained ones, or write initialised ones with --init"
     console.print()
     console.print(Text.assemble("Wrote ", (str(path), "bold"), f" ({path.stat().st_size:,} bytes); {kind}"))
+
+
+def _held(path: Path, model: Definition) -> str:
+    """Where the weights of a definition's own format are: in the result too, or where they were."""
+    from ..verify.definition_file import holds_weights
+
+    if holds_weights(model, path):
+        return "; weights are in it, bit for bit, new ones initialised"
+    return f"; weights stay in {model.weights.name}" if model.weights is not None else ""
 
 
 #: How a result shares a file of weights -> the words for it.

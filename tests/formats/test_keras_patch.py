@@ -16,6 +16,7 @@ from test_weights_keras import FILES, KEYS, LAYERS, NET, archive, by_class, by_n
 from weight_files import noise
 
 import shapecalc
+from shapecalc.cli.app import run
 from shapecalc.errors import RefusedError, UsageError
 from shapecalc.verify.definition_file import patched
 
@@ -239,6 +240,18 @@ def test_the_suffix_says_what_is_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"out\.keras keeps the weights of .*n\.keras, not those of .*w\.h5"):
         other.save(tmp_path / "out.keras", device="cpu")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["n.json", "n.keras", "out.json", "w.h5"]
+
+
+def test_the_answer_says_where_the_weights_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "n.keras").write_bytes(FILES["an archive"][1])
+    (tmp_path / "n.json").write_text(NET)
+    given = ["retarget", str(tmp_path / "n.keras"), "--classes", "5", "--device", "cpu", "-o"]
+    assert run([*given, str(tmp_path / "out.keras")]) == 0
+    assert "weights are in it, bit for bit, new ones initialised" in " ".join(capsys.readouterr().out.split())
+    assert run([*given, str(tmp_path / "out.json")]) == 0
+    assert f"weights stay in {tmp_path / 'n.keras'}" in " ".join(capsys.readouterr().out.split())
+    assert run(["retarget", str(tmp_path / "n.json"), "--classes", "5", *given[4:], str(tmp_path / "two.json")]) == 0
+    assert "weights" not in capsys.readouterr().out.partition("Wrote")[2]
 
 
 def test_what_only_the_input_changes_leaves_the_weights_byte_for_byte(tmp_path: Path) -> None:
