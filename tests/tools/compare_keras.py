@@ -43,7 +43,7 @@ def opened(row: dict[str, Any]) -> shapecalc.Model:
 def difference(row: dict[str, Any], model: shapecalc.Model) -> float:
     """The largest difference of the outputs that were kept, or of their sum a number, relative to the largest."""
     trace = model.trace(tuple(row["input"]))
-    what = runnable(model, model.graph, trace, 0, _weights(model, trace))
+    what = runnable(model, model.graph, trace, 0, _weights(model, trace, row.get("damped", 1.0)))
     fed = {name: seeded.image(row["name"], array.shape) for name, array in what.inputs.items()}
     value = trace.layer(row["layer"]).outputs[0] if row.get("layer") else trace.outputs[0]
     got = execute(what._replace(inputs=fed), "cpu").tensors[value.name].astype("float64").reshape(-1)
@@ -54,12 +54,12 @@ def difference(row: dict[str, Any], model: shapecalc.Model) -> float:
     return max(kept, mean) / float(row["scale"])
 
 
-def _weights(model: shapecalc.Model, trace: Trace) -> dict[str, Array] | None:
+def _weights(model: shapecalc.Model, trace: Trace, damped: float) -> dict[str, Array] | None:
     """Seeded ones where the model has none."""
     if model.weights is not None:
         return None
     params = [param.name for param in model.graph.params.values() if param.contents is None]
-    return {name: seeded.weight(name, trace.tensors[name].shape) for name in params}  # type: ignore[arg-type]
+    return {name: seeded.weight(name, trace.tensors[name].shape, damped) for name in params}  # type: ignore[arg-type]
 
 
 def _cases(names: list[str], folder: Path | None) -> Iterator[tuple[str, dict[str, Any], Path | None, Path | None]]:

@@ -12,11 +12,14 @@ def _noise(name: str, shape: tuple[int, ...]) -> Any:
     return numpy.random.default_rng(zlib.crc32(name.encode())).random(shape, numpy.float32)
 
 
-def weight(name: str, shape: tuple[int, ...]) -> Any:
-    """Numbers for a parameter: gains and variances around 1, shifts around 0, kernels that keep the scale."""
+def weight(name: str, shape: tuple[int, ...], damped: float = 1.0) -> Any:
+    """Numbers for a parameter: gains (``damped``) and variances around 1, shifts around 0, kernels that keep the scale.
+
+    Undamped, a net of hundreds of layers may double a difference every few: it then says nothing of who is right.
+    """
     noise, kind = _noise(name, shape), name.rpartition("/")[2]
     if kind in ("gamma", "moving_variance", "variance"):
-        return noise * numpy.float32(0.4) + numpy.float32(0.7)
+        return (noise * numpy.float32(0.4) + numpy.float32(0.7)) * numpy.float32(damped if kind == "gamma" else 1)
     if kind in ("beta", "bias", "moving_mean", "mean"):
         return noise * numpy.float32(0.2) - numpy.float32(0.1)
     depthwise = kind == "depthwise_kernel" or shape[-1:] == (1,)
