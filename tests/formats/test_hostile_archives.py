@@ -63,7 +63,7 @@ def test_what_cannot_be_copied_is_not_written(name: str, tmp_path: Path) -> None
     damage, how, message = DAMAGE[name]
     path, target = tmp_path / "m.keras", tmp_path / "out.keras"
     path.write_bytes(damage(archive(NET, by_class(KEYS), how)))
-    plan = shapecalc.load(path).retarget(classes=7)
+    plan = shapecalc.load(path).retarget(classes=7, head=["d"])
     with open(target, "w+b") as file, pytest.raises(ModelError, match=message):
         write_own(plan, file, target, patched(plan), 0)
 
@@ -72,5 +72,5 @@ def test_a_refused_result_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     path.write_bytes(listed(16, bytes(4))(archive(NET, by_class(KEYS))))
     with pytest.raises(ModelError, match="does not unpack"):
-        shapecalc.load(path).retarget(classes=7).save(tmp_path / "out.keras", device="cpu")
+        shapecalc.load(path).retarget(classes=7, head=["d"]).save(tmp_path / "out.keras", device="cpu")
     assert list(tmp_path.iterdir()) == [path]

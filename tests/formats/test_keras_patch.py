@@ -190,7 +190,7 @@ def contents(path: Path) -> dict[str, Any]:
 def test_an_archive_keeps_what_is_not_edited(how: int, tmp_path: Path) -> None:
     path = tmp_path / "n.keras"
     path.write_bytes(archive(NET, by_class(KEYS | {"optimizer/vars/0": noise(3)}), how))
-    written = shapecalc.load(path).retarget(classes=5).save(tmp_path / "out.keras", device="cpu")
+    written = shapecalc.load(path).retarget(classes=5, head=["d"]).save(tmp_path / "out.keras", device="cpu")
     with zipfile.ZipFile(path) as before, zipfile.ZipFile(written) as after:
         assert before.namelist() == after.namelist()
         assert before.read("metadata.json") == after.read("metadata.json")
@@ -210,7 +210,7 @@ def test_an_archive_keeps_what_is_not_edited(how: int, tmp_path: Path) -> None:
 def test_an_hdf5_file_has_the_new_names(split: int, tmp_path: Path) -> None:
     path = tmp_path / "n.h5"
     path.write_bytes(by_name(LAYERS, NET, split))
-    written = shapecalc.load(path).retarget(classes=5).save(tmp_path / "out.h5", device="cpu")
+    written = shapecalc.load(path).retarget(classes=5, head=["d"]).save(tmp_path / "out.h5", device="cpu")
     held = contents(written)
     kept = [key for key in contents(path) if "/d/" not in key and "optimizer" not in key]
     assert set(held) == {*kept, "model_weights/d_5/d_5/kernel:0", "model_weights/d_5/d_5/bias:0"}
@@ -230,13 +230,13 @@ def test_the_suffix_says_what_is_written(tmp_path: Path) -> None:
     (tmp_path / "n.keras").write_bytes(FILES["an archive"][1])
     (tmp_path / "n.json").write_text(NET)
     (tmp_path / "w.h5").write_bytes(FILES["Keras 2"][1])
-    plan = shapecalc.load(tmp_path / "n.keras").retarget(classes=5)
+    plan = shapecalc.load(tmp_path / "n.keras").retarget(classes=5, head=["d"])
     assert plan.file_name == "n-5classes.keras"
     text = plan.save(tmp_path / "out.json", device="cpu").read_text()
     assert text == NET.replace('"name": "d", "filters": 2', '"name": "d_5", "filters": 5')
     with pytest.raises(UsageError, match=r"out\.keras: results are written as ONNX or \.json"):
-        shapecalc.load(tmp_path / "n.json").retarget(classes=5).save(tmp_path / "out.keras", device="cpu")
-    other = shapecalc.load(tmp_path / "n.keras", weights=tmp_path / "w.h5").retarget(classes=5)
+        shapecalc.load(tmp_path / "n.json").retarget(classes=5, head=["d"]).save(tmp_path / "out.keras", device="cpu")
+    other = shapecalc.load(tmp_path / "n.keras", weights=tmp_path / "w.h5").retarget(classes=5, head=["d"])
     with pytest.raises(UsageError, match=r"out\.keras keeps the weights of .*n\.keras, not those of .*w\.h5"):
         other.save(tmp_path / "out.keras", device="cpu")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["n.json", "n.keras", "out.json", "w.h5"]
@@ -245,12 +245,12 @@ def test_the_suffix_says_what_is_written(tmp_path: Path) -> None:
 def test_the_answer_says_where_the_weights_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "n.keras").write_bytes(FILES["an archive"][1])
     (tmp_path / "n.json").write_text(NET)
-    given = ["retarget", str(tmp_path / "n.keras"), "--classes", "5", "--device", "cpu", "-o"]
+    given = ["retarget", str(tmp_path / "n.keras"), "--classes", "5", "--head", "d", "--device", "cpu", "-o"]
     assert run([*given, str(tmp_path / "out.keras")]) == 0
     assert "weights are in it, bit for bit, new ones initialised" in " ".join(capsys.readouterr().out.split())
     assert run([*given, str(tmp_path / "out.json")]) == 0
     assert f"weights stay in {tmp_path / 'n.keras'}" in " ".join(capsys.readouterr().out.split())
-    assert run(["retarget", str(tmp_path / "n.json"), "--classes", "5", *given[4:], str(tmp_path / "two.json")]) == 0
+    assert run(["retarget", str(tmp_path / "n.json"), *given[2:], str(tmp_path / "two.json")]) == 0
     assert "weights" not in capsys.readouterr().out.partition("Wrote")[2]
 
 
