@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import shapecalc
 from shapecalc.dims import symbol
 from shapecalc.report.sizing import _exact
-from shapecalc.report.table import grouped, short
+from shapecalc.report.table import filled, grouped, plain, short, trace_cells
 from shapecalc.surgery.edits import listed
 from shapecalc.surgery.regroup import ITEMS, batched
 from shapecalc.surgery.retable import SetConstant
@@ -58,3 +60,13 @@ def test_no_size_divides_whole_is_said_as_such() -> None:
     )
     sizes = shapecalc.loads(text, format="caffe").sizes(exact=True)
     assert _exact(sizes) == "none: at every size some division is not whole"
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160, 400])
+@pytest.mark.parametrize("name", ["alexnet", "googlenet", "mobilenet_v2"])
+def test_plain_lines_are_what_rich_makes_where_nothing_folds(name: str, width: int) -> None:
+    cells = trace_cells(shapecalc.load(name).trace(256), width)
+    console = Console(file=io.StringIO(), width=width)
+    console.print(filled(cells))
+    styled = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert (styled == plain(cells).splitlines()) == (cells.width <= width)

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from ..errors import ShapecalcError, UsageError
 from . import changing, checking, commands, costing
-
-app = typer.Typer(
-    name="shapecalc",
-    help="Open any network definition, see every shape and why, change it, and prove the change by running it.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 
 def _version(wanted: bool) -> None:
@@ -31,7 +21,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("-V", "--version", help="Print the version.", callback=_version, is_eager=True)
@@ -44,17 +33,47 @@ def root(
     commands.SETTINGS.quiet = quiet
 
 
-app.command("trace")(commands.trace)
-app.command("sizes")(commands.sizes)
-app.command("why")(commands.why)
-app.command("cost")(costing.cost)
-app.command("retarget")(changing.retarget)
-app.command("cut")(changing.cut)
-app.command("convert")(changing.convert)
-app.command("match")(commands.match)
-app.command("verify")(commands.verify)
-app.command("check")(checking.check)
-app.command("zoo")(commands.zoo)
+#: The commands in the order in which help shows them.
+COMMANDS: dict[str, Callable[..., int]] = {
+    "trace": commands.trace,
+    "sizes": commands.sizes,
+    "why": commands.why,
+    "cost": costing.cost,
+    "retarget": changing.retarget,
+    "cut": changing.cut,
+    "convert": changing.convert,
+    "match": commands.match,
+    "verify": commands.verify,
+    "check": checking.check,
+    "zoo": commands.zoo,
+}
+
+
+def application(names: Iterable[str]) -> typer.Typer:
+    """The typer application with these commands."""
+    made = typer.Typer(
+        name="shapecalc",
+        help=root.__doc__,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(root)
+    for name in names:
+        made.command(name)(COMMANDS[name])
+    return made
+
+
+app = application(COMMANDS)
+
+
+def _for(arguments: Sequence[str]) -> typer.Typer:
+    """The application with the command that is called, or with all: typer reads every option of every command."""
+    named = next((word for word in arguments if not word.startswith("-")), "")
+    return application([named]) if named in COMMANDS else app
+
 
 INTERRUPTED = 130
 
@@ -63,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command line and gives the exit status; every expected error is one message on stderr."""
     commands.SETTINGS.reset()
     try:
-        result: Any = app(list(arguments), standalone_mode=False)
+        result: Any = _for(arguments)(list(arguments), standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except ShapecalcError as error:

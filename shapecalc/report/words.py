@@ -17,7 +17,7 @@ from ..errors import ShapecalcError
 from ..explain import last_map, notes
 from ..surgery.edits import listed
 from ..trace import Problem, Trace
-from .table import field_text, grouped, trace_table
+from .table import field_text, grouped, print_trace_table
 
 if TYPE_CHECKING:
     from ..definition import Definition
@@ -39,7 +39,7 @@ def print_trace(console: Console, model: Model, trace: Trace, advice: Advice | N
     inputs = ", ".join(f"{v.name} {dims.show(v.tensor.shape)}" for v in trace.inputs)
     console.print(Text.assemble((model.name, "bold"), f"  input {inputs}  {trace.dialect} rules"))
     console.print()
-    console.print(trace_table(trace, console))
+    print_trace_table(trace, console)
     console.print()
     print_totals(console, trace)
     _print_notes(console, trace)

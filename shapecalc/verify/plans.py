@@ -140,7 +140,7 @@ def _check_runs(model: Definition, traced: Trace) -> None:
         location=first.location,
         expected=first.expected,
         actual=first.actual,
-        hint=f"shapecalc trace {model.argument} with this --input shows what would",
+        hint=f"shapecalc trace {model.typed} {model.asked(traced)} shows what would",
     )
 
 
@@ -152,7 +152,9 @@ def convert_model(
     ``verify`` False: once it was traced; there is no report then.
     """
     if model.graph.format == "onnx":
-        raise UsageError(f"{model.argument} is ONNX already", "E002", hint="shapecalc retarget changes it")
+        raise UsageError(
+            f"{model.argument} is ONNX already", "E002", hint=f"shapecalc retarget {model.typed} changes it"
+        )
     _check_target(path, overwrite)
     report = None
     if verify:
