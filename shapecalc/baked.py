@@ -171,7 +171,8 @@ class Finder:
 
     def _at(self, size: int) -> Trace | None:
         given = first_input(self.trace.graph)
-        shape = self.trace.feeds[given.name].shape if given is not None else ()
+        fed = self.trace.feeds.get(given.name) if given is not None else None
+        shape = fed.shape if fed is not None else ()
         if given is None or not isinstance(shape, tuple) or len(shape) != 4:
             return None
         first = given.layout.index("H")

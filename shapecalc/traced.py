@@ -264,13 +264,16 @@ class Layer:
 
     @property
     def sees_padding(self) -> float | None:
-        """Share of its places whose receptive field reaches out of the image; None where it gives no map."""
+        """Share of its places whose receptive field reaches out of the image; None where it gives no map of numbers."""
         seen, shape = self._seen, self.tensors[0].shape if self.tensors else None
         if not isinstance(seen, receptive.View) or not seen.axes or not isinstance(shape, tuple):
             return None
         inside = 1.0
         for axis, field in zip(seen.axes, seen.fields, strict=True):
-            inside *= 1 - field.padded(int(shape[axis]))
+            size = shape[axis]
+            if not isinstance(size, int):
+                return None
+            inside *= 1 - field.padded(size)
         return 1 - inside
 
     @property

@@ -96,6 +96,29 @@ def test_a_repair_of_huge_numbers_is_found_soon(name: str) -> None:
     assert [edit.describe().rpartition(": ")[2] for edit in plan.edits[1:]] == ([wanted] if wanted else [])
 
 
+def test_behind_a_map_without_a_place_the_rest_is_shown() -> None:
+    """A kernel of 3 on a map of 1: what follows has no size, and so no share of places that see padding."""
+    text = pooled(conv="stride: 6", pool="stride: 2").replace("kernel_size: 2", "kernel_size: 3")
+    conv = 'layer { name: "c2" type: "Convolution" bottom: "pool" top: "c2" convolution_param { num_output: 4 pad: 1 '
+    trace = shapecalc.loads(f"{text}{conv} kernel_size: 3 }} }}", format="caffe").trace()
+    assert [(p.layer, p.code) for p in trace.problems] == [("pool", "E103")]
+    rows = {row["name"]: row for row in trace.to_dict()["layers"]}
+    assert (rows["c2"]["outputs"][0]["shape"], rows["c2"]["sees_padding"]) == ([1, 4, None, None], None)
+    assert trace.layer("conv").sees_padding == 0
+
+
+def test_a_net_of_layers_of_no_known_type() -> None:
+    """What makes no sense of its input feeds nothing; the layers are shown, each with its problem."""
+    text = """layer { name: "data" type: "conv" top: "data" input_param { shape { dim: 1 dim: 1 dim: 100 dim: 100 } } }
+layer { name: "c" type: "conv" bottom: "data" top: "c" convolution_param { num_output: 3 kernel_size: 5 } }"""
+    model = shapecalc.loads(text, format="caffe")
+    trace = model.trace()
+    assert trace.feeds == {}
+    assert [problem.layer for problem in trace.problems] == ["c"]
+    assert model.advice(trace).repairs == []
+    assert trace.to_dict()["layers"][-1]["name"] == "c"
+
+
 def test_numbers_that_no_layer_takes_are_refused() -> None:
     with pytest.raises(ModelError, match="pad 2147483647 must be smaller than kernel 2"):
         shapecalc.loads(pooled(pool="pad: 2147483647"), format="caffe")
