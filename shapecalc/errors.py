@@ -39,6 +39,7 @@ TITLES = {
     "E301": "no head",
     "E302": "no repair",
     "E303": "edit",
+    "E304": "saved plan",
     "E401": "shape differs",
     "E402": "numbers differ",
     "E403": "refused by onnxruntime",

@@ -191,14 +191,25 @@ class Model(Definition):
         device: str = "auto",
         seed: int = 0,
         rtol: float | None = None,
+        against: Definition | str | Path | None = None,
+        image: str | Path | None = None,
+        **picture: Any,
     ) -> Report:
         """Runs the model in onnxruntime and compares every tensor's shape with the trace.
 
-        Raises RefusedError where onnxruntime refuses it, DeviceError where ``device`` (auto, cpu or cuda) cannot run.
-        """
-        from .verify.plans import prove_model
+        ``against`` is another model (or what `load` takes) that gets the same inputs: what has the same shape must hold
+        the same numbers, within ``rtol`` of its scale. ``image`` is a file that goes in, with how it is prepared:
+        ``resize`` (its shorter side), ``mean``, ``std``, ``bgr``, ``white`` (what a pixel of 255 becomes).
 
-        return prove_model(self, self.trace(input), device=device, seed=seed, rtol=rtol)
+        Raises RefusedError where onnxruntime refuses it or the two cannot be compared, DeviceError where ``device``
+        (auto, cpu or cuda) cannot run, UsageError for an image that cannot be read.
+        """
+        from .verify.asked import verify_model
+        from .verify.picture import Picture
+
+        other = against if against is None or isinstance(against, Definition) else load(against)
+        shown = Picture(Path(image), **_tuples(picture)) if image is not None else None
+        return verify_model(self, self.trace(input), device=device, seed=seed, rtol=rtol, against=other, image=shown)
 
     def convert(
         self,
@@ -250,7 +261,8 @@ class Model(Definition):
 
         Further ``wishes``: ``head`` (names of the classifiers), ``start`` ("zeros", "normal" or "framework": how new
         weights start), ``names`` (of the classes), ``channels``, ``bgr``, ``mean``, ``std`` (per channel; the result
-        takes pixels), ``batch`` (a number, or "N" for a free one).
+        takes pixels), ``batch`` (a number, or "N" for a free one), ``convolutional`` (fully connected layers become
+        convolutions).
 
         Raises RefusedError where no head is found, no weightless repair makes the size fit, or an edit cannot be made,
         UsageError for a wish that makes no sense.
@@ -258,8 +270,19 @@ class Model(Definition):
         from .surgery.wishes import Wishes
         from .verify.plans import Plan
 
-        asked: dict[str, Any] = {key: tuple(v) if isinstance(v, (list, tuple)) else v for key, v in wishes.items()}
-        return Plan.make(self, classes=classes, input=input, repair=repair, choice=plan, wishes=Wishes(**asked))
+        asked = Wishes(**_tuples(wishes))
+        return Plan.make(self, classes=classes, input=input, repair=repair, choice=plan, wishes=asked)
+
+    def replay(self, saved: str | Path | Mapping[str, Any]) -> Plan:
+        """The plan that `Plan.save_plan` wrote (its file, or the JSON itself), done on this model.
+
+        Raises UsageError where it is no plan, RefusedError (E304) where it was made for another net: another format,
+        another input or layer, which is named. Other weights are no other net.
+        """
+        from .surgery.saved import Saved
+        from .verify.plans import Plan
+
+        return Plan.replay(self, Saved.read(saved))
 
     def cut(
         self,
@@ -278,6 +301,10 @@ class Model(Definition):
         from .verify.plans import Plan
 
         return Plan.cut(self, at=at, features=features, pool=pool, flatten=flatten, input=input)
+
+
+def _tuples(wishes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in wishes.items()}
 
 
 def load(

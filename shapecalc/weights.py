@@ -187,6 +187,7 @@ RECIPES: dict[str, Callable[..., Array]] = {
     "ifco_bias": _gate_biases("ifco"),
     "gates_bias": _gate_biases(""),
     "mixed": _mixed,
+    "window": lambda weight, shape, turned: (weight.T if turned else weight).reshape(shape),
     **TABLES,
 }
 #: Recipes that only move the numbers of one source, so that one made up in ONNX's order can be moved back.

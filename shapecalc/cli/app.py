@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ShapecalcError, UsageError
-from . import changing, checking, commands, costing
+from . import changing, checking, commands, costing, replaying
 
 
 def _version(wanted: bool) -> None:
@@ -41,9 +41,10 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "cost": costing.cost,
     "retarget": changing.retarget,
     "cut": changing.cut,
+    "replay": replaying.replay,
     "convert": changing.convert,
     "match": commands.match,
-    "verify": commands.verify,
+    "verify": checking.verify,
     "check": checking.check,
     "zoo": commands.zoo,
 }

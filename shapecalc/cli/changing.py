@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .. import files
 from .commands import (
     SETTINGS,
     ArgOption,
@@ -44,6 +45,10 @@ UNPROVED = "warning: nothing was proved: the result was traced and written, and 
 #: onnx.checker and onnx.load say "potential hardlink attack".
 LINKED = "warning: onnxruntime loads weights that are hard links, the onnx package does not: not the original's either"
 
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")]
+SavePlanOption = Annotated[
+    Path | None, typer.Option("--save-plan", metavar="FILE", help="Write the plan as JSON, for shapecalc replay.")
+]
 NoVerifyOption = Annotated[
     bool, typer.Option("--no-verify", help="Write what was only traced: nothing is run, nothing is proved.")
 ]
@@ -106,6 +111,9 @@ def retarget(
     ] = "",
     std: Annotated[str, typer.Option("--std", metavar="X,X,X", help="Divided by inside the net.")] = "",
     batch: Annotated[str | None, typer.Option("--batch", metavar="N", help="A number, or N for a free batch.")] = None,
+    convolutional: Annotated[
+        bool, typer.Option("--convolutional", help="Fully connected layers as convolutions: a map for larger images.")
+    ] = False,
     freeze_until: Annotated[
         str | None,
         typer.Option("--freeze-until", metavar="LAYER", help="Say how to train on: all up to this layer frozen."),
@@ -115,6 +123,10 @@ def retarget(
         typer.Option("--repair", metavar="NAME", help="rebake, crop, insert-pool, rounding, window, resize or none."),
     ] = None,
     plan: Annotated[int, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
+    list_plans: Annotated[
+        bool, typer.Option("--list-plans", help="List the repairs with what each keeps and costs; write nothing.")
+    ] = False,
+    save_plan: SavePlanOption = None,
     weights: WeightsOption = None,
     output: OutputOption = None,
     overwrite: OverwriteOption = False,
@@ -128,7 +140,7 @@ def retarget(
     arg: ArgOption = None,
     no_verify: NoVerifyOption = False,
     external: ExternalOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> int:
     """Another number of classes or another input size: edited, run in onnxruntime, compared, then written."""
@@ -151,8 +163,11 @@ def retarget(
         bgr=bgr,
         mean=_numbers(mean, "--mean"),
         std=_numbers(std, "--std"),
+        convolutional=convolutional,
         batch=int(batch) if batch is not None and batch.isdecimal() else batch,
     )
+    if list_plans:
+        return _listed(made, json)
     target = None if dry_run else output if output is not None else Path(made.file_name)
     training = made.training(freeze_until) if freeze_until is not None or json else None
     return _carry_out(
@@ -166,7 +181,21 @@ def retarget(
         external=external,
         json=json,
         training=training,
+        save_plan=save_plan,
     )
+
+
+def _listed(made: Plan, json: bool) -> int:
+    """The repairs there are, with what each is chosen by."""
+    if json:
+        plan = made.to_dict()
+        _print_json({"schema": "shapecalc.plans/1", "model": plan["model"], "repairs": plan["repairs"]})
+        return 0
+    from ..report.console import make_console
+    from ..report.plans import print_plans
+
+    print_plans(make_console(), made)
+    return 0
 
 
 def _carry_out(
@@ -181,8 +210,11 @@ def _carry_out(
     external: str | None,
     json: bool,
     training: Training | None = None,
+    save_plan: Path | None = None,
 ) -> int:
     """Proves and writes a plan, or only says what it would do where there is no target."""
+    if save_plan is not None:
+        files.check_writable(save_plan, overwrite=overwrite)
     if target is not None:
         with _copying() as work:
             made.save(
@@ -199,6 +231,8 @@ def _carry_out(
             print(UNPROVED, file=sys.stderr)
         if any(item.how == "link" for item in made.beside):
             print(LINKED, file=sys.stderr)
+    if save_plan is not None:
+        made.save_plan(save_plan, overwrite=overwrite)
     if json:
         proof = made.report.to_dict() if made.report is not None else None
         _print_json(
@@ -208,10 +242,13 @@ def _carry_out(
                 "path": None if target is None else str(target),
                 "external": [item.to_dict() for item in made.beside],
                 "training": training.to_dict() if training is not None else None,
+                "copied": made.copied.to_dict() if made.copied is not None else None,
+                "saved_plan": None if save_plan is None else str(save_plan),
             }
         )
         return 0
     from ..report.console import make_console
+    from ..report.plans import print_saved
     from ..report.words import print_beside, print_plan, print_proof, print_training, print_written
 
     console = make_console()
@@ -221,8 +258,10 @@ def _carry_out(
     if made.report is not None and target is not None:
         print_proof(console, made.report)
     if target is not None:
-        print_written(console, target, made.model, init, made.report)
+        print_written(console, target, made.model, init, made.report, made.copied)
         print_beside(console, target, made.beside)
+    if save_plan is not None:
+        print_saved(console, save_plan, made)
     return 0
 
 
@@ -250,6 +289,7 @@ def cut(
         str | None, typer.Option("--pool", metavar="KIND", help="avg or max, over all places of an output.")
     ] = None,
     flatten: Annotated[bool, typer.Option("--flatten", help="Make each output a row of numbers.")] = False,
+    save_plan: SavePlanOption = None,
     input: InputOption = None,  # noqa: A002  the contract's word
     alias: InputAlias = None,
     weights: WeightsOption = None,
@@ -265,7 +305,7 @@ def cut(
     arg: ArgOption = None,
     no_verify: NoVerifyOption = False,
     external: ExternalOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> int:
     """A feature extractor: the net up to some of its layers, equal to the original there, then written."""
@@ -282,6 +322,7 @@ def cut(
         verify=not no_verify,
         external=external,
         json=json,
+        save_plan=save_plan,
     )
 
 

@@ -351,42 +351,6 @@ def match(
     return 0 if found.ok else 1
 
 
-def verify(
-    model: ModelArgument,
-    input: InputOption = None,  # noqa: A002  the contract's word
-    alias: InputAlias = None,
-    weights: WeightsOption = None,
-    device: DeviceOption = "auto",
-    rtol: Annotated[
-        float, typer.Option("--rtol", metavar="X", min=0.0, help="Allowed difference of the scale.")
-    ] = 1e-4,
-    seed: SeedOption = 0,
-    phase: PhaseOption = "TEST",
-    stage: StageOption = None,
-    level: LevelOption = None,
-    class_name: ClassOption = None,
-    arg: ArgOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Predicted against executed, tensor by tensor; on CUDA the numbers against the CPU's."""
-    from ..errors import RefusedError
-
-    net = _open(model, phase, stage, class_name, arg, weights, level=level)
-    try:
-        report = net.verify(_spec(input, alias), device=device, seed=seed, rtol=rtol)
-    except RefusedError as error:
-        error.exit_code = 1  # verify asks, and this is the answer no
-        raise
-    if json:
-        _print_json(report.to_dict())
-    else:
-        from ..report.console import make_console
-        from ..report.words import print_proof
-
-        print_proof(make_console(), report)
-    return 0 if report.ok else 1
-
-
 def zoo(json: JsonOption = False) -> int:
     """The definitions that ship."""
     from .. import zoo as catalogue

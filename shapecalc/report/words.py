@@ -17,6 +17,7 @@ from ..errors import ShapecalcError
 from ..explain import last_map, notes
 from ..surgery.edits import listed
 from ..trace import Problem, Trace
+from .compared import against, difference, seen
 from .table import field_text, grouped, print_trace_table
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..model import Advice, Model
     from ..surgery.training import Training
     from ..verify.beside import Beside
+    from ..verify.copied import Copied, Lines
     from ..verify.gate import Row
     from ..verify.plans import Plan
     from ..verify.proof import NumberCheck, Report
@@ -141,7 +143,9 @@ def print_plan(console: Console, plan: Plan) -> None:
     others = [(number, r) for number, r in ranked if tuple(r.edits) != tuple(plan.edits[-len(r.edits) :])]
     for number, repair in others[:SHOWN]:
         console.print(hanging(Text(f"instead, with --plan {number}: {repair.describe()}", style="dim"), 2))
-    print_totals(console, plan.trace)
+    from .differing import print_diff  # a trace does without it
+
+    print_diff(console, plan.diff())
 
 
 #: Verdict of the gate -> how it looks.
@@ -179,10 +183,10 @@ def print_proof(console: Console, report: Report) -> None:
     ]
     if report.before_edit is not None:
         lines.append(f"before the first edit, {_numbers(report.before_edit)} as in the original")
-    lines += [f"{promise.words}: largest difference {_difference(promise.worst)}" for promise in report.promises]
+    lines += [f"{promise.words}: largest difference {difference(promise.worst)}" for promise in report.promises]
     if report.cpu is not None and report.cpu_run is not None:
         lines.append(f"on CUDA, {_numbers(report.cpu)} as on the CPU ({report.cpu_run.run_seconds * 1e3:.1f} ms)")
-    lines += _made_up(report)
+    lines += against(report) + _made_up(report) + seen(report)
     if report.not_cuda is not None:
         lines.append(f"not on CUDA: {report.not_cuda}")
     for line in lines:
@@ -194,15 +198,15 @@ def print_proof(console: Console, report: Report) -> None:
 def _made_up(report: Report) -> list[str]:
     """Which weights ran, and what was noise."""
     noise = f"seeded noise (seed {report.seed})"
+    images = f"the image was {report.seen.image}" if report.seen is not None else f"images were {noise}"
     if report.weights is not None:
         named = f"{', '.join(report.seeded[:SHOWN])}{' …' if len(report.seeded) > SHOWN else ''}"
-        return [f"weights are those of {report.weights}; {f'new {named} and ' if named else ''}images were {noise}"]
-    return [f"weights and images were {noise}: the definition has none"] if report.seeded else []
-
-
-def _difference(check: NumberCheck) -> str:
-    """A difference beside the largest number of its tensor."""
-    return "0" if check.difference == 0 else f"{check.difference:.1e} on a scale of {check.scale:.3g}"
+        new = f"new {named} and " if named else ""
+        return [f"weights are those of {report.weights}; {new}{images}"]
+    if not report.seeded:
+        return []
+    together = f"weights and images were {noise}" if report.seen is None else f"weights were {noise}"
+    return [f"{together}: the definition has none"]
 
 
 def _numbers(checks: list[NumberCheck]) -> str:
@@ -223,8 +227,15 @@ def print_error(console: Console, error: ShapecalcError) -> None:
         console.print(rows)
 
 
-def print_written(console: Console, path: Path, model: Definition, init: bool, report: Report | None) -> None:
-    """Where the result lies and what its weights are."""
+def print_written(
+    console: Console,
+    path: Path,
+    model: Definition,
+    init: bool,
+    report: Report | None,
+    copied: Copied | Lines | None = None,
+) -> None:
+    """Where the result lies, what its weights are, and what was counted of the original in it."""
     if model.graph.format == "onnx":
         kind = "everything but the edit is copied byte for byte"
     elif path.suffix.lower() != ".onnx":
@@ -240,6 +251,8 @@ def print_written(console: Console, path: Path, model: Definition, init: bool, r
         kind = "weights are placeholders: load trained ones, or write initialised ones with --init"
     console.print()
     console.print(Text.assemble("Wrote ", (str(path), "bold"), f" ({path.stat().st_size:,} bytes); {kind}"))
+    for line in copied.describe() if copied is not None else ():
+        console.print(hanging(Text(line), 2))
 
 
 def _held(path: Path, model: Definition) -> str:

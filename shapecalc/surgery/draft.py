@@ -22,6 +22,8 @@ class Draft:
     def __init__(self, model: Definition, feeds: Mapping[str, Shape]) -> None:
         self.model = model
         self.graph: Graph = model.graph
+        self.asked: Mapping[str, Shape] = dict(feeds)  # as it was asked for, before any edit
+        self.unrepaired: Trace | None = None  # at those shapes, with every edit but a repair
         self.feeds = dict(feeds)
         fitting = reference(model)
         self.native: dict[str, Shape] = _shapes(fitting) if fitting is not None else dict(feeds)

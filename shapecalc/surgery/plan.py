@@ -13,12 +13,15 @@ from ..errors import RefusedError, UsageError
 from ..graph import Graph, places
 from ..sizes import reference
 from ..trace import Trace, first_input
+from .criteria import Criteria, judged
 from .cutting import cut_at
+from .diff import Diff, diff
 from .draft import Draft
 from .edits import SetInput
 from .front import resize
 from .heads import replace_heads
 from .repairs import Repair, followed, obstacle, propose
+from .saved import Saved, fingerprint
 from .training import Training, training
 from .wishes import Wishes, wish
 
@@ -39,6 +42,8 @@ class Surgery:
         self.graph = draft.graph
         self.trace = traced
         self.repairs = repairs
+        self.unrepaired = draft.unrepaired
+        self.asked = draft.asked
         self.kept = draft.kept
         self.about = dict(draft.about)
 
@@ -72,6 +77,7 @@ class Surgery:
             _with_input(draft)
             _need_room(draft)
         traced = draft.at_feeds()
+        draft.unrepaired = traced
         repairs = _resized(draft, natives, traced) if repair == "resize" else _repairs(draft, natives, traced)
         if (not traced.ok and repair != "none") or (repairs and traced.ok and repair in (None, "rebake", "resize")):
             chosen = _chosen(draft.model, traced, repairs, repair, choice)
@@ -106,6 +112,37 @@ class Surgery:
             raise _refusal(draft.model, traced)
         return cls(draft, traced, [])
 
+    @classmethod
+    def replay(cls, model: Definition, saved: Saved) -> Self:
+        """The plan that was saved, on this model. Raises RefusedError where it was made for another net."""
+        saved.check(model)
+        draft = Draft(model.told(saved.feeds), saved.feeds)
+        for edit in saved.edits:
+            try:
+                draft.do(edit)
+            except (LookupError, TypeError, ValueError, ArithmeticError, StopIteration, AttributeError) as error:
+                kind = edit.to_dict()["edit"]
+                raise RefusedError(f"the plan's {kind} of {edit.layer} cannot be done ({error})", "E304") from None
+        draft.about |= saved.about
+        traced = draft.at_feeds()
+        if not traced.ok:
+            raise _refusal(draft.model, traced)
+        return cls(draft, traced, [])
+
+    def saved(self) -> Saved:
+        """The plan as a value that is written to a file and done again, on this model or one of the same layers."""
+        return Saved(self.model.name, tuple(self.edits), self.asked, self.about, fingerprint(self.model.graph))
+
+    def diff(self) -> Diff:
+        """The result against the original: layers added, removed, replaced and changed, sizes and costs."""
+        return diff(self.model, self.trace, self.name)
+
+    def criteria(self) -> list[Criteria]:
+        """What each of the repairs is chosen by, in their order."""
+        if self.unrepaired is None:
+            return []
+        return [judged(self.unrepaired, repair.trace) for repair in self.repairs]
+
     @property
     def name(self) -> str:
         """The result's name: ``alexnet-13classes-256``."""
@@ -125,9 +162,18 @@ class Surgery:
             "model": self.model.name,
             "name": self.name,
             "edits": [edit.to_dict() for edit in self.edits],
-            "repairs": [{"name": r.name, "edits": [e.to_dict() for e in r.edits]} for r in self.repairs],
+            "repairs": [self._repair(*row) for row in zip(self.repairs, self.criteria(), strict=True)],
+            "diff": self.diff().to_dict(),
             "trace": self.trace.to_dict(),
         }
+
+    def _repair(self, repair: Repair, criteria: Criteria) -> dict[str, Any]:
+        edits = [edit.to_dict() for edit in repair.edits]
+        return {"name": repair.name, "chosen": self.chosen(repair), "edits": edits, **criteria.to_dict()}
+
+    def chosen(self, repair: Repair) -> bool:
+        """Whether a repair is the one that the plan carries out."""
+        return tuple(repair.edits) == tuple(self.edits[-len(repair.edits) :])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {[edit.describe() for edit in self.edits]})"

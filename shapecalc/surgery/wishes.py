@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,11 +10,11 @@ from ..errors import RefusedError, UsageError
 from ..graph import Input
 from .batch import SetBatch, fed
 from .channels import MixChannels, Normalise, channel_axis, mix_of
+from .convolutional import Convolutional
 from .draft import Draft
+from .labels import NameClasses
 from .new_head import STARTS
 
-#: The key of an ONNX file's metadata under which class names stand, as a JSON list.
-NAMES = "shapecalc.class_names"
 #: A mean is given once for all channels, or for each.
 ONE = 1
 
@@ -24,7 +23,8 @@ class Wishes(NamedTuple):
     """``head`` names the classifiers, ``start`` how their weights start, ``names`` the classes.
 
     ``channels`` of the image; ``bgr``: in the other order; ``mean`` and ``std`` are taken off and divided by inside the
-    net; ``batch`` is a number, or a name where it is to be free.
+    net; ``batch`` is a number, or a name where it is to be free; ``convolutional``: fully connected layers become
+    convolutions.
     """
 
     head: tuple[str, ...] = ()
@@ -35,11 +35,13 @@ class Wishes(NamedTuple):
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     batch: int | str | None = None
+    convolutional: bool = False
 
     @property
     def change(self) -> bool:
         """Whether anything is to change besides the head."""
-        return bool(self.channels or self.bgr or self.mean or self.std or self.batch is not None or self.names)
+        asked = self.channels or self.bgr or self.mean or self.std or self.batch is not None or self.names
+        return bool(asked or self.convolutional)
 
 
 def wish(draft: Draft, wishes: Wishes) -> None:
@@ -47,7 +49,10 @@ def wish(draft: Draft, wishes: Wishes) -> None:
     if wishes.start and wishes.start not in STARTS:
         raise UsageError(f"no start {wishes.start!r} of new weights", "E002", hint=f"one of {', '.join(STARTS)}")
     if wishes.names:
-        _named(draft, wishes.names)
+        draft.do(NameClasses(tuple(map(str, wishes.names))))
+    if wishes.convolutional:
+        draft.do(Convolutional.make(draft.trace))
+        draft.about["convolutional"] = "convolutional"
     if wishes.channels is not None:
         _channels(draft, wishes.channels)
     if wishes.bgr:
@@ -56,11 +61,6 @@ def wish(draft: Draft, wishes: Wishes) -> None:
         _normalised(draft, wishes.mean, wishes.std)
     if wishes.batch is not None:
         _batch(draft, wishes.batch)
-
-
-def _named(draft: Draft, names: Sequence[str]) -> None:
-    metadata = {**draft.graph.meta.get("metadata", {}), NAMES: json.dumps(list(names), ensure_ascii=False)}
-    draft.graph = draft.graph.replace(meta={**draft.graph.meta, "metadata": metadata})
 
 
 def image(draft: Draft) -> tuple[Input, int]:

@@ -18,6 +18,7 @@ from ..formats import FORMATS, Edited, Source, read
 from ..formats.changes import WAY_OUT, changes
 from ..graph import Graph
 from ..lower import lower
+from ..surgery.labels import NameClasses
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from ..weights import Numbers, initial
@@ -94,9 +95,15 @@ def patched(plan: Surgery) -> str:
     )
 
 
+def text_of(model: Definition, source: Source) -> str:
+    """The text of a definition, which may be one part of its file."""
+    inside = model.graph.meta.get("text")
+    return source.text() if inside is None else str(inside)
+
+
 def _worth_writing(plan: Surgery, text: str, source: Source) -> str:
-    before = plan.model.graph.meta.get("text")
-    if not plan.edits or text != (source.text() if before is None else before):
+    said = [edit for edit in plan.edits if not isinstance(edit, NameClasses)]  # only ONNX has a place for names
+    if not said or text != text_of(plan.model, source):
         return text
     raise RefusedError(
         "the definition would stay as it is",

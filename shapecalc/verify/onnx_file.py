@@ -49,7 +49,8 @@ def new_weights(model: Definition, new: Graph, traced: Trace, seed: int) -> dict
     if all(is_placeholder(param) for param in old.params.values() if param.trained):
         return {}
     sized = sized_graph(new, traced)
-    made = [p for name, p in sized.params.items() if name not in old.params and p.contents is None]
+    fresh = [p for name, p in sized.params.items() if name not in old.params]
+    made = [p for p in fresh if p.contents is None and p.where is None]
     known = _stored(model, sized, made)
     numbers = Numbers(sized, known, make=initial, seed=seed)
     ready = [p for p in made if sources_of(sized, p) <= known.keys()]

@@ -14,14 +14,16 @@ from ..formats import FORMATS, Source
 from ..formats.onnx.patch import segments
 from ..formats.onnx.pieces import Pieces, copy_to
 from ..formats.onnx.write import PLACEHOLDER, to_proto
-from ..graph import Graph, Node
+from ..graph import Graph
 from ..lower import lower
 from ..source import Span
+from ..surgery.criteria import untouched
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from ..weights import Numbers, from_file, initial, trained
 from .beside import Beside, check_how, elsewhere, placed, planned, renamed
-from .definition_file import check_weights, holds_weights, own_suffixes, patched, write_own
+from .copied import Copied, Lines, copied, lines_of
+from .definition_file import check_weights, holds_weights, own_suffixes, patched, text_of, write_own
 from .device import make_session
 from .onnx_file import is_placeholder, new_weights, sized_graph, sources_of, without_sources
 from .promises import measured
@@ -36,12 +38,13 @@ class Plan(Surgery):
     """What will be changed, the trace of the result, and its proof; nothing is written until `save`.
 
     ``edits`` in order, ``graph`` the edited net, ``trace`` its trace at the wanted input, ``repairs`` every repair that
-    was found, best first, ``report`` the proof once it was made.
+    was found, best first, ``report`` the proof once it was made, ``copied`` what a written file has of the original.
     """
 
     report: Report | None = None
     #: Files of weights that the written file names, and how it came by them.
     beside: tuple[Beside, ...] = ()
+    copied: Copied | Lines | None = None  # what of the original is in the file that was written
 
     @property
     def file_name(self) -> str:
@@ -99,6 +102,16 @@ class Plan(Surgery):
         self.beside = save_plan(self, target, shared, write)
         return target
 
+    def save_plan(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Writes the plan itself as JSON, for `Model.replay`; what it changes is not written.
+
+        Raises UsageError where the file exists and ``overwrite`` is not set.
+        """
+        target = Path(path)
+        text = self.saved().text().encode()
+        files.write_whole(target, lambda file: file.write(text), overwrite=overwrite)
+        return target
+
 
 def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
     """The proof of a plan: every tensor's shape, and the numbers of everything before the first edit.
@@ -123,14 +136,15 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
 
 def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rtol: float | None) -> Report:
     """The proof of a definition at the input of a trace. Raises RefusedError where the trace has problems."""
-    _check_runs(model, traced)
+    check_runs(model, traced)
     limit = RTOL if rtol is None else rtol
     report = prove(runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=limit)
     report.weights = model.weights.name if model.weights is not None else None
     return report
 
 
-def _check_runs(model: Definition, traced: Trace) -> None:
+def check_runs(model: Definition, traced: Trace) -> None:
+    """Raises RefusedError where the trace has problems: nothing would run."""
     if traced.ok:
         return
     first = traced.problems[0]
@@ -160,7 +174,7 @@ def convert_model(
     if verify:
         report = prove_model(model, traced, device=device, seed=seed, rtol=None)
         report.raise_for_failure()
-    _check_runs(model, traced)
+    check_runs(model, traced)
     data = as_onnx(model, model.graph, traced, init=init, seed=seed)
     files.write_whole(path, lambda file: _write_new(file, data, model, verify), overwrite=overwrite)
     return report
@@ -217,13 +231,7 @@ def _check_target(path: Path, overwrite: bool, own: tuple[str, ...] = ()) -> Non
 
 def before_edits(original: Graph, edited: Graph) -> Graph:
     """The part of the original that no edit can have changed: nodes both graphs share, and all they depend on."""
-    same = {id(node) for node in edited.nodes}
-    reached = {given.name for given in original.inputs} | set(original.params) | {""}
-    nodes: list[Node] = []
-    for node in original.nodes:
-        if id(node) in same and reached.issuperset(node.inputs):
-            nodes.append(node)
-            reached.update(node.outputs)
+    nodes = untouched(original, edited)
     outputs = tuple(name for node in nodes for name in node.outputs if name)
     return original.replace(nodes=tuple(nodes), outputs=outputs, meta={"part": True})
 
@@ -252,6 +260,8 @@ def ready(plan: Plan, path: Path, *, overwrite: bool, init: bool, external: str 
     check_how(external)
     if path.suffix.lower() in own:
         return Ready(_patched(plan, path, init), ())
+    if any(Path(place).resolve() == path.resolve() for place in elsewhere(plan.model, plan.model.graph)):
+        raise UsageError(f"{path} holds weights of the original", "E003", hint="name another file")
     return Ready(None, planned(plan.model, plan.graph, path, external))
 
 
@@ -260,6 +270,8 @@ def save_plan(plan: Plan, path: Path, ready: Ready, how: Writing) -> tuple[Besid
     if ready.text is not None:
         text = ready.text
         files.write_whole(path, lambda file: write_own(plan, file, path, text, how.seed), overwrite=how.overwrite)
+        if plan.model.source is not None:
+            plan.copied = lines_of(text_of(plan.model, plan.model.source), text)
         return ()
     with placed(ready.beside, path.parent, how.work) as beside:
         names = renamed(beside)
@@ -285,6 +297,7 @@ def _write(plan: Plan, file: BinaryIO, names: Mapping[str, str], how: Writing) -
         written = without_sources(edited)
         pieces = segments(source.data, plan.model.graph, written, tensors, plan.trace.tensors, names)
         copy_to(file, source, pieces, how.work)
+        plan.copied = copied(plan.model.graph, written, pieces, tensors)
     else:
         file.write(as_onnx(plan.model, plan.graph, plan.trace, init=how.init, seed=how.seed))
     if how.verify:

@@ -29,6 +29,9 @@ class ShapeCheck(NamedTuple):
         """Whether they are the same."""
         return self.predicted == self.actual
 
+    def __str__(self) -> str:
+        return f"{self.name} is {self.actual}, predicted was {self.predicted}"
+
 
 class NumberCheck(NamedTuple):
     """One tensor's numbers in two runs: largest difference and largest magnitude."""
@@ -42,6 +45,14 @@ class NumberCheck(NamedTuple):
     def ok(self) -> bool:
         """Whether the difference is within the limit, relative to the tensor's scale."""
         return self.difference <= self.limit * max(self.scale, 1e-30)
+
+    def __str__(self) -> str:
+        more = f"more than {self.limit:g} of it"
+        return f"{self.name} differs by {self.difference:.3g} on a scale of {self.scale:.3g}, {more}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check as JSON prints it."""
+        return {"name": self.name, "difference": self.difference, "scale": self.scale, "ok": self.ok}
 
 
 class Report:
@@ -62,6 +73,8 @@ class Report:
         self.not_cuda: str | None = None  # why "auto" is the CPU on a machine with a GPU
         self.seeded: tuple[str, ...] = ()  # parameters whose numbers were made up for the proof
         self.weights: str | None = None  # the file of trained weights that ran
+        self.against: Any = None  # another model on the same inputs, as `against.Against`
+        self.seen: Any = None  # what it says of an image, as `picture.Seen`
 
     @property
     def ok(self) -> bool:
@@ -73,6 +86,7 @@ class Report:
         """The checks that did not hold."""
         promised = [check for promise in self.promises for check in promise.checks]
         numbers = [c for c in [*(self.before_edit or []), *promised, *(self.cpu or [])] if not c.ok]
+        numbers += self.against.failures if self.against is not None else []
         return [*(c for c in self.shapes if not c.ok), *numbers]
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,6 +112,8 @@ class Report:
             "before_edit": _numbers(self.before_edit),
             "promises": [promise.to_dict() for promise in self.promises],
             "cuda_against_cpu": _numbers(self.cpu),
+            "against": self.against.to_dict() if self.against is not None else None,
+            "seen": self.seen.to_dict() if self.seen is not None else None,
         }
 
     def raise_for_failure(self) -> None:
@@ -124,7 +140,7 @@ class Report:
 def _numbers(checks: list[NumberCheck] | None) -> list[dict[str, Any]] | None:
     if checks is None:
         return None
-    return [{"name": c.name, "difference": c.difference, "scale": c.scale, "ok": c.ok} for c in checks]
+    return [check.to_dict() for check in checks]
 
 
 def compare(first: Mapping[str, Array], second: Mapping[str, Array], limit: float) -> list[NumberCheck]:

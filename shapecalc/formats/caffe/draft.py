@@ -160,6 +160,10 @@ class Draft:
         """Text at a position."""
         self._inserted.append((Span(position, position), text))
 
+    def rename(self, field: Field, name: str) -> None:
+        """Another name for a field, whatever it holds."""
+        self._values[Span(field.span.start, field.span.start + len(field.name))] = name
+
     def swap(self, field: Field, text: str) -> None:
         """Other text for a whole field, its name included."""
         self._values[field.span] = text

@@ -22,7 +22,7 @@ from .rates import base_rate, speed_up, trains
 from .resize import resize
 from .states import PHASES
 from .style import Item, Style, indent_at
-from .text import parse
+from .text import Message, parse
 from .wiring import unique
 
 #: The message with the number of outputs of each layer type that can be a head.
@@ -168,6 +168,9 @@ def _take_out(draft: Draft, old: Graph, gone: list[Node]) -> None:
 
 def _change(draft: Draft, layer: Layer, before: Node, after: Node) -> None:
     """Attributes that an edit replaced; the wiring follows from renamed blobs."""
+    if (before.op, after.op) == ("Gemm", "Conv"):
+        _convolution(draft, layer, after)
+        return
     changed = {k for k in {*before.attrs, *after.attrs} if before.attrs.get(k) != after.attrs.get(k)}
     if before.name == after.name and "channels" in changed:
         _head(draft, layer, after, None)
@@ -180,6 +183,29 @@ def _change(draft: Draft, layer: Layer, before: Node, after: Node) -> None:
             draft.number(field, size)
     elif changed or after.op != before.op:
         raise draft.refuse(layer, f"its {', '.join(sorted(changed)) or 'type'} cannot be changed in a prototxt")
+
+
+def _convolution(draft: Draft, layer: Layer, node: Node) -> None:
+    """A fully connected layer as a convolution without padding or stride: its type, its message, its window."""
+    view, kind = layer.param("inner_product_param"), layer.view.one("type")
+    message = layer.view.one("inner_product_param")
+    held = message.value if message is not None else None
+    if (
+        draft.age == 0
+        or kind is None
+        or message is None
+        or view.has("axis", "transpose")
+        or not isinstance(held, Message)
+    ):
+        raise draft.refuse(layer, "its type cannot be changed in this prototxt")
+    if draft.age == 1:
+        draft.replace(kind, "CONVOLUTION")
+    else:
+        draft.string(kind, "Convolution")
+    draft.rename(message, "convolution_param")
+    sizes = node.attrs["kernel_shape"]
+    names = ("kernel_size",) if sizes[0] == sizes[1] else _paired("kernel_size")
+    draft.extend(layer, held, [(key, str(size)) for key, size in zip(names, sizes, strict=False)])
 
 
 def _window(draft: Draft, layer: Layer, attrs: Mapping[str, Any], changed: set[str]) -> None:

@@ -7,6 +7,8 @@ belongs to no layer any more and is left out, as Keras does when it is not there
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import tempfile
 import zipfile
@@ -26,6 +28,8 @@ from .store import Home
 
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 WEIGHTS = "model.weights.h5"
+#: What a disk without room for more says.
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 #: Where files keep what an optimizer remembers.
 OPTIMIZERS = ("optimizer", "optimizer_weights")
 
@@ -146,6 +150,9 @@ def _edit(path: str, source: Source, renewed: Sequence[Renewed], config: str | N
                 if name in file:
                     del file[name]
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        number = getattr(error, "errno", None)
+        if number in NO_ROOM:
+            raise OSError(number, os.strerror(number)) from None
         raise RefusedError(f"{source.name}: its weights cannot be edited: {error}", "E303") from None
 
 

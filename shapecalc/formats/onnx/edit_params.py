@@ -10,7 +10,7 @@ from ...graph import Location, Param
 from ...source import Span
 from . import encode, schema, wire
 from .edit import INITIALIZER, NODE, SPARSE, Edit, Row
-from .pieces import Pieces, field, wrapped
+from .pieces import Pieces, field, size_of, wrapped
 from .wire import record
 
 #: The field of a TensorProto that says where its numbers lie.
@@ -97,6 +97,9 @@ def _made(edit: Edit, param: Param) -> tuple[Pieces, Pieces]:
     if shape is None:
         raise RefusedError(f"the shape of {param.name} is not known, so it cannot be written", "E303")
     raw = numbers(edit, param)
+    if isinstance(raw, Span) and edit.skeleton_of is not None and size_of([raw]) >= SKELETON_FROM:
+        place = Location(edit.skeleton_of, int(raw.start), size_of([raw]))
+        return encode.external(param.name, shape, param.dtype, place), []
     if raw is not None:
         return encode.tensor(param.name, shape, param.dtype, raw), []
     if param.where is not None:

@@ -1,0 +1,54 @@
+"""What ``verify`` answers: does it run as predicted, is it equal to another model, what does it say of an image?"""
+
+from __future__ import annotations
+
+from ..definition import Definition
+from ..errors import UsageError
+from ..lower import scores
+from ..trace import Trace
+from .against import held_against
+from .parts import runs
+from .picture import Picture, seen
+from .plans import check_runs
+from .proof import RTOL, Report, prove
+from .run import Runnable, runnable
+
+
+def verify_model(
+    model: Definition,
+    traced: Trace,
+    *,
+    device: str,
+    seed: int,
+    rtol: float | None,
+    against: Definition | None = None,
+    image: Picture | None = None,
+) -> Report:
+    """The proof of a definition at the input of a trace; ``against`` and ``image`` are asked for besides.
+
+    Raises RefusedError where it does not fit or ``against`` cannot be compared, UsageError for an image that cannot be.
+    """
+    check_runs(model, traced)
+    limit = RTOL if rtol is None else rtol
+    what = runnable(model, model.graph, traced, seed)
+    if image is not None:
+        what = _showing(model, what, image)
+    report = prove(what, device=device, seed=seed, rtol=limit)
+    report.weights = model.weights.name if model.weights is not None else None
+    if image is not None:
+        wanted = set(scores(model.graph))
+        tensors = {
+            n: a for run in runs(what, report.run.device, repeat=0) for n, a in run.tensors.items() if n in wanted
+        }
+        report.seen = seen(model.graph, str(image.path), tensors)
+    if against is not None:
+        report.against = held_against(model, what, against, device=report.run.device, seed=seed, rtol=limit)
+    return report
+
+
+def _showing(model: Definition, what: Runnable, image: Picture) -> Runnable:
+    given = next((given for given in model.graph.inputs if given.role == "image" and given.name in what.inputs), None)
+    if given is None:
+        raise UsageError(f"{model.name} takes no image", "E002", hint="leave --image out")
+    array = image.array(given, what.inputs[given.name].shape)
+    return what._replace(inputs={**what.inputs, given.name: array})
