@@ -189,6 +189,20 @@ def test_a_value_that_all_places_read_shows_them_all_it_sees(capsys: pytest.Capt
     assert "every place of excite sees the same 8 pixels" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(10**12, 1), (1, 10**12), (10**12, 10**12), (5000, 5000)])
+def test_intervals_that_hardly_repeat_are_not_followed(kernel: int, stride: int) -> None:
+    with pytest.raises(UnseenError, match="repeats after"):
+        pixels(8).through(TransposedWindow(kernel, stride), 8)
+    wide = pixels(8).through(Window(kernel, stride, kernel, kernel), 8)
+    assert (wide.size, wide.jump) == (kernel, stride)
+
+
+def test_a_resize_to_a_size_without_a_common_factor_is_not_followed() -> None:
+    sizes = Param("s", (4,), "int64", contents=(1, 3, 10**12 + 39, 10**12 + 39), trained=False)
+    trace = made([Node("up", "Resize", ["x", "", "", "s"], ["y"], {"mode": "nearest"})], [sizes])
+    assert trace.layer("up").unseen == "up: what its places see repeats after 1000000000039 places only"
+
+
 # -- followed tap by tap -----------------------------------------------------------------------------------------------
 
 

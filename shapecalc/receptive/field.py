@@ -36,6 +36,12 @@ class UnseenError(Exception):
     """What an element sees cannot be said; the message says why."""
 
 
+def check_period(places: int) -> None:
+    """Raises UnseenError where intervals repeat after more places than are followed."""
+    if places > LONGEST_PERIOD:
+        raise UnseenError(f"what its places see repeats after {places} places only")
+
+
 class Reads(NamedTuple):
     """The first and last element that each output reads: those of ``spans`` for the first ``len(spans)`` outputs,
     ``inputs`` elements further on for the next as many, and so on.
@@ -67,11 +73,12 @@ def of_window(window: AnyWindow, n: int) -> Reads:
     if not isinstance(window, TransposedWindow):
         begin, _ = window.pads(n)
         return Reads(((-begin, extent - 1 - begin),), window.stride)
+    # element e puts its kernel at e*stride, e*stride + dilation, …
+    taps = range(0, extent, window.dilation)
+    check_period(max(window.stride, len(taps)))
     spans = []
     for output in range(window.stride):
         place = output + int(window.pad_begin)
-        # element e puts its kernel at e*stride, e*stride + dilation, …
-        taps = range(0, extent, window.dilation)
         reading = [(place - tap) // window.stride for tap in taps if (place - tap) % window.stride == 0]
         if not reading:
             raise UnseenError("its stride is larger than its kernel, so some places see nothing")
@@ -158,8 +165,7 @@ class Field(NamedTuple):
         """Behind something that reads the elements and gives ``out``. Raises UnseenError."""
         repeats = self.period // math.gcd(self.period, reads.inputs)
         period = len(reads.spans) * repeats
-        if period > LONGEST_PERIOD:
-            raise UnseenError(f"what its places see repeats after {period} places only")
+        check_period(period)
         spans = [reads.span(output) for output in range(period)]
         lows = tuple(self._lowest(first, last) for first, last in spans)
         highs = tuple(self._highest(first, last) for first, last in spans)
@@ -263,8 +269,7 @@ def join(branches: Sequence[Field], n: int) -> Field:
 
 def _side_by_side(branches: Sequence[Field], n: int) -> Field:
     period = math.lcm(*(field.period for field in branches))
-    if period > LONGEST_PERIOD:
-        raise UnseenError(f"what its places see repeats after {period} places only")
+    check_period(period)
     hulls = [[field.hull(element) for field in branches] for element in range(period)]
     shift = branches[0].shift * period // branches[0].period
     least, most, exact = _borders(branches)

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 from ..ops import Call
-from .field import Reads, UnseenError
+from .field import Reads, UnseenError, check_period
 
 HALF = Fraction(1, 2)
 #: Neighbours that an interpolation reads: how far before and after the whole number below a coordinate.
@@ -37,6 +37,7 @@ def stretched(call: Call, n: int, size: int) -> Reads:
     if corners and (size == 1 or n == 1):
         return Reads(((0, 0),), 1)
     factor = Fraction(size - 1, n - 1) if corners else Fraction(size, n)
+    check_period(factor.numerator)
     spans = tuple(
         _span(call, mode, COORDINATES[coordinates](output, factor), factor) for output in range(factor.numerator)
     )
