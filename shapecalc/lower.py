@@ -23,13 +23,18 @@ OPSET = 22
 OWN = frozenset({"caffe", "keras"})
 
 
+#: Layers of a definition that whoever runs the net does: what they read comes out instead (SSD detection_output_layer).
+LEFT_OUT = frozenset({"DetectionOutput"})
+
+
 def scores(graph: Graph) -> tuple[str, ...]:
     """The values a person wants from a net: what goes into its losses, or its outputs where it has none.
 
     A definition for training ends in losses; what is deployed is what they are computed from.
     """
     by_loss = {name for node in graph.nodes if node.op in TRAINING for name in node.outputs}
-    plain = [name for name in graph.outputs if name not in by_loss]
+    ends = {name: node.inputs for node in graph.nodes if node.op in LEFT_OUT for name in node.outputs}
+    plain = [part for name in graph.outputs if name not in by_loss for part in ends.get(name, (name,))]
     marked = [name for name in graph.meta.get("scores", ()) if name not in plain]
     produced = {name for node in graph.nodes if node.op not in TRAINING for name in node.outputs}
     return tuple(name for name in dict.fromkeys([*marked, *plain]) if name in produced)

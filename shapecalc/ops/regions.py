@@ -57,8 +57,7 @@ def _aligned(call: Call) -> Lowered | None:
         return None
     chain = Chain(call)
     boxes = chain.add("Mul", (call.node.inputs[1], float(call.attr("spatial_scale"))))
-    images = chain.add("Cast", (call.node.inputs[2],), {"to": "int64"})
-    each = chain.add("Gather", (call.node.inputs[0], images), {"axis": 0})
+    each = _each(chain, call, call.node.inputs[2])
     weights = [
         _sampled(chain, boxes, sides, int(parts), int(count), int(size))
         for sides, parts, count, size in zip(((0, 2), (1, 3)), call.attr("size"), ratio, call.spatial, strict=True)
@@ -120,13 +119,19 @@ def _binned(chain: Chain, call: Call, boxes: str, parts: Sequence[int], bins: Bi
     rows = _covered(chain, rounded, (top, bottom), bins, int(parts[0]), height)
     columns = _covered(chain, rounded, (left, right), bins, int(parts[1]), width)
     which = call.node.inputs[2] if call.has(2) else chain.add("Gather", (boxes, [0]), {"axis": 1})
-    images = chain.add("Reshape", (chain.add("Cast", (which,), {"to": "int64"}), [-1]))
-    each = chain.add("Gather", (call.node.inputs[0], images), {"axis": 0})
+    each = _each(chain, call, which)
     if bins.mean:
         return _mean(chain, each, rows, columns)
     highest = _highest(chain, _highest(chain, each, rows, int(parts[0]), 2, height), columns, int(parts[1]), 3, width)
     empty = chain.add("IsInf", (highest,), {"detect_positive": 0})
     return chain.add("Where", (empty, bins.empty, highest))
+
+
+def _each(chain: Chain, call: Call, which: str) -> str:
+    """The map of each region's image. Numbers of images there are not would be a fault of whoever feeds them."""
+    images = chain.add("Reshape", (chain.add("Cast", (which,), {"to": "int64"}), [-1]))
+    inside = chain.add("Max", (chain.add("Min", (images, [int(call.shape()[0]) - 1])), [0]))
+    return chain.add("Gather", (call.node.inputs[0], inside), {"axis": 0})
 
 
 def _away(chain: Chain, value: str) -> str:

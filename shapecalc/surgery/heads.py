@@ -11,6 +11,7 @@ from ..errors import RefusedError, UsageError
 from ..graph import Graph, Node, places
 from ..lower import scores
 from ..trace import Trace
+from .families import Family, family
 from .names import no_such_layer
 from .new_head import PER_CLASS, QUANTIZED, ReplaceHead
 from .stored import stored
@@ -171,7 +172,7 @@ def _multiples(found: Sequence[Head], trace: Trace) -> dict[str, int]:
 
 
 def _need_own_weight(graph: Graph, node: Node) -> None:
-    weight = node.inputs[CLASSIFIERS[node.op]]
+    weight = node.inputs[CLASSIFIERS.get(node.op, 1)]
     sharing = [user.name for user in graph.nodes if weight in user.inputs and user is not node]
     if sharing:
         raise RefusedError(
@@ -196,6 +197,9 @@ def replace_heads(
     ``start`` is how the new weights start (`new_head.STARTS`), ``typed`` what opens the model again. Raises
     RefusedError where there is no head, or a head whose number of classes is not known.
     """
+    members = None if names else family(graph, trace)
+    if members is not None:
+        return _together(graph, members, classes, start)
     sure = told(graph, trace)
     chosen = named_heads(graph, names) if names else [head.node for head in sure]
     if not chosen:
@@ -214,6 +218,19 @@ def replace_heads(
             )
         if before != after:
             edits.append(ReplaceHead(node.name, fresh_name(node.name, after, taken), before, after, start))
+    return edits
+
+
+def _together(graph: Graph, members: Family, classes: int, start: str) -> list[ReplaceHead]:
+    """The edits of layers that hold the classes together."""
+    if classes == members.classes:
+        return []
+    taken = {node.name for node in graph.nodes} | set(graph.params)
+    edits = []
+    for node, times in members.parts:
+        _need_own_weight(graph, node)
+        name = fresh_name(node.name, classes, taken)
+        edits.append(ReplaceHead(node.name, name, members.classes, classes, start, times, members.counted))
     return edits
 
 

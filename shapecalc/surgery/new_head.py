@@ -29,6 +29,8 @@ class ReplaceHead(NamedTuple):
     before: int
     after: int
     start: str = ""  # one of STARTS; empty: He's normal, or what whoever writes the file chooses
+    times: int = 1  # outputs for each class: a detector's boxes, or their sides
+    counted: str = ""  # what the classes include
 
     def apply(self, graph: Graph) -> Graph:
         """The graph with the head renamed, its parameters renamed and sized anew, and constants of the old count."""
@@ -36,7 +38,9 @@ class ReplaceHead(NamedTuple):
         params = dict(graph.params)
         inputs = [old.inputs[0], *(self._renewed(graph, params, old, i) for i in range(1, len(old.inputs)))]
         outputs = {name: self.name for name in old.outputs if name == old.name and graph.format != "onnx"}
-        attrs = {**old.attrs, "channels": self.after} if "channels" in old.attrs else old.attrs
+        attrs = {**old.attrs, "channels": self.times * self.after} if "channels" in old.attrs else old.attrs
+        if old.op == "ConvTranspose" and attrs.get("group") == self.before:  # each score is enlarged by itself
+            attrs = {**attrs, "group": self.after}
         new = old.replace(
             name=self.name,
             inputs=tuple(inputs),
@@ -48,7 +52,11 @@ class ReplaceHead(NamedTuple):
             nodes=tuple(nodes),
             params=params,
             outputs=tuple(outputs.get(name, name) for name in graph.outputs),
-            meta={**graph.meta, "scores": tuple(outputs.get(n, n) for n in graph.meta.get("scores", ()))},
+            meta={
+                **graph.meta,
+                "scores": tuple(outputs.get(n, n) for n in graph.meta.get("scores", ())),
+                "classes": (self.before, self.after),
+            },
         )
         return swept(graph, self._recount(result, new))
 
@@ -60,7 +68,7 @@ class ReplaceHead(NamedTuple):
         if found is None or found.shape == ():
             return name
         fresh = self._param_name(found.name)
-        shape = _resized(found, _class_axis(node, index), self.before, self.after)
+        shape = _resized(found, _class_axis(node, index), self.times * self.before, self.times * self.after)
         if shape == found.shape and shape is not None:
             return name
         dtype = before.dtype if before is not None and before.dtype in FLOATS else "float32"
@@ -90,6 +98,8 @@ class ReplaceHead(NamedTuple):
             if reached.intersection(node.inputs):
                 reached.update(node.outputs)
                 node = self._retargeted(self._rebiased(graph, node, params, reached), params)
+                if node.attrs.get("num_classes") == self.before:  # a detector's end
+                    node = node.replace(attrs={**node.attrs, "num_classes": self.after})
             nodes.append(node)
         return graph.replace(nodes=tuple(nodes), params=params)
 
@@ -139,9 +149,11 @@ class ReplaceHead(NamedTuple):
 
     def describe(self) -> str:
         """One line for people."""
-        return f"head {self.layer} → {self.name}: {self.before} → {self.after} classes, new weights" + (
-            f" ({self.start})" if self.start else ""
-        )
+        counted = f" ({self.counted})" if self.counted else ""
+        each = f", {self.times} outputs for each" if self.times > 1 else ""
+        started = f" ({self.start})" if self.start else ""
+        many = f"{self.before} → {self.after} classes{counted}{each}"
+        return f"head {self.layer} → {self.name}: {many}, new weights{started}"
 
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
@@ -152,6 +164,7 @@ class ReplaceHead(NamedTuple):
             "before": self.before,
             "after": self.after,
             "start": self.start,
+            "times": self.times,
         }
 
 

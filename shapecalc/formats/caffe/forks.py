@@ -37,6 +37,16 @@ def _prior_box(layer: Layer) -> Made:
     return Made("PriorBox", attrs, domain="caffe")
 
 
+def _detections(layer: Layer) -> Made:
+    count = layer.param("detection_output_param").count("num_classes", 0)
+    return Made("DetectionOutput", {"num_classes": count}, domain="caffe")
+
+
+def multibox_loss(layer: Layer) -> Made:
+    """SSD's loss: of places, confidences, prior boxes and labels."""
+    return Made("Loss", {"num_classes": layer.param("multibox_loss_param").count("num_classes", 0)})
+
+
 #: Aspect ratios nearer than this are one (prior_box_layer.cpp).
 ALIKE = 1e-6
 
@@ -167,7 +177,7 @@ FORK_LAYERS: dict[str, Row] = {
     "DepthwiseConvolution": depthwise,
     "DetectNetTransformation": _detectnet,
     "DetectionEvaluate": computed("how many boxes are judged is known when it runs"),
-    "DetectionOutput": plain("DetectionOutput", "caffe"),
+    "DetectionOutput": _detections,
     "Flip": plain("Alike", "caffe"),
     "InnerDistance": _rows_of_weights("inner_distance_param"),
     "Interp": _interp,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import dims
-from .forks import FORK_LAYERS
+from .forks import FORK_LAYERS, multibox_loss
 from .layer import Layer
 from .made import BIAS, Made, Row, Weight, computed, outputs, plain, reals
 from .sliding import convolution, deconvolution, pooling, pyramid
@@ -265,7 +265,7 @@ LOSSES = {
     "SmoothL1Loss": "Loss",
     "SoftmaxWithLoss": "SoftmaxCrossEntropyLoss",
 }
-LAYERS.update({name: plain(op) for name, op in LOSSES.items()})
+LAYERS.update({name: plain(op) for name, op in LOSSES.items()} | {"MultiBoxLoss": multibox_loss})
 
 
 def is_loss(kind: str) -> bool:

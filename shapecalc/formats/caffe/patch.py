@@ -7,6 +7,7 @@ in every phase of the file, so a definition for training and testing stays whole
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -29,9 +30,18 @@ from .wiring import unique
 HEADS = {
     "Convolution": "convolution_param",
     "ConvolutionDepthwise": "convolution_param",
+    "Deconvolution": "convolution_param",
     "DepthwiseConvolution": "convolution_param",
     "InnerProduct": "inner_product_param",
 }
+#: The message with the number of classes of each layer type that counts them besides.
+COUNTS = {
+    "DetectionEvaluate": "detection_evaluate_param",
+    "DetectionOutput": "detection_output_param",
+    "MultiBoxLoss": "multibox_loss_param",
+}
+#: The number of classes among the settings of a Python layer, which are text.
+_IN_PYTHON = re.compile(r"""(?P<name>\bnum_classes['"]?\s*[:=]\s*)(?P<count>\d+)\b""")
 #: What an edit may have changed of a pooling.
 _WINDOW = frozenset({"kernel_shape", "strides", "pads", "ceil_mode"})
 #: The word a layer begins with, and its fields.
@@ -65,6 +75,8 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
     found = changes(old, new, shorter=True)
     pairs = [_pair(draft, before, after) for before, after in found.replaced]
     _rename_heads(draft, old, [row for row in pairs if row.before.name != row.after.name], renames)
+    if "classes" in new.meta:
+        _recount(draft, *new.meta["classes"])
     for layer, before, after in pairs:
         _change(draft, layer, before, after)
     for node in found.added:
@@ -143,8 +155,39 @@ def _head(draft: Draft, layer: Layer, node: Node, base: float | None) -> None:
     if message is None or not isinstance(channels, int):
         raise draft.refuse(layer, f"the outputs of {layer.type} cannot be changed here")
     draft.set(layer, message, num_output=str(channels))
-    if base is not None:
+    group = layer.param(message).one("group") if layer.type == "Deconvolution" else None
+    if group is not None:
+        draft.number(group, node.attrs.get("group", 1))
+    if base is not None and not _fixed(layer):
         speed_up(draft, layer, 2 if layer.param(message).flag("bias_term", True) else 1, base)
+
+
+def _fixed(layer: Layer) -> bool:
+    """Whether a deconvolution does not learn: FCN's enlarge by a kernel that is made."""
+    rates = [spec.real("lr_mult", 1.0) for spec in layer.view.views("param")]
+    return layer.type == "Deconvolution" and bool(rates) and not any(rates)
+
+
+def _recount(draft: Draft, before: int, after: int) -> None:
+    """Layers of any phase that hold the number of classes among their settings."""
+    for layer in draft.layers:
+        if layer.type in COUNTS:
+            count = layer.param(COUNTS[layer.type]).one("num_classes")
+            if count is not None and count.value == before:
+                draft.number(count, after)
+        elif layer.type == "Python":
+            _recount_python(draft, layer, before, after)
+
+
+def _recount_python(draft: Draft, layer: Layer, before: int, after: int) -> None:
+    settings = layer.param("python_param").one("param_str")
+    if settings is None:
+        return
+
+    def told(found: re.Match[str]) -> str:
+        return f"{found['name']}{after}" if int(found["count"]) == before else found[0]
+
+    draft.string(settings, _IN_PYTHON.sub(told, str(settings.value)))
 
 
 # -- layers taken out -------------------------------------------------------------------------------------------------
@@ -174,7 +217,7 @@ def _change(draft: Draft, layer: Layer, before: Node, after: Node) -> None:
     changed = {k for k in {*before.attrs, *after.attrs} if before.attrs.get(k) != after.attrs.get(k)}
     if before.name == after.name and "channels" in changed:
         _head(draft, layer, after, None)
-    changed.discard("channels")
+    changed -= {"channels", "num_classes"} | ({"group"} if "channels" in changed else set())
     if changed and changed <= _WINDOW and layer.type == "Pooling":
         _window(draft, layer, after.attrs, changed)
     elif changed == {"shape"} and layer.type == "Reshape":
