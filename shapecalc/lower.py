@@ -23,6 +23,8 @@ OPSET = 22
 OWN = frozenset({"caffe", "keras"})
 
 
+#: What to do about a net that cannot be run, because some shape is known to code alone.
+TRACED_ALONE = "retarget --no-verify changes a definition that was only traced"
 #: Layers of a definition that whoever runs the net does: what they read comes out instead (SSD detection_output_layer).
 LEFT_OUT = frozenset({"DetectionOutput"})
 
@@ -99,7 +101,7 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
             "E303",
             location=layer.location,
             because=unknown.unknown or "an ONNX file of a definition is written for one size",
-            hint=None if unknown.unknown else "give the size: --input 224, or --input 224x320",
+            hint=TRACED_ALONE if unknown.unknown else "give the size: --input 224, or --input 224x320",
         )
     if layer.call.attr("no_form"):
         because = layer.call.attr("no_form")

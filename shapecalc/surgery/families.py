@@ -59,9 +59,7 @@ def _channels(node: Node, trace: Trace) -> int | None:
 
 
 def _refuse(graph: Graph, message: str, because: str) -> RefusedError:
-    return RefusedError(
-        f"{graph.name or 'the net'}: {message}", "E301", because=because, hint="--head LAYER changes one layer alone"
-    )
+    return RefusedError(f"{graph.name or 'the net'}: {message}", "E301", because=because)
 
 
 # -- SSD --------------------------------------------------------------------------------------------------------------
@@ -106,6 +104,8 @@ def _sources(graph: Graph, producers: dict[str, Node], value: str, between: froz
 
 # -- Faster R-CNN -----------------------------------------------------------------------------------------------------
 
+#: What tells scores from boxes.
+_JUDGES = frozenset({"Softmax", "LogSoftmax", "SoftmaxCrossEntropyLoss"})
 #: Numbers that say where a box is.
 SIDES = 4
 
@@ -113,11 +113,13 @@ SIDES = 4
 def _regions(graph: Graph, trace: Trace) -> Family | None:
     """Faster R-CNN: scores, and four numbers for each class beside them, of the same features."""
     matrices = [node for node in graph.nodes if node.op == "Gemm"]
+    judged = {node.inputs[0] for node in graph.nodes if node.op in _JUDGES}
     pairs = [
         (scored, boxed)
         for scored in matrices
         for boxed in matrices
-        if scored is not boxed and _features(graph, scored) == _features(graph, boxed)
+        if scored.outputs[0] in judged and boxed.outputs[0] not in judged
+        if _features(graph, scored) == _features(graph, boxed)
         if _channels(boxed, trace) == SIDES * (_channels(scored, trace) or 0)
     ]
     if not pairs:
