@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shapecalc.dialects import get_dialect
 from shapecalc.dims import Unknown, symbol
-from shapecalc.ops.contents import cast, picked, transposed
+from shapecalc.graph import Node, Tensor
+from shapecalc.ops import Call, Scope
+from shapecalc.ops.contents import cast, of_reduction, picked, transposed
 
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 
@@ -44,3 +49,27 @@ def test_a_float_is_cut_toward_zero_and_a_symbol_stays() -> None:
     assert cast((1.9, -1.9, n), "int32") == (1, -1, n)
     assert cast((1.5,), "float32") == (1.5,)
     assert cast((1.9,), "float32") == (1.899999976158142,)
+
+
+REDUCTIONS = {"ReduceMax": numpy.max, "ReduceMin": numpy.min, "ReduceSum": numpy.sum, "ReduceProd": numpy.prod}
+
+
+@given(st.sampled_from(sorted(REDUCTIONS)), shapes, st.data())
+def test_reducing_is_numpys(op: str, shape: tuple[int, ...], draw: st.DataObject) -> None:
+    axes = draw.draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True).map(sorted))
+    values = draw.draw(st.lists(st.integers(-5, 5), min_size=math.prod(shape), max_size=math.prod(shape)))
+    expected = REDUCTIONS[op](numpy.array(values).reshape(shape), axis=tuple(axes)).ravel().tolist()
+    assert of_reduction(reduced(op, Tensor(shape, "int64", tuple(values))), axes) == tuple(expected)
+
+
+@pytest.mark.parametrize(
+    ("op", "values", "expected"),
+    [("ReduceMax", (96.0, 128.0, 64.0), (128.0,)), ("ReduceSum", (0.1, 0.2), (0.30000001192092896,)),
+     ("ReduceSum", (0.1, 0.2, 0.3), None), ("ReduceMean", (1.0, 2.0), None)],
+)  # fmt: skip
+def test_floats_are_reduced_where_no_order_changes_the_sum(op: str, values: tuple[float, ...], expected: Any) -> None:
+    assert of_reduction(reduced(op, Tensor((len(values),), "float32", cast(values, "float32"))), [0]) == expected
+
+
+def reduced(op: str, tensor: Tensor) -> Call:
+    return Call(Node("r", op, ("x",), ("y",)), [tensor], Scope(get_dialect("onnx")))

@@ -45,13 +45,20 @@ IF = """g (float[2, 3] x, bool c) => (float y) {{
     [
         (2, "known", "Relu", "3×2"),
         (3, "known", "Relu", "2×3"),
-        (0, "c", "Relu", "?×?"),
+        (0, "c", "Relu", "y[0]×y[1]"),
         (0, "c", "Transpose", "3×2"),
         (0, "c", "Shape", "?"),
     ],
 )
 def test_a_branch_is_chosen_where_its_condition_is_known(limit: int, condition: str, other: str, expected: str) -> None:
     assert shapes(IF.format(limit=limit, condition=condition, other=other)) == [expected]
+
+
+def test_a_size_that_branches_do_not_share_lies_between_theirs() -> None:
+    """As torchvision's non-maximum suppression: nothing where there are no boxes."""
+    body = IF.format(limit=0, condition="c", other="Relu")
+    (y,) = shapecalc.load(onnx.parser.parse_model(HEAD + body)).trace().outputs
+    assert y.bounds == {"y[0]": (2, 3), "y[1]": (2, 3)}
 
 
 LOOP = """g (float[2, 3] x, int64 n, bool c) => (float last, float rows) {{

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from .. import dims
 from ..dims import Contents, Dim, Shape, Unknown, all_numbers, product
 from . import numbers
 from .base import Call
@@ -151,18 +150,25 @@ def broadcast_side(call: Call, index: int, target: Shape) -> Contents | None:
     return None if data is None else spread(data, call.shape(index), target)
 
 
+#: Reductions as operators on two elements.
+FOLDS = {"ReduceProd": "Mul", "ReduceSum": "Add", "ReduceMax": "Max", "ReduceMin": "Min"}
+
+
 def of_reduction(call: Call, axes: Sequence[int]) -> Contents | None:
-    """Contents of a reduction over all axes: the number of places in a window, the longest side, …."""
-    folds: dict[str, Callable[[Dim, Dim], Dim]] = {
-        "ReduceProd": lambda a, b: a * b,
-        "ReduceSum": lambda a, b: a + b,
-        "ReduceMax": dims.maximum,
-        "ReduceMin": dims.minimum,
-    }
-    data, fold = call.contents(0), folds.get(call.node.op)
-    if not data or fold is None or len(axes) != len(call.shape()) or numbers.is_float(call.tensor(0).dtype):
+    """Contents of a reduction: the number of places in a window, the longest side of several images, …."""
+    data, op, shape, dtype = call.contents(0), FOLDS.get(call.node.op), call.shape(), call.tensor(0).dtype
+    if not data or op is None:
         return None
-    total = data[0]
-    for value in data[1:]:
-        total = numbers.bounded(fold(total, value))
-    return (total,)
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    width = len(data) if not kept else int(product(shape[axis] for axis in axes)) if all_numbers(shape) else 0
+    ordered = data if not kept else transposed(data, shape, [*kept, *axes])
+    if ordered is None or not width or (numbers.is_float(dtype) and width > 2 and op in ("Mul", "Add")):
+        return None  # floats: what several products or sums round to depends on their order
+    return tuple(_folded(op, ordered[at : at + width], dtype) for at in range(0, len(ordered), width))
+
+
+def _folded(op: str, values: Contents, dtype: str | None) -> Dim:
+    total = values[0]
+    for value in values[1:]:
+        total = numbers.binary(op, total, value, dtype)
+    return total

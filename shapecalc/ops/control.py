@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..dims import Dim, Unknown
+from ..bounds import lower_bound
+from ..dims import Dim, Expr, Unknown, maximum, minimum
 from ..graph import Graph, Tensor
 from .base import Call, Entered, register
 from .counting import runtime_count
@@ -40,8 +41,27 @@ def _if(call: Call) -> list[Tensor]:
         chosen = call.enter(branches[bool(condition[0])], ())
         call.report(chosen)
         return chosen.outputs
-    both = [call.enter(branch, ()).outputs for branch in branches]
-    return _merged(both, f"{call.name}: it depends on a condition that is known when it runs")
+    first, second = (call.enter(branch, ()).outputs for branch in branches)
+    found = _merged([first, second], f"{call.name}: it depends on a condition that is known when it runs")
+    return [_named(call, i, *sides) for i, sides in enumerate(zip(found, first, second, strict=True))]
+
+
+def _named(call: Call, output: int, found: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """An output of either branch, a symbol in the place of each size that the branches do not share."""
+    shape = found.shape
+    if not isinstance(shape, tuple) or not isinstance(a.shape, tuple) or not isinstance(b.shape, tuple):
+        return found
+    sizes = enumerate(zip(shape, a.shape, b.shape, strict=True))
+    named = tuple(_either(call, output, axis, *sides) if isinstance(d, Unknown) else d for axis, (d, *sides) in sizes)
+    return Tensor(named, found.dtype, found.contents)
+
+
+def _either(call: Call, output: int, axis: int, a: Dim, b: Dim) -> Dim:
+    """One of two sizes; of one that is not known itself, any."""
+    if not isinstance(a, (int, Expr)) or not isinstance(b, (int, Expr)):
+        return runtime_count(call, output, axis)
+    low = max(0, lower_bound(minimum(a, b)) or 0)
+    return runtime_count(call, output, axis, low=low, high=maximum(a, b))
 
 
 # -- Loop -------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Predicted against executed: every tensor of any ONNX models, at several input sizes.
 
-    python -m tests.tools.run_models PATH... [--sizes 64,96,224] [--batches 1,2] [--seconds 120]
+    python -m tests.tools.run_models PATH... [--sizes 64,96,224] [--batches 1,2] [--bind past=7] [--seconds 120]
 
 PATH is a model or a folder of models. Each is run in onnxruntime with its optimisations off and every tensor shown,
 with noise of the sizes asked; each tensor, its contents where the trace claims them, and its element type are compared
@@ -25,6 +25,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy
@@ -48,8 +49,11 @@ class Line(NamedTuple):
     notes: list[str]
 
 
-def sizes_of(proto: Any, size: int, batch: int) -> Feeds:
-    """The shape of every input: free axes and those of images take the size, the first axis the batch."""
+def sizes_of(proto: Any, size: int, batch: int, bound: Mapping[str, int] = MappingProxyType({})) -> Feeds:
+    """The shape of every input: free axes and those of images take the size, the first axis the batch.
+
+    ``bound`` says what free axes of these names are.
+    """
     constants = {tensor.name for tensor in proto.graph.initializer}
     found = {}
     for given in proto.graph.input:
@@ -59,9 +63,10 @@ def sizes_of(proto: Any, size: int, batch: int) -> Feeds:
         declared = [axis.dim_value for axis in given.type.tensor_type.shape.dim]
         image = image_axes(declared, free)
         short = size if len(declared) == 4 else max(2, size // 16)
+        named = [bound.get(axis.dim_param) for axis in given.type.tensor_type.shape.dim]
         found[given.name] = tuple(
-            size if at in image else batch if free[at] and at == 0 else short if free[at] else declared[at]
-            for at in range(len(declared))
+            told or (size if at in image else batch if free[at] and at == 0 else short if free[at] else declared[at])
+            for at, told in enumerate(named)
         )
     return found
 
@@ -70,8 +75,10 @@ def image_axes(declared: list[int], free: list[bool]) -> set[int]:
     """The axes of height and width of what looks like an image: four axes, one of them of few channels."""
     if len(declared) != 4:
         return set()
-    last = not free[3] and declared[3] in (1, 3) and not (not free[1] and declared[1] in (1, 3))
-    return {1, 2} if last else {2, 3}
+    few = [not free[at] and declared[at] in (1, 3) for at in (1, 3)]
+    if not any(few):
+        return {at for at in (2, 3) if free[at]}
+    return {2, 3} if few[0] else {1, 2}
 
 
 def shown(proto: Any, feeds: Feeds) -> tuple[Any, list[str]]:
@@ -282,14 +289,14 @@ def agrees(expression: Any, wanted: Any, bound: dict[str, int]) -> bool:
     return not (isinstance(value, int) and isinstance(wanted, int)) or value == wanted
 
 
-def lines(path: Path, sizes: list[int], batches: list[int]) -> Iterator[Line]:
+def lines(path: Path, sizes: list[int], batches: list[int], bound: Mapping[str, int]) -> Iterator[Line]:
     """Everything about one model."""
     proto = onnx.load(path, load_external_data=False)
     model = shapecalc.load(path)
     traces = []
     asked: list[Feeds] = []
     for index, size in enumerate(sizes):
-        feeds = sizes_of(proto, size, batches[index % len(batches)])
+        feeds = sizes_of(proto, size, batches[index % len(batches)], bound)
         if feeds not in asked:
             asked.append(feeds)
             line, found = at_size(path, proto, model, feeds)
@@ -298,9 +305,9 @@ def lines(path: Path, sizes: list[int], batches: list[int]) -> Iterator[Line]:
     yield law(path, model, traces)
 
 
-def _apart(path: Path, sizes: list[int], batches: list[int], pipe: Any) -> None:
+def _apart(path: Path, sizes: list[int], batches: list[int], bound: Mapping[str, int], pipe: Any) -> None:
     try:
-        for line in lines(path, sizes, batches):
+        for line in lines(path, sizes, batches, bound):
             pipe.send(line)
     except Exception as error:  # noqa: BLE001  a crash is a result, and the other models still run
         import traceback
@@ -312,10 +319,10 @@ def _apart(path: Path, sizes: list[int], batches: list[int], pipe: Any) -> None:
     pipe.send(None)
 
 
-def apart(path: Path, sizes: list[int], batches: list[int], seconds: float) -> Iterator[Line]:
+def apart(path: Path, sizes: list[int], batches: list[int], bound: Mapping[str, int], seconds: float) -> Iterator[Line]:
     """`lines` in a process of its own: what crashes or hangs ends only itself."""
     ours, theirs = multiprocessing.Pipe(False)
-    worker = multiprocessing.get_context("fork").Process(target=_apart, args=(path, sizes, batches, theirs))
+    worker = multiprocessing.get_context("fork").Process(target=_apart, args=(path, sizes, batches, bound, theirs))
     worker.start()
     theirs.close()
     ends = time.monotonic() + seconds
@@ -339,15 +346,17 @@ def main() -> None:
     words.add_argument("paths", nargs="+", type=Path)
     words.add_argument("--sizes", default="224,256")
     words.add_argument("--batches", default="1,2")
+    words.add_argument("--bind", default="", metavar="NAME=N,...", help="what free axes of these names are")
     words.add_argument("--seconds", type=float, default=120)
     words.add_argument("--remarks", type=int, default=3)
     words.add_argument("--quiet", action="store_true", help="only models with remarks")
     asked = words.parse_args()
     sizes, batches = ([int(n) for n in text.split(",")] for text in (asked.sizes, asked.batches))
+    bound = {name: int(n) for name, n in (text.split("=") for text in asked.bind.split(",") if text)}
     paths = [file for path in asked.paths for file in (sorted(path.rglob("*.onnx")) if path.is_dir() else [path])]
     sums = collections.Counter[str]()
     for path in paths:
-        for line in apart(path, sizes, batches, asked.seconds):
+        for line in apart(path, sizes, batches, bound, asked.seconds):
             sums.update(line.counts)
             if line.notes or not asked.quiet:
                 counts = ", ".join(f"{verdict} {count}" for verdict, count in line.counts.items())
