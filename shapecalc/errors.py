@@ -24,6 +24,7 @@ TITLES = {
     "E104": "groups",
     "E105": "join",
     "E106": "reshape",
+    "E107": "element type",
     "E108": "rank",
     "E109": "attribute",
     "E110": "runtime",

@@ -15,6 +15,7 @@ from .dialects import Dialect, get_dialect
 from .dims import Dim, Shape, Unknown
 from .graph import Graph, Input, Node, Param, Reference, Tensor
 from .ops import MALFORMED, Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
+from .ops.types import need_one_type
 from .traced import Condition, Layer, Problem, Trace, TracedValue, public
 
 __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input", "open_params", "public", "trace"]
@@ -82,6 +83,7 @@ class _Walk:
         self.givers: MutableMapping[str, str] = {} if outer is None else ChainMap({}, outer.givers)
         graph = result.graph
         self.params = graph.params
+        self.typed = graph.format == "onnx"  # only there does a file say the type of everything
         self.functions: Mapping[tuple[str, str], Graph] = graph.functions if outer is None else outer.functions
         opset = graph.opset if outer is None or graph.parameters is not None else outer.scope.opset
         self.scope: Scope = Scope(
@@ -233,6 +235,8 @@ class _Walk:
         try:
             if row.needs is not None and self.blocked(row.needs(call), call, problems):
                 return [Tensor(Unknown(problems[-1].message)) for _ in range(count)]
+            if self.typed and (unlike := need_one_type(call)) is not None:
+                problems.append(self.problem(call, unlike))
             outputs = row.tensors(call) if row.tensors is not None else _outputs(row, call)
         except OpenRankError as error:
             return [Tensor(error.unknown) for _ in range(count)]

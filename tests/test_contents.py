@@ -51,7 +51,12 @@ def test_a_float_is_cut_toward_zero_and_a_symbol_stays() -> None:
     assert cast((1.9,), "float32") == (1.899999976158142,)
 
 
-REDUCTIONS = {"ReduceMax": numpy.max, "ReduceMin": numpy.min, "ReduceSum": numpy.sum, "ReduceProd": numpy.prod}
+REDUCTIONS: dict[str, Any] = {
+    "ReduceMax": numpy.max,
+    "ReduceMin": numpy.min,
+    "ReduceSum": numpy.sum,
+    "ReduceProd": numpy.prod,
+}
 
 
 @given(st.sampled_from(sorted(REDUCTIONS)), shapes, st.data())

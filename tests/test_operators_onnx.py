@@ -8,7 +8,10 @@ import pytest
 from test_operators import IMAGE, Case, called, ints, names, row_of, tensor
 
 from shapecalc import dims
-from shapecalc.graph import Tensor
+from shapecalc.dialects import get_dialect
+from shapecalc.graph import Node, Tensor
+from shapecalc.ops import Call, Scope
+from shapecalc.ops.types import need_one_type
 
 
 def floats(*values: float) -> Tensor:
@@ -228,6 +231,7 @@ def blocked(op: str, inputs: tuple[Any, ...], attrs: dict[str, Any], *outputs: A
 
 #: What onnxruntime's optimizer writes when it may choose how channels lie.
 LAID_OUT = [
+    contrib("NhwcMaxPool", ((1, 12, 10, 8),), {"kernel_shape": (3, 3), "strides": (2, 2)}, (1, 5, 4, 8)),
     contrib("QGemm", QGEMM, {"transB": 1}, (3, 5)),
     contrib(
         "QLinearConv",
@@ -248,7 +252,8 @@ LAID_OUT = [
     blocked("ReorderOutput", ((1, 16, 12, 10),), {"channels": 12, "channels_last": 1}, (1, 12, 10, 12)),
     blocked("Conv", ((1, 32, 12, 10), (16, 24, 3, 3), (16,)), {"group": 1, "activation": "Relu"}, (1, 16, 10, 8)),
     blocked("MaxPool", ((1, 32, 12, 10),), {"kernel_shape": (2, 2), "strides": (2, 2)}, (1, 32, 6, 5)),
-    blocked("GlobalAveragePool", ((1, 32, 12, 10),), {}, (1, 32, 1, 1)),
+    blocked("AveragePool", ((1, 32, 12, 10),), {"kernel_shape": (3, 3)}, (1, 32, 10, 8)),
+    *(blocked(f"Global{kind}Pool", ((1, 32, 12, 10),), {}, (1, 32, 1, 1)) for kind in ("Average", "Max")),
     blocked("Upsample", ((1, 32, 12, 10),), {"scales": (1, 1, 2, 3)}, (1, 32, 24, 30)),
 ]
 CASES = [
@@ -337,6 +342,23 @@ def test_one_hot_rows_are_carried(attrs: dict[str, Any], wanted: tuple[int, ...]
     contents = row_of(case).contents
     assert contents is not None
     assert contents(called(case, [ints(1, -1), scalar(3), ints(1, 7)])) == wanted
+
+
+@pytest.mark.parametrize(
+    ("op", "types", "words"),
+    [
+        ("Add", ("float32", "float16"), "r takes one element type, a gives float32 and b float16"),
+        ("Concat", ("int64", None, "int32"), "r takes one element type, a gives int64 and c int32"),
+        ("Where", ("bool", "float32", "float64"), "r takes one element type, b gives float32 and c float64"),
+        ("Where", ("bool", "float32", "float32"), None),
+        ("Pow", ("float32", "int64"), None),
+        ("Conv", ("float16", "float16", None), None),
+    ],
+)
+def test_inputs_that_share_an_element_type(op: str, types: tuple[str | None, ...], words: str | None) -> None:
+    node = Node("r", op, tuple("abc"[: len(types)]), ("y",))
+    need = need_one_type(Call(node, [Tensor((2, 3), dtype) for dtype in types], Scope(get_dialect("onnx"))))
+    assert (None if need is None else need.words().message) == words
 
 
 @pytest.mark.parametrize(("flag", "fits"), [(1, True), (0, False)])

@@ -193,6 +193,7 @@ register(
     *(Operator(name, _skip_shapes, source=SOURCE) for name in SKIPPING),
     *(_like(f"QLinear{op}", op, (0, 3)) for op in ("Add", "Mul")),
     *(_like(f"QLinear{op}Pool", f"{op}Pool", (0,), attrs=_nhwc) for op in ("Average", "GlobalAverage")),
+    _like("NhwcMaxPool", "MaxPool", (0,), attrs=lambda call: {"layout": "NHWC"}),
     _like("QLinearConcat", "Concat", _values, dtype=lambda call: call.tensor(2).dtype),
     _like("QLinearConv", "Conv", (0, 3), attrs=_nhwc, dtype=convolved_type),
     _like("QGemm", "Gemm", (0, 3, 6), dtype=lambda call: given_type(call, 8, "float32")),
