@@ -37,6 +37,7 @@ RESIZED = [
 COUNTED = [
     Case("Range", (scalar(10), scalar(4), scalar(-2)), {}, ((3,),)),
     Case("Range", (scalar(0.0), scalar(1.0), scalar(0.3)), {}, ((4,),)),
+    Case("ReduceMax", (IMAGE, (2,)), {"keepdims": 0}, (("?", "?"),)),
     *(Case(op, (IMAGE,), {}, (IMAGE,)) for op in ("CumSum", "CumProd", "Trilu", "EyeLike")),
     Case("TopK", (IMAGE, ints(3)), {"axis": 1}, ((1, 3, 12, 10), (1, 3, 12, 10))),
     Case("NonZero", (ints(1, 0, 2),), {}, ((1, 2),)),
@@ -332,6 +333,24 @@ def test_indices_that_are_known_lie_on_their_axis(op: str, indices: tuple[int, .
     assert need.verdict is fits
     outside = next(i for i in (*indices, None) if i is None or not -IMAGE[axis] <= i < IMAGE[axis])
     assert fits or f"takes element {outside} of {IMAGE[axis]} that giver gives" in need.words().message
+
+
+@pytest.mark.parametrize(
+    ("indices", "batched", "words"),
+    [
+        ((0, 7, 0, -8), 0, ""),
+        ((0, 7, 1, 7), 0, "r takes element 1 of 1 that giver gives"),
+        ((7, 11, 0, 0), 1, ""),
+        ((7, 12, 0, 0), 1, "r takes element 12 of 12 that giver gives"),
+    ],
+)
+def test_indices_of_several_axes_lie_on_theirs(indices: tuple[int, ...], batched: int, words: str) -> None:
+    table = Tensor((2, 2), "int64", indices)
+    call = called(Case("GatherND", (), {"batch_dims": batched}, (IMAGE,)), [tensor(IMAGE), table])
+    row = row_of(Case("GatherND", (), {}, ()))
+    assert row.needs is not None
+    failing = [need.words().message for need in row.needs(call) if dims.failed(need.verdict)]
+    assert [text.partition(" ")[2] for text in failing] == [words.partition(" ")[2]] * bool(words)
 
 
 @pytest.mark.parametrize(

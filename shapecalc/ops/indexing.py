@@ -8,7 +8,7 @@ from .. import dims
 from ..dims import Contents, Unknown
 from .base import Call, Detail, Need, Operator, Shapes, need_rank, register, same_shape
 from .contents import picked, whole
-from .joining import need_within
+from .joining import need_on, need_within
 
 
 def _gather_nd(call: Call) -> Shapes:
@@ -25,6 +25,9 @@ def _gather_nd_needs(call: Call) -> Iterator[Need]:
     depth, rank = call.shape(1)[-1], len(call.shape()) - int(call.attr("batch_dims", 0))
     words = Detail(f"{call.name} names {depth} axes of a tensor that has {rank} for it", f"at most {rank}", str(depth))
     yield Need(dims.at_least(rank, depth), "E108", lambda: words, blocks=True)
+    known = whole(call.contents(1)) if isinstance(depth, int) and depth <= rank else None
+    for place in range(depth if known else 0):
+        yield from need_on(call, int(call.attr("batch_dims", 0)) + place, known[place::depth])  # type: ignore[index]
 
 
 def _of_one_axis(call: Call) -> Contents | None:

@@ -199,10 +199,14 @@ def _gather_contents(call: Call) -> tuple[Dim, ...] | None:
 
 def need_within(call: Call) -> Iterator[Need]:
     """Known indices must lie on the axis they pick from, counted from its start or, below 0, from its end."""
-    known = whole(call.contents(1))
+    yield from need_on(call, call.axis(int(call.attr("axis", 0))), whole(call.contents(1)))
+
+
+def need_on(call: Call, axis: int, known: list[int] | None) -> Iterator[Need]:
+    """As `need_within`, of some of the indices and one axis."""
     if not known:
         return
-    size = call.shape()[call.axis(int(call.attr("axis", 0)))]
+    size = call.shape()[axis]
     low, high = min(known), max(known)
     fits = dims.both(dims.at_least(size, high + 1), dims.at_least(size, -low))
     yield Need(fits, "E109", partial(_outside, call, size, low, high))

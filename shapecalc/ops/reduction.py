@@ -23,7 +23,10 @@ def _reduce_shapes(call: Call) -> Shapes:
     shape, axes = call.shape(), _axes(call)
     if axes is None:
         why = Unknown(f"{call.name}: its axes are computed at run time")
-        return [tuple(why for _ in shape) if call.attr("keepdims", 1) else why]
+        if call.attr("keepdims", 1):
+            return [tuple(why for _ in shape)]
+        length = call.shape(1)[0] if call.rank(1) == 1 else None  # as many different axes go
+        return [(why,) * (len(shape) - length) if isinstance(length, int) and 0 < length <= len(shape) else why]
     if call.attr("keepdims", 1):
         return [tuple(1 if i in axes else d for i, d in enumerate(shape))]
     return [tuple(d for i, d in enumerate(shape) if i not in axes)]

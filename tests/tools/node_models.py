@@ -67,6 +67,8 @@ def answers(case: Any, constants: bool) -> Iterator[Answer]:
     for index, (info, value) in enumerate(zip(model.graph.input, given, strict=False)):
         array = as_array(value)
         if array is None:
+            if isinstance(value, list) and all(as_array(item) is not None for item in value):
+                feeds[info.name] = Listed([Tensor(item.shape, str(item.dtype)) for item in map(as_array, value)])
             continue
         chosen = constants and array.size <= SMALL and array.dtype.kind in "biuf"
         if chosen and (index or len(model.graph.input) == 1):
