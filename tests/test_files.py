@@ -96,7 +96,11 @@ def test_killed_in_between_the_old_file_is_whole(tmp_path: Path) -> None:
 # -- copying ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing", [[], ["copy_file_range"], ["copy_file_range", "sendfile"]], ids=len)
+@pytest.mark.parametrize(
+    "missing",
+    [[], ["copy_file_range"], ["copy_file_range", "sendfile"], ["copy_file_range", "sendfile", "preadv"]],
+    ids=len,
+)
 def test_a_copy_is_the_file_whatever_the_system_offers(
     tmp_path: Path, missing: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
