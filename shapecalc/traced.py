@@ -271,7 +271,7 @@ class Layer:
         inside = 1.0
         for axis, field in zip(seen.axes, seen.fields, strict=True):
             size = shape[axis]
-            if not isinstance(size, int):
+            if not isinstance(size, int) or size < 1:
                 return None
             inside *= 1 - field.padded(size)
         return 1 - inside

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -67,6 +68,20 @@ def test_a_node_with_fewer_outputs_than_its_operator_gives() -> None:
     trace = shapecalc.load(given).trace()
     assert trace.layers[0].outputs == ()
     assert trace.values["y"] == (2,)
+
+
+def test_a_map_without_places_has_no_share_of_padding() -> None:
+    made = model(
+        [
+            helper.make_node("Slice", ["x", "begin", "begin", "axis"], ["none"]),
+            helper.make_node("Relu", ["none"], ["y"]),
+        ],
+        {"x": [1, 3, 8, 8]},
+        {"y": None},
+        {"begin": numpy.array([0]), "axis": numpy.array([2])},
+    )
+    rows = shapecalc.load(made).trace().to_dict()["layers"]
+    assert [(row["outputs"][0]["shape"], row["sees_padding"]) for row in rows] == [([1, 3, 0, 8], None)] * 2
 
 
 # -- files that cannot be read ----------------------------------------------------------------------------------------
