@@ -112,11 +112,12 @@ class Definition:
         return trace(graph, feeds, dialect=dialect, sized=sized, wanted=wanted, mend=mend)
 
     def told(self, feeds: Mapping[str, Shape]) -> Self:
-        """The definition with the channels of ``feeds`` where it leaves those, and those alone, to its data.
+        """The definition with the sizes of ``feeds`` where it leaves them to its data.
 
-        A data layer of Caffe says its crop and not its channels; whoever gives them has said what it was trained at.
+        A data layer of Caffe may say its crop and not its channels, or nothing; whoever gives them has said what it was
+        trained at.
         """
-        inputs = tuple(_with_channels(given, feeds.get(given.name)) for given in self.graph.inputs)
+        inputs = tuple(_completed(given, feeds.get(given.name)) for given in self.graph.inputs)
         if inputs == self.graph.inputs:
             return self
         told = copy(self)
@@ -209,14 +210,13 @@ def _told(shape: Shape | None) -> bool:
     return shape is not None and not any(isinstance(d, dims.Unknown) for d in shape)
 
 
-def _with_channels(given: Input, shape: Shape | None) -> Input:
-    axis = given.layout.index("C")
+def _completed(given: Input, shape: Shape | None) -> Input:
     native = given.native
     if shape is None or native is None or len(native) != 4 or len(shape) != 4:
         return given
-    if not isinstance(native[axis], dims.Unknown):
+    told = tuple(now if isinstance(before, dims.Unknown) else before for before, now in zip(native, shape, strict=True))
+    if told == native:
         return given
-    told = (*native[:axis], shape[axis], *native[axis + 1 :])
     return Input(given.name, told, dtype=given.dtype, layout=given.layout, role=given.role, origin=given.origin)
 
 

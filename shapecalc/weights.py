@@ -72,6 +72,8 @@ def slots(graph: Graph) -> dict[str, Slot]:
             if param.name in found:
                 slot = Slot("BatchNormalization", 5) if param.recipe == "unscaled" and index == 1 else found[param.name]
                 found.setdefault(source, slot)
+    for name in lined_up.values():  # handed on to nothing: still numbers that are read
+        found.setdefault(name, Slot("Identity", 0))
     return found
 
 
@@ -176,6 +178,22 @@ def _mixed(weight: Array, axis: int, mix: Sequence[Sequence[tuple[int, float]]],
     return numpy.ascontiguousarray(numpy.moveaxis(new, 0, axis))
 
 
+def _along(numbers: Sequence[float], axis: int, rank: int) -> Array:
+    return numpy.asarray(numbers).reshape([-1 if place == axis else 1 for place in range(rank)])
+
+
+def _divided(weight: Array, axis: int, std: Sequence[float]) -> Array:
+    """Weights that read an image before each channel is divided by its deviation."""
+    return numpy.asarray(weight / _along(std, axis, weight.ndim), weight.dtype)
+
+
+def _shifted(weight: Array, *given: Any) -> Array:
+    """A bias that takes off what a constant of each channel gives: (weight, bias if there is one, axis, constants)."""
+    *bias, axis, constants = given
+    taken = (weight * _along(constants, axis, weight.ndim)).sum(axis=tuple(range(1, weight.ndim)))
+    return numpy.asarray((bias[0] if bias else 0.0) - taken, weight.dtype)
+
+
 #: How a derived parameter is computed from its sources.
 RECIPES: dict[str, Callable[..., Array]] = {
     "unscaled": _unscaled,
@@ -188,6 +206,8 @@ RECIPES: dict[str, Callable[..., Array]] = {
     "gates_bias": _gate_biases(""),
     "mixed": _mixed,
     "window": lambda weight, shape, turned: (weight.T if turned else weight).reshape(shape),
+    "divided": _divided,
+    "shifted": _shifted,
     **TABLES,
 }
 #: Recipes that only move the numbers of one source, so that one made up in ONNX's order can be moved back.

@@ -95,6 +95,24 @@ def test_a_definition_is_cropped_too() -> None:
     }
 
 
+def test_a_prototxt_says_the_crop_as_a_layer_of_its_own(tmp_path: Path) -> None:
+    source = tmp_path / "net.prototxt"
+    source.write_text(CAFFE.format(stride=2))
+    plan = shapecalc.load(source).retarget(input=35)
+    written = plan.save(tmp_path / "out.prototxt")
+    added = set(written.read_text().splitlines()) - set(source.read_text().splitlines())
+    assert added == {
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 35 dim: 35 } } }',
+        'layer { name: "conv_crop" type: "Crop" bottom: "conv" bottom: "pool" top: "conv_crop" }',
+        'layer { name: "join" type: "Eltwise" bottom: "conv_crop" bottom: "pool" top: "join" }',
+    }
+    again = shapecalc.load(written).trace()
+    assert again.ok
+    assert {layer.name: layer.outputs[0].shape for layer in again.layers} == {
+        layer.name: layer.outputs[0].shape for layer in plan.trace.layers
+    }
+
+
 def test_branches_that_are_far_apart_are_not_cropped() -> None:
     """A stride of 3 beside one of 2 fits at one size alone; what rounding sets apart is a row."""
     net = shapecalc.loads(CAFFE.format(stride=3).replace("dim: 34 dim: 34", "dim: 3 dim: 3"), format="caffe")

@@ -150,6 +150,25 @@ def test_pixels_in_the_other_order(tmp_path: Path) -> None:
     assert numpy.allclose(expected, run(target, pixels), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("padded", [0, 1])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("mean", [(10.0, 20.0, 30.0), (0.0,)])
+def test_pixels_are_folded_where_padding_allows(
+    tmp_path: Path, padded: int, biased: bool, mean: tuple[float, ...]
+) -> None:
+    inputs = ["x", "k", "b"] if biased else ["x", "k"]
+    nodes = [NODE("Conv", inputs, ["y"], "conv", pads=[padded] * 4)]
+    data = model(nodes, [seeded("k", 4, 3, 3, 3), seeded("b", 4)], [1, 3, 8, 8], "y")
+    target, std = tmp_path / "p.onnx", (2.0, 3.0, 4.0)
+    plan = shapecalc.load(data).retarget(mean=mean, std=std)
+    plan.save(target, device="cpu")
+    written = [node.op_type for node in onnx.load(target).graph.node]
+    assert written == (["Sub", "Conv"] if padded and any(mean) else ["Conv"])
+    pixels = numpy.random.default_rng(0).integers(0, 255, (1, 3, 8, 8)).astype(numpy.float32)
+    normal = (pixels - numpy.reshape(numpy.resize(mean, 3), (1, 3, 1, 1))) / numpy.reshape(std, (1, 3, 1, 1))
+    assert numpy.allclose(run(data, normal.astype(numpy.float32)), run(target, pixels), rtol=1e-4, atol=1e-3)
+
+
 def test_a_baked_batch_is_rewritten_and_its_rows_stay_apart(tmp_path: Path) -> None:
     shape = numpy_helper.from_array(numpy.array([1, 2, 6]), "s")
     flat = numpy_helper.from_array(numpy.array([1, -1]), "f")

@@ -137,3 +137,4 @@ def test_ones_that_are_a_gain_here_and_a_variance_there_stay_positive() -> None:
     graph = Graph("net", [], nodes, ["y"], [Param(name, (4,)) for name in "gbmu"])
     uses = slots(graph)
     assert [role(name, uses) for name in "gbmu"] == ["variance", "shift", "shift", "variance"]
+    assert slots(Graph("part", [], nodes[:1], ["v"], [Param("g", (4,))])).keys() == {"g"}

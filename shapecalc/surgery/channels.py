@@ -168,11 +168,28 @@ class MixChannels(NamedTuple):
 
 
 class Normalise(NamedTuple):
-    """Pixels in place of normalised numbers: the mean taken off and the deviation divided by inside the net."""
+    """Pixels in place of normalised numbers: the mean taken off and the deviation divided by inside the net.
+
+    In an ONNX file the first convolutions take the division into their weights: a padding of 0 stays 0. They take the
+    mean into their biases only where they are not padded: it would have to be a padding of the mean.
+    """
 
     input: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    folded: tuple[str, ...] = ()  # the convolutions that divide; none: layers in front do
+    shifted: bool = False  # whether they take the mean off too
+
+    @classmethod
+    def of(cls, graph: Graph, given: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Normalise:
+        """The edit, folded as far as that is exact."""
+        stems = _stems(graph, given) if graph.format == "onnx" else None
+        if stems is None:
+            return cls(given, mean, std)
+        bare = not any(any(stem.node.attrs.get("pads") or ()) for stem in stems)
+        valid = all(stem.node.attrs.get("auto_pad", "NOTSET") in ("NOTSET", "VALID") for stem in stems)
+        known = all(bias in ("", *graph.params) for stem in stems for bias in stem.node.inputs[2:])
+        return cls(given, mean, std, tuple(stem.node.name for stem in stems), bare and valid and known)
 
     @property
     def layer(self) -> str:
@@ -180,21 +197,47 @@ class Normalise(NamedTuple):
         return self.input
 
     def apply(self, graph: Graph) -> Graph:
-        """The graph with a subtraction and a division in front of everything that reads the input."""
+        """The graph with the division in the first convolutions, and what they cannot take in front of them."""
         given = next(item for item in graph.inputs if item.name == self.input)
         axis = channel_axis(given)
         shape = tuple(len(self.mean) if i == axis else 1 for i in range(len(given.native or ())))
         nodes: list[Node] = []
         params: list[Param] = []
         value = self.input
-        for op, word, numbers, idle in (("Sub", "mean", self.mean, 0.0), ("Div", "std", self.std, 1.0)):
+        steps = [("Sub", "mean", self.mean, 0.0)] if not self.shifted else []
+        steps += [("Div", "std", self.std, 1.0)] if not self.folded else []
+        for op, word, numbers, idle in steps:
             if all(number == idle for number in numbers):
                 continue
             name = free_name(graph, f"{self.input}_{word}")
             params.append(Param(f"{name}/{word}", shape, given.dtype, contents=numbers, trained=False))
             nodes.append(Node(name, op, (value, params[-1].name), (name,), {}, origin=Origin(op="inserted")))
             value = name
-        return put_in_front(graph, self.input, nodes, params)
+        return put_in_front(swept(graph, self._folded(graph)), self.input, nodes, params)
+
+    def _folded(self, graph: Graph) -> Graph:
+        params = dict(graph.params)
+        nodes = [self._rescaled(graph, node, params) if node.name in self.folded else node for node in graph.nodes]
+        return graph.replace(nodes=tuple(nodes), params=params)
+
+    def _rescaled(self, graph: Graph, node: Node, params: dict[str, Param]) -> Node:
+        """A convolution that reads pixels, or pixels without their mean."""
+        old = params[node.inputs[1]]
+        weight = free_name(graph, f"{old.name}_pixels")
+        params[weight] = Param(
+            weight, old.shape, old.dtype, recipe="divided", sources=(old.name,), arguments=(1, self.std)
+        )
+        inputs = [node.inputs[0], weight, *node.inputs[2:]]
+        if self.shifted and any(self.mean):
+            given = [name for name in node.inputs[2:] if name]
+            bias = free_name(graph, f"{given[0]}_pixels" if given else f"{node.name}/bias")
+            count = None if old.shape is None else (old.shape[0],)
+            rates = tuple(mean / std for mean, std in zip(self.mean, self.std, strict=True))
+            params[bias] = Param(
+                bias, count, old.dtype, recipe="shifted", sources=(old.name, *given), arguments=(1, rates)
+            )
+            inputs[2:] = [bias]
+        return node.replace(inputs=tuple(inputs))
 
     def promise(self, graph: Graph) -> Promise:
         """Pixels give what the normalised image gave."""
@@ -206,11 +249,24 @@ class Normalise(NamedTuple):
     def describe(self) -> str:
         """One line for people."""
         mean, std = (", ".join(f"{number:g}" for number in numbers) for numbers in (self.mean, self.std))
-        return f"input {self.input}: takes pixels; mean {mean} and deviation {std} inside, by a layer in front"
+        if not self.folded:
+            how = "by a layer in front"
+        elif self.shifted or not any(self.mean):
+            how = f"folded into {', '.join(self.folded)}"
+        else:
+            how = f"the mean by a layer in front, because {', '.join(self.folded)} is padded, which takes the rest"
+        return f"input {self.input}: takes pixels; mean {mean} and deviation {std} inside, {how}"
 
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
-        return {"edit": "normalise", "layer": self.input, "mean": list(self.mean), "std": list(self.std)}
+        numbers = {"mean": list(self.mean), "std": list(self.std)}
+        return {
+            "edit": "normalise",
+            "layer": self.input,
+            **numbers,
+            "folded": list(self.folded),
+            "shifted": self.shifted,
+        }
 
 
 def put_in_front(graph: Graph, value: str, nodes: list[Node], params: list[Param]) -> Graph:

@@ -38,10 +38,17 @@ class CropMap(NamedTuple):
     name: str
     sizes: tuple[tuple[int, ...], tuple[int, ...]]
     layout: str = "NCHW"
+    reference: str = ""  # the map that has the size wanted already, which Caffe's own layer crops to
 
     def apply(self, graph: Graph) -> Graph:
-        """The graph with a slice in front of the join."""
+        """The graph with a slice, or Caffe's Crop, in front of the join."""
         join = graph.node(self.layer)
+        new = renamed(join, {self.value: self.name})
+        if graph.format == "caffe" and self.reference:
+            attrs = {"axis": 2, "offset": ()}
+            inputs, origin = (self.value, self.reference), Origin(op="inserted")
+            layer = Node(self.name, "Crop", inputs, (self.name,), attrs, origin=origin, domain="caffe")
+            return graph.replace(nodes=_before(graph, join, layer, new))
         axes = (1, 2) if self.layout == "NHWC" else (2, 3)
         numbers = {"starts": (0, 0), "ends": self.sizes[1], "axes": axes}
         params = {
@@ -49,9 +56,7 @@ class CropMap(NamedTuple):
             for word, contents in numbers.items()
         }
         crop = Node(self.name, "Slice", (self.value, *params), (self.name,), {}, origin=Origin(op="inserted"))
-        new = renamed(join, {self.value: self.name})
-        nodes = tuple(made for node in graph.nodes for made in ((crop, new) if node is join else (node,)))
-        return graph.replace(nodes=nodes, params={**graph.params, **params})
+        return graph.replace(nodes=_before(graph, join, crop, new), params={**graph.params, **params})
 
     def describe(self) -> str:
         """One line for people."""
@@ -61,6 +66,10 @@ class CropMap(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
         return {"edit": "crop", "layer": self.layer, "name": self.name, "sizes": [list(size) for size in self.sizes]}
+
+
+def _before(graph: Graph, join: Node, *made: Node) -> tuple[Node, ...]:
+    return tuple(node for old in graph.nodes for node in (made if old is join else (old,)))
 
 
 class Cropped(NamedTuple):
@@ -110,7 +119,8 @@ def cropped(layer: Layer, graph: Graph) -> CropMap | None:
     for value, size in sizes.items():
         if size != smallest and all(map(_rounded, size, smallest)):
             name = free_name(graph, f"{value}_crop")
-            return CropMap(layer.name, value, name, (size, smallest), layer.call.layout)
+            reference = next((other for other, sides in sizes.items() if sides == smallest), "")
+            return CropMap(layer.name, value, name, (size, smallest), layer.call.layout, reference)
     return None
 
 

@@ -101,7 +101,7 @@ def _normalised(draft: Draft, mean: Sequence[float], std: Sequence[float]) -> No
         if word == "std" and any(number <= 0 for number in numbers):
             raise UsageError("--std is divided by: its numbers are above 0", "E002")
     full = [tuple(n) * count if len(n) == ONE else tuple(n) for n in (mean or (0.0,), std or (1.0,))]
-    draft.do(Normalise(given.name, full[0], full[1]))
+    draft.do(Normalise.of(draft.graph, given.name, full[0], full[1]))
     draft.about["pixels"] = "pixels"
 
 

@@ -131,7 +131,8 @@ def load_edited(
     else:
         pieces = segments(source.data, model.graph, written, tensors, traced.tensors)
     proto = onnx.ModelProto.FromString(assemble(source.data, pieces))
-    numbers = Numbers(edited, given, make=proving, seed=seed)
+    stored = _stored(model, edited, [param for param in edited.params.values() if param.recipe is not None])
+    numbers = Numbers(edited, {**stored, **(given or {})}, make=proving, seed=seed)
     arrays = _seed_placeholders(proto, edited, numbers)
     if source.path is not None:
         arrays |= _seed_missing(proto, edited, numbers, source.path.parent)

@@ -64,7 +64,13 @@ class Plan(Surgery):
 
         Raises RefusedError where the proof fails and DeviceError where ``device`` cannot run.
         """
-        self.report = prove_plan(self, device=device, seed=seed, rtol=rtol)
+        try:
+            self.report = prove_plan(self, device=device, seed=seed, rtol=rtol)
+        except RefusedError as error:
+            own = self.file_name.rpartition(".")[2] != "onnx"
+            if error.code == "E303" and error.hint is None and own:  # what has no ONNX form is still said as a text
+                error.hint = f"--no-verify writes {self.file_name}, unproved"
+            raise
         return self.report
 
     def save(

@@ -110,10 +110,14 @@ class Net(NamedTuple):
     width: int
     open: bool  # whether the definition leaves a part of it to its data, so that it has to be given
 
+    def batched(self) -> dict[str, Any]:
+        """As `given`, with the batch as it is."""
+        return {"input": (self.channels, self.height, self.width)} if self.open else {}
+
     def given(self, size: tuple[int, int] | None = None) -> dict[str, Any]:
         """The input to ask for: another size, or what a definition needs to be told."""
-        if self.open:
-            return {"input": (self.channels, *(size or (self.height, self.width)))}
+        if self.open:  # one item: a batch of its data may be a thousand
+            return {"input": (1, self.channels, *(size or (self.height, self.width)))}
         return {} if size is None else {"input": size}
 
 
@@ -157,7 +161,7 @@ def edits(net: Net) -> Iterator[Edit]:
     """What is tried on one net."""
     retarget, cut = net.model.retarget, net.model.cut
     yield Edit("classes", "classes 13", lambda: retarget(classes=13, **net.given()))
-    yield Edit("batch", "batch 4", lambda: retarget(batch=4, **net.given()))
+    yield Edit("batch", "batch 4", lambda: retarget(batch=4, **net.batched()))
     if net.model.graph.format == "onnx":
         yield Edit("batch", "batch N", lambda: retarget(batch="N"))
     for count in (3 if net.channels == 1 else 1, 4):

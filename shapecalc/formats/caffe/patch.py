@@ -56,6 +56,10 @@ class Pair(NamedTuple):
     after: Node
 
 
+#: The age of files that know the Crop layer: it came after V1.
+CROP_SINCE = 2
+
+
 class Rename(NamedTuple):
     """A blob's new name, for the tops and bottoms of layers at these places of the file."""
 
@@ -307,6 +311,9 @@ def _insert(draft: Draft, graph: Graph, node: Node, renames: list[Rename]) -> No
 
     Layers that work in place on the blob do so on the pooled one then.
     """
+    if node.op == "Crop":
+        _insert_crop(draft, graph, node, renames)
+        return
     value = node.inputs[0]
     producer = next((n for n in graph.nodes if value in n.outputs), None)
     layer = draft.at(producer.origin.span) if producer is not None else None
@@ -317,6 +324,26 @@ def _insert(draft: Draft, graph: Graph, node: Node, renames: list[Rename]) -> No
     name = unique(node.name, draft.blobs())
     renames += [Rename(read, name, *places) for places in _readers(draft, graph, node, read, last)]
     _write_layer(draft, last, name, read, node)
+
+
+def _insert_crop(draft: Draft, graph: Graph, node: Node, renames: list[Rename]) -> None:
+    """Caffe's Crop right before the layer that joins what it crops with the blob it is cropped to."""
+    join = next(other for other in graph.nodes if node.outputs[0] in other.inputs)
+    layer = draft.at(join.origin.span)
+    place = draft.place(layer) if layer is not None else None
+    if layer is None or place is None or draft.age < CROP_SINCE:
+        raise RefusedError(f"{node.name}: this prototxt is too old for Caffe's Crop", "E303", hint=WAY_OUT)
+    blobs = dict(zip(join.inputs, layer.bottoms, strict=False))
+    read, wanted = (
+        _renamed(blobs[name], renames, layer.index, top=False) for name in (node.outputs[0], node.inputs[1])
+    )
+    name = unique(node.name, draft.blobs())
+    renames.append(Rename(blobs[node.outputs[0]], name, range(0), range(layer.index, layer.index + 1)))
+    style, field = draft.style(layer), place.field
+    pairs = (("name", name), ("type", "Crop"), ("bottom", read), ("bottom", wanted), ("top", name))
+    items: list[Item] = [(key, style.text(value)) for key, value in pairs]
+    indent = indent_at(draft.text, field.span.start)
+    draft.insert(field.span.start, style.layer("layer", items, indent) + draft.between(field) + indent)
 
 
 def _readers(draft: Draft, graph: Graph, pool: Node, blob: str, behind: Layer) -> list[tuple[range, range]]:
