@@ -17,7 +17,7 @@ CORPUS = ROOT.parent / "shared" / "corpus" / "caffe"
 FILES = sorted((ROOT / "zoo").glob("*.prototxt")) + sorted(CORPUS.glob("*.prototxt"))
 #: What these nets end in instead of one classifier, or one number of classes.
 HEADLESS = """linreg mobilenet_ssd_voc_deploy mobilenet_ssd_voc_train pelee_voc_deploy rfcn_voc_resnet18
-    siamese_train_test v1_siamese_train_test v2of_v1_siamese_train_test""".split()
+    siamese_train_test surgery_conv v1_siamese_train_test v2of_v1_siamese_train_test""".split()
 
 #: Nets with a layer in Python, which ONNX cannot say: classes and four numbers of a box for each.
 REGIONS = "faster_rcnn_vgg16_test faster_rcnn_zf_test faster_voc_mobilenet".split()
