@@ -115,8 +115,10 @@ class Definition:
         """The definition with the sizes of ``feeds`` where it leaves them to its data.
 
         A data layer of Caffe may say its crop and not its channels, or nothing; whoever gives them has said what it was
-        trained at.
+        trained at. A chain that leaves its size open is sized by its first call instead, whatever that is fed.
         """
+        if self.graph.format != "caffe":
+            return self
         inputs = tuple(_completed(given, feeds.get(given.name)) for given in self.graph.inputs)
         if inputs == self.graph.inputs:
             return self

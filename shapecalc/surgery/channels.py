@@ -223,11 +223,12 @@ class Normalise(NamedTuple):
     def _rescaled(self, graph: Graph, node: Node, params: dict[str, Param]) -> Node:
         """A convolution that reads pixels, or pixels without their mean."""
         old = params[node.inputs[1]]
-        weight = free_name(graph, f"{old.name}_pixels")
-        params[weight] = Param(
-            weight, old.shape, old.dtype, recipe="divided", sources=(old.name,), arguments=(1, self.std)
-        )
-        inputs = [node.inputs[0], weight, *node.inputs[2:]]
+        inputs = list(node.inputs)
+        if any(deviation != 1.0 for deviation in self.std):
+            weight = inputs[1] = free_name(graph, f"{old.name}_pixels")
+            params[weight] = Param(
+                weight, old.shape, old.dtype, recipe="divided", sources=(old.name,), arguments=(1, self.std)
+            )
         if self.shifted and any(self.mean):
             given = [name for name in node.inputs[2:] if name]
             bias = free_name(graph, f"{given[0]}_pixels" if given else f"{node.name}/bias")

@@ -33,8 +33,8 @@ EDITS: list[dict[str, Any]] = [
     {"input": 256, "repair": "window"},
     {"input": 240, "repair": "rounding"},
 ]
-#: Edits that a prototxt does not say: a crop of what a join reads, a scaled image.
-IN_ONNX_ALONE = {"crop", "resize-input"}
+#: An edit that a prototxt does not say: a scaled image.
+IN_ONNX_ALONE = {"resize-input"}
 #: Longer files take a second an edit.
 LARGE = 25_000
 #: Fields an edit may touch or bring: names and blobs, outputs and rates, sizes of inputs, windows.
