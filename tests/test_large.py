@@ -109,3 +109,14 @@ def test_it_is_told_from_a_file_that_was_cut_short(path: Path) -> None:
     os.truncate(path, path.stat().st_size - 1)
     with pytest.raises(shapecalc.ModelError, match=r"large\.onnx"):
         shapecalc.load(path)
+
+
+def test_weights_that_one_message_cannot_hold_are_refused_with_the_widest_layer(tmp_path: Path) -> None:
+    text = """
+        input: "x" input_shape { dim: 1 dim: 30000 }
+        layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc" inner_product_param { num_output: 30000 } }
+    """
+    with pytest.raises(shapecalc.RefusedError, match="do not fit into an ONNX file") as caught:
+        shapecalc.loads(text, format="caffe").convert(tmp_path / "net.onnx", verify=False)
+    assert "3,600,000,000 bytes" in str(caught.value.because)
+    assert list(tmp_path.iterdir()) == []

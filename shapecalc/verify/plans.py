@@ -363,6 +363,12 @@ def _about_weights(model: Definition, made: list[str], initialised: str, init: b
 
 def _check_fits(lowered: Graph) -> None:
     """A protobuf message holds 2 GB at most, and this one holds the weights."""
-    size = sum(4 * int(product(p.shape or ())) for p in lowered.params.values())
-    if size > LARGEST:
-        raise RefusedError(f"{size:,} bytes of weights do not fit into an ONNX file, which holds 2 GB", "E303")
+    sizes = {name: 4 * int(product(param.shape or ())) for name, param in lowered.params.items()}
+    if sum(sizes.values()) > LARGEST:
+        widest = max(sizes, key=lambda name: sizes[name])
+        raise RefusedError(
+            f"{sum(sizes.values()):,} bytes of weights do not fit into an ONNX file, which holds 2 GB",
+            "E303",
+            because=f"{widest} alone is {sizes[widest]:,} bytes",
+            hint="a smaller input; or --no-verify writes a definition in its own format without running it",
+        )
