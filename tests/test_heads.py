@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy
@@ -138,3 +139,15 @@ def test_ones_that_are_a_gain_here_and_a_variance_there_stay_positive() -> None:
     uses = slots(graph)
     assert [role(name, uses) for name in "gbmu"] == ["variance", "shift", "shift", "variance"]
     assert slots(Graph("part", [], nodes[:1], ["v"], [Param("g", (4,))])).keys() == {"g"}
+
+
+@pytest.mark.parametrize(("units", "activation", "remarks"), [(1, "sigmoid", 1), (1, "linear", 0), (4, "sigmoid", 0)])
+def test_a_yes_or_no_that_becomes_a_choice_is_remarked(units: int, activation: str, remarks: int) -> None:
+    layers = [
+        {"class_name": "InputLayer", "config": {"batch_shape": [None, 8], "name": "x"}},
+        {"class_name": "Dense", "config": {"name": "answer", "units": units, "activation": activation}},
+    ]
+    text = json.dumps({"class_name": "Sequential", "config": {"name": "net", "layers": layers}})
+    plan = shapecalc.loads(text, format="keras").retarget(classes=13)
+    assert len(plan.remarks()) == remarks == len(plan.to_dict()["remarks"])
+    assert all("answer_13" in remark for remark in plan.remarks())

@@ -139,6 +139,8 @@ def print_plan(console: Console, plan: Plan) -> None:
     console.print(Text("Changed" if plan.edits else "Nothing to change", style="bold"))
     for line in listed(plan.edits, MOST_EDITS):
         console.print(hanging(Text(line), 2))
+    for remark in plan.remarks():
+        console.print(hanging(Text.assemble(("note: ", "yellow"), remark), 2))
     ranked = enumerate(plan.repairs, 1)
     others = [(number, r) for number, r in ranked if tuple(r.edits) != tuple(plan.edits[-len(r.edits) :])]
     for number, repair in others[:SHOWN]:

@@ -20,6 +20,7 @@ from .draft import Draft
 from .edits import SetInput
 from .front import resize
 from .heads import replace_heads
+from .new_head import ReplaceHead
 from .repairs import Repair, followed, obstacle, propose
 from .saved import Saved, fingerprint
 from .training import Training, training
@@ -27,6 +28,11 @@ from .wishes import Wishes, wish
 
 #: Names a user may give to ``--repair``, and "none" for no repair at all.
 REPAIRS = ("rebake", "crop", "insert-pool", "rounding", "window", "resize", "none")
+
+REMARK = (
+    "the sigmoid behind {} answered yes or no and stays: each class gets an answer of its own; for one of many, put a "
+    "softmax in its place"
+)
 
 
 class Surgery:
@@ -143,6 +149,19 @@ class Surgery:
             return []
         return [judged(self.unrepaired, repair.trace) for repair in self.repairs]
 
+    def remarks(self) -> list[str]:
+        """What carries over and may not be meant: a head of one number, yes or no, whose sigmoid stays."""
+        single = {edit.name for edit in self.edits if isinstance(edit, ReplaceHead) and edit.before == 1 < edit.after}
+        given: dict[str, str] = {}  # value of such a head -> the head
+        squashed = []
+        for layer in self.trace.layers:
+            if layer.name in single:
+                given.update(dict.fromkeys(layer.node.outputs, layer.name))
+                squashed += [layer.name] * (getattr(layer.node.attrs.get("activation"), "op", "") == "Sigmoid")
+            elif layer.op == "Sigmoid" and layer.node.inputs[0] in given:
+                squashed.append(given[layer.node.inputs[0]])
+        return [REMARK.format(head) for head in squashed]
+
     @property
     def name(self) -> str:
         """The result's name: ``alexnet-13classes-256``."""
@@ -164,6 +183,7 @@ class Surgery:
             "edits": [edit.to_dict() for edit in self.edits],
             "repairs": [self._repair(*row) for row in zip(self.repairs, self.criteria(), strict=True)],
             "diff": self.diff().to_dict(),
+            "remarks": self.remarks(),
             "trace": self.trace.to_dict(),
         }
 
