@@ -19,7 +19,7 @@ import shapecalc
 from shapecalc.cli.app import run
 from shapecalc.sizes import line as lines
 from shapecalc.sizes.every import Every, Sweep, value_at
-from shapecalc.sizes.form import EVERY, NOTHING, Form, only
+from shapecalc.sizes.form import EVERY, NOTHING, Form, _run_counts, _runs, only
 from shapecalc.sizes.found import beside
 from shapecalc.zoo import entries
 
@@ -354,3 +354,19 @@ def test_windows_between_two_sizes(capsys: Capture) -> None:
 )
 def test_a_wrong_option_is_a_usage_error(arguments: list[str]) -> None:
     assert run(["sizes", "alexnet", *arguments]) == 2
+
+
+@given(st.sets(st.integers(0, 40)))
+def test_runs_are_counted_from_both_ends(members: set[int]) -> None:
+    ordered = sorted(members)
+    first, last = _run_counts(ordered), _run_counts([-n for n in reversed(ordered)])
+    places = range(len(ordered) + 1)
+    assert [first[i] for i in places] == [len(_runs(ordered[:i])) for i in places]
+    assert [last[len(ordered) - i] for i in places] == [len(_runs(ordered[i:])) for i in places]
+
+
+def test_a_net_of_large_sizes_alone_is_said_at_once() -> None:
+    conv = 'layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param { num_output: 1 %s } }'
+    head = 'input: "x" input_dim: 1 input_dim: 3 input_dim: 40000 input_dim: 40000\n'
+    net = shapecalc.loads(head + conv % "kernel_size: 32768 stride: 4", format="caffe")
+    assert str(net.sizes()) == "32765 and up"  # C rounds −3/4 to 0

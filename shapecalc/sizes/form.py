@@ -7,9 +7,10 @@ Printed, a set is intervals, congruences and exceptions: ``199 to 230``; ``N ≡
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import chain, compress, cycle, pairwise
+from itertools import accumulate, chain, compress, cycle, pairwise
 from typing import Any
 
 from ..intervals import Interval
@@ -128,10 +129,11 @@ class Form:
         residues = {n % self.period for n in self.upto(self.threshold + self.period) if n > self.threshold}
         starts = [1, *(n + 1 for n in range(1, self.threshold + 1) if (n in self) != (n % self.period in residues))]
         wrong = [n - 1 for n in starts[1:]]
+        before, behind = _run_counts(every), _run_counts([-n for n in reversed(wrong)])
         best = min(
             starts,
             key=lambda s: (
-                len(_runs(n for n in every if n < s)) + len(_runs(n for n in wrong if n >= s)) + (s > 1),
+                before[bisect_left(every, s)] + behind[len(wrong) - bisect_left(wrong, s)] + (s > 1),
                 -s,
             ),
         )
@@ -206,6 +208,12 @@ def _runs(members: Any) -> list[Interval]:
         else:
             found.append(Interval(n, n))
     return found
+
+
+def _run_counts(members: list[int]) -> list[int]:
+    """How many runs the first 0, 1, 2, … of increasing numbers make."""
+    starts = (int(i == 0 or n != members[i - 1] + 1) for i, n in enumerate(members))
+    return list(accumulate(starts, initial=0))
 
 
 def _cyclic(residues: set[int], period: int) -> list[Interval]:
