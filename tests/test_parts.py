@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -86,3 +87,29 @@ def test_a_tensor_that_the_second_never_makes() -> None:
     first: list[dict[str, Array]] = [{"a": numpy.zeros(1)}, {"b": numpy.zeros(1)}]
     met = parts.side_by_side(iter(first), iter([{"b": numpy.ones(1)}]))
     assert {name: b is None for name, _, b in met} == {"a": True, "b": False}
+
+
+@pytest.mark.parametrize("budget", [1, 1 << 30])
+def test_a_constant_that_one_part_hands_to_another_is_no_prediction(budget: int) -> None:
+    large = onnx.numpy_helper.from_array(numpy.ones((1, 3, 64, 64), numpy.float32), "value")
+    steps = [
+        ("Relu", "x", "a"),
+        ("Constant", "", "mask"),
+        ("Add", "a mask", "b"),
+        ("Tanh", "b", "c"),
+        ("Mul", "c mask", "y"),
+    ]
+    nodes = [
+        onnx.helper.make_node(op, given.split(), [made], **({"value": large} if op == "Constant" else {}))
+        for op, given, made in steps
+    ]
+    shape = (1, 3, 64, 64)
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in "xy"]
+    graph = onnx.helper.make_graph(nodes, "net", ends[:1], ends[1:])
+    model = shapecalc.load(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    )
+    ready = runnable(model, model.graph, model.trace(), 0)
+    proof = prove(ready, device="cpu", budget=budget)
+    assert proof.ok
+    assert {check.name for check in proof.shapes} == {"a", "b", "c", "y"}

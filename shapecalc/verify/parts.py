@@ -65,10 +65,12 @@ def _groups(nodes: Any, sizes: Mapping[str, int], budget: int) -> list[list[Any]
 def _parts(what: Runnable, device: str, groups: list[list[Any]]) -> Iterator[Run]:
     last = {name: index for index, group in enumerate(groups) for node in group for name in node.input}
     values = dict(what.inputs)
+    constants = {name for group in groups for node in group if node.op_type == "Constant" for name in node.output}
     for index, group in enumerate(groups):
         made = execute(_part(what, group, values), device, repeat=0)
         values = {name: a for name, a in {**values, **made.tensors}.items() if last.get(name, -1) > index}
-        yield made
+        # A constant is handed on, but nobody predicts it, as in a run of the whole.
+        yield made._replace(tensors={name: a for name, a in made.tensors.items() if name not in constants})
 
 
 def _part(what: Runnable, nodes: list[Any], values: Mapping[str, Array]) -> Runnable:
