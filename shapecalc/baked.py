@@ -21,6 +21,7 @@ from .errors import UsageError
 from .graph import Tensor, places
 from .ops import baked
 from .sizes import reference
+from .surgery.follow import constant
 from .surgery.regroup import ITEMS, Group, Sizes, batched, groups
 from .trace import first_input
 from .traced import Baked, Layer, Problem, Trace
@@ -52,12 +53,6 @@ class Rule(NamedTuple):
     place: int
     attribute: str
     kept: Callable[[Seen, Seen, bool], str]
-
-    def contents(self, layer: Layer) -> Shape | None:
-        """The contents of the constant as the layer reads it."""
-        tensor = layer.call.inputs[self.place] if layer.call.has(self.place) else None
-        found = layer.call.attr(self.attribute) if tensor is None else tensor.contents
-        return tuple(found) if found is not None else None
 
 
 def _reshape(old: Seen, new: Seen, fails: bool) -> str:
@@ -250,15 +245,15 @@ class Finder:
         if not numbers:
             return None
         name = baked.constant(layer.call, rule.place) or layer.name
-        return name, layer.name, "[" + ", ".join(map(str, rule.contents(layer) or ())) + "]", numbers
+        return name, layer.name, "[" + ", ".join(map(str, constant(layer, rule) or ())) + "]", numbers
 
     def _seen(self, layer: Layer, rule: Rule) -> Seen | None:
         """A layer at one size in numbers; None where some are not known."""
-        listed, given = rule.contents(layer), self._sizes(layer)
-        constant = self._numbers(listed) if listed is not None else None
-        if constant is None or given is None:
+        listed, given = constant(layer, rule), self._sizes(layer)
+        numbers = self._numbers(listed) if listed is not None else None
+        if numbers is None or given is None:
             return None
-        return Seen(constant, given, self._sizes(layer, output=True) or (), layer)
+        return Seen(numbers, given, self._sizes(layer, output=True) or (), layer)
 
     def _sizes(self, layer: Layer, output: bool = False) -> Sizes | None:
         """The first input's or output's shape in numbers; None where it has none."""

@@ -141,8 +141,7 @@ def print_plan(console: Console, plan: Plan) -> None:
         console.print(hanging(Text(line), 2))
     for remark in plan.remarks():
         console.print(hanging(Text.assemble(("note: ", "yellow"), remark), 2))
-    ranked = enumerate(plan.repairs, 1)
-    others = [(number, r) for number, r in ranked if tuple(r.edits) != tuple(plan.edits[-len(r.edits) :])]
+    others = [(number, repair) for number, repair in enumerate(plan.repairs, 1) if not plan.chosen(repair)]
     for number, repair in others[:SHOWN]:
         console.print(hanging(Text(f"instead, with --plan {number}: {repair.describe()}", style="dim"), 2))
     from .differing import print_diff  # a trace does without it

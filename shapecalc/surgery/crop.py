@@ -14,7 +14,7 @@ from ..dims import Shape, all_numbers, show
 from ..graph import Graph, Node, Param, places
 from ..source import Origin
 from ..trace import Layer, Mend, Trace
-from .edits import renamed
+from .edits import carried_out, exchanged, renamed
 from .names import free_name
 
 #: Rounding sets two branches apart by a row or two, and by what a small map is enlarged to: up to an eighth of the map.
@@ -48,7 +48,7 @@ class CropMap(NamedTuple):
             attrs = {"axis": 2, "offset": ()}
             inputs, origin = (self.value, self.reference), Origin(op="inserted")
             layer = Node(self.name, "Crop", inputs, (self.name,), attrs, origin=origin, domain="caffe")
-            return graph.replace(nodes=_before(graph, join, layer, new))
+            return graph.replace(nodes=exchanged(graph, join, layer, new))
         axes = (1, 2) if self.layout == "NHWC" else (2, 3)
         numbers = {"starts": (0, 0), "ends": self.sizes[1], "axes": axes}
         params = {
@@ -56,7 +56,7 @@ class CropMap(NamedTuple):
             for word, contents in numbers.items()
         }
         crop = Node(self.name, "Slice", (self.value, *params), (self.name,), {}, origin=Origin(op="inserted"))
-        return graph.replace(nodes=_before(graph, join, crop, new), params={**graph.params, **params})
+        return graph.replace(nodes=exchanged(graph, join, crop, new), params={**graph.params, **params})
 
     def describe(self) -> str:
         """One line for people."""
@@ -66,10 +66,6 @@ class CropMap(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
         return {"edit": "crop", "layer": self.layer, "name": self.name, "sizes": [list(size) for size in self.sizes]}
-
-
-def _before(graph: Graph, join: Node, *made: Node) -> tuple[Node, ...]:
-    return tuple(node for old in graph.nodes for node in (made if old is join else (old,)))
 
 
 class Cropped(NamedTuple):
@@ -102,11 +98,9 @@ class _Cropping:
         edit = cropped(layer, self.graph)
         if edit is None:
             return None
-        known, before = self.graph.params, {id(node) for node in self.graph.nodes}
         self.edits.append(edit)
-        self.graph = edit.apply(self.graph)
-        changed = [node for node in self.graph.nodes if id(node) not in before]
-        return changed, {name: param for name, param in self.graph.params.items() if name not in known}
+        self.graph, changed, params = carried_out(edit, self.graph)
+        return changed, params
 
 
 def cropped(layer: Layer, graph: Graph) -> CropMap | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..dims import Dim, Shape, show, substitute, symbol
-from ..graph import Graph, Input, Node
+from ..graph import Graph, Input, Node, Param
 from ..source import Origin
 
 #: Values of a network have fewer axes.
@@ -44,12 +44,21 @@ def listed(edits: Sequence[Edit], most: int) -> list[str]:
     return [line for alike in kinds.values() for line in _first(alike)]
 
 
+def carried_out(edit: Edit, graph: Graph) -> tuple[Graph, list[Node], dict[str, Param]]:
+    """The changed graph, and the nodes and parameters that were not there before."""
+    before = {id(node) for node in graph.nodes}
+    changed = edit.apply(graph)
+    params = {name: param for name, param in changed.params.items() if name not in graph.params}
+    return changed, [node for node in changed.nodes if id(node) not in before], params
+
+
 def _first(alike: list[Edit]) -> list[str]:
     first, more = alike[0].describe(), len(alike) - 1
     return [f"{first}, and {more} more like it"] if more else [first]
 
 
-def _with(graph: Graph, old: Node, *new: Node) -> tuple[Node, ...]:
+def exchanged(graph: Graph, old: Node, *new: Node) -> tuple[Node, ...]:
+    """The nodes of a graph with new ones in the place of one."""
     return tuple(made for node in graph.nodes for made in (new if node is old else (node,)))
 
 
@@ -168,7 +177,7 @@ class ChangePool(NamedTuple):
     def apply(self, graph: Graph) -> Graph:
         """The graph with the pooling's attributes replaced."""
         old = graph.node(self.layer)
-        return graph.replace(nodes=_with(graph, old, old.replace(attrs={**old.attrs, **self.attrs})))
+        return graph.replace(nodes=exchanged(graph, old, old.replace(attrs={**old.attrs, **self.attrs})))
 
     def describe(self) -> str:
         """One line for people."""

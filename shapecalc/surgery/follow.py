@@ -7,7 +7,7 @@ likeliest first; nothing where it follows already, or where no number comes out 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..dims import Shape, all_numbers
 from ..trace import Layer
@@ -25,10 +25,22 @@ class Rule(NamedTuple):
     ways: Callable[[Layer, Layer, Seen], Ways]
 
 
-def constant(layer: Layer, rule: Rule) -> Shape | None:
+class Held(Protocol):
+    """Where an operator has a constant: an input or, in old files, an attribute."""
+
+    @property
+    def place(self) -> int:
+        """The input."""
+
+    @property
+    def attribute(self) -> str:
+        """The attribute."""
+
+
+def constant(layer: Layer, held: Held) -> Shape | None:
     """The contents of the constant as a layer reads it; None where it is not known."""
-    tensor = layer.call.inputs[rule.place] if layer.call.has(rule.place) else None
-    found = layer.call.attr(rule.attribute) if tensor is None else tensor.contents
+    tensor = layer.call.inputs[held.place] if layer.call.has(held.place) else None
+    found = layer.call.attr(held.attribute) if tensor is None else tensor.contents
     return tuple(found) if found is not None else None
 
 

@@ -12,7 +12,7 @@ from ..graph import Graph, Node, places
 from ..lower import scores
 from ..trace import Trace
 from .families import Family, family
-from .names import no_such_layer
+from .names import no_such_layer, unused
 from .new_head import PER_CLASS, QUANTIZED, ReplaceHead
 from .stored import stored
 
@@ -143,11 +143,7 @@ def classes_of(node: Node, trace: Trace) -> int | None:
 
 def fresh_name(name: str, classes: int, taken: set[str]) -> str:
     """The head's new name, ``fc8_13``: one no layer has, so that old weights find nothing to be loaded into."""
-    candidate = f"{name}_{classes}"
-    number = 2
-    while candidate in taken:
-        candidate, number = f"{name}_{classes}_{number}", number + 1
-    return candidate
+    return unused(f"{name}_{classes}", taken)
 
 
 def _multiples(found: Sequence[Head], trace: Trace) -> dict[str, int]:

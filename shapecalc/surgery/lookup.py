@@ -12,6 +12,7 @@ from ..dims import all_numbers, show
 from ..graph import Graph, Node, Param, Tensor
 from ..source import Origin
 from ..trace import Layer
+from .edits import exchanged
 from .names import free_param
 from .positions import Grid, Seen
 from .regroup import Sizes
@@ -45,8 +46,7 @@ class Lookup(NamedTuple):
             indices, count, "int64", recipe="distances", arguments=(self.queries.now, self.keys.now), trained=False
         )
         new = node.replace(inputs=(name, indices))
-        nodes = tuple(new if other is node else other for other in graph.nodes)
-        return graph.replace(nodes=nodes, params={**graph.params, name: made, indices: which})
+        return graph.replace(nodes=exchanged(graph, node, new), params={**graph.params, name: made, indices: which})
 
     def describe(self) -> str:
         """One line for people."""

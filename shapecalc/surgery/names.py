@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Container
 
 from ..errors import UsageError
 from ..graph import Graph
@@ -13,17 +14,18 @@ SUGGESTED = 4
 
 def free_name(graph: Graph, name: str) -> str:
     """``name``, or the first of ``name_2``, ``name_3``, … that no layer, value or parameter has."""
-    taken = {value for node in graph.nodes for value in (node.name, *node.outputs)} | graph.params.keys()
-    candidate, number = name, 2
-    while candidate in taken:
-        candidate, number = f"{name}_{number}", number + 1
-    return candidate
+    return unused(name, {value for node in graph.nodes for value in (node.name, *node.outputs)} | graph.params.keys())
 
 
 def free_param(graph: Graph, name: str) -> str:
     """``name``, or the first of ``name_2``, ``name_3``, … that no parameter has."""
+    return unused(name, graph.params)
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """``name``, or the first of ``name_2``, ``name_3``, … that is not taken."""
     candidate, number = name, 2
-    while candidate in graph.params:
+    while candidate in taken:
         candidate, number = f"{name}_{number}", number + 1
     return candidate
 

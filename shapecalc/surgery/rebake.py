@@ -15,7 +15,7 @@ from ..dims import Shape
 from ..graph import Graph, Node, Param
 from ..trace import Layer, Trace
 from .crop import SLICE_SINCE, Retrace, cropped
-from .edits import Edit
+from .edits import Edit, carried_out
 from .follow import RULES, constant, shape_of
 from .lookup import looked_up
 from .positions import Seen, resampled
@@ -80,12 +80,10 @@ class _Rebaking:
             if old is not None and not layer.problems:
                 self.seen.learn(old, layer)
             return None
-        known, before = self.graph.params, {id(node) for node in self.graph.nodes}
         self.edits.append(edit)
-        self.graph = edit.apply(self.graph)
-        changed = [node for node in self.graph.nodes if id(node) not in before]
+        self.graph, changed, params = carried_out(edit, self.graph)
         again = changed if any(node.name == layer.name for node in changed) else [*changed, layer.node]
-        return again, {name: param for name, param in self.graph.params.items() if name not in known}
+        return again, params
 
     def edit(self, old: Layer, layer: Layer) -> Edit | None:
         """The edit of one layer."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ..dims import show
 from ..graph import Graph, Node, Param
 from ..source import Origin
+from .edits import exchanged
 from .names import free_param
 
 
@@ -33,7 +34,7 @@ class SetConstant(NamedTuple):
             constant = Param(name, (len(self.after),), "int64", contents=self.after, trained=False)
             params = {**params, name: constant}
             new = old.replace(inputs=(*old.inputs[: self.place], name, *old.inputs[self.place + 1 :]))
-        return graph.replace(nodes=tuple(new if node is old else node for node in graph.nodes), params=params)
+        return graph.replace(nodes=exchanged(graph, old, new), params=params)
 
     def describe(self) -> str:
         """One line for people."""
