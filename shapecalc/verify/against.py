@@ -47,7 +47,7 @@ class Against(NamedTuple):
     @property
     def worst(self) -> NumberCheck:
         """The largest difference, beside its scale, of those that count."""
-        return max(self.outputs or self.inside, key=lambda check: check.difference / max(check.scale, 1e-30))
+        return max(self.outputs or self.inside, key=lambda check: check.share)
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON prints it."""

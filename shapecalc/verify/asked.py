@@ -9,8 +9,8 @@ from ..trace import Trace
 from .against import held_against
 from .parts import runs
 from .picture import Picture, seen
-from .plans import check_runs
-from .proof import RTOL, Report, prove
+from .plans import check_runs, prove_runnable
+from .proof import RTOL, Report
 from .run import Runnable, runnable
 
 
@@ -29,12 +29,10 @@ def verify_model(
     Raises RefusedError where it does not fit or ``against`` cannot be compared, UsageError for an image that cannot be.
     """
     check_runs(model, traced)
-    limit = RTOL if rtol is None else rtol
     what = runnable(model, model.graph, traced, seed)
     if image is not None:
         what = _showing(model, what, image)
-    report = prove(what, device=device, seed=seed, rtol=limit)
-    report.weights = model.weights.name if model.weights is not None else None
+    report = prove_runnable(model, what, device=device, seed=seed, rtol=rtol)
     if image is not None:
         wanted = set(scores(model.graph))
         tensors = {
@@ -42,6 +40,7 @@ def verify_model(
         }
         report.seen = seen(model.graph, str(image.path), tensors)
     if against is not None:
+        limit = RTOL if rtol is None else rtol
         report.against = held_against(model, what, against, device=report.run.device, seed=seed, rtol=limit)
     return report
 

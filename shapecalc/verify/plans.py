@@ -28,7 +28,7 @@ from .device import make_session
 from .onnx_file import is_placeholder, new_weights, sized_graph, sources_of, without_sources
 from .promises import measured
 from .proof import RTOL, Report, prove
-from .run import runnable
+from .run import Runnable, runnable
 
 #: Bytes of weights that fit into a message of 2 GB, with room for everything else.
 LARGEST = (1 << 31) - (1 << 24)
@@ -143,8 +143,12 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
 def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rtol: float | None) -> Report:
     """The proof of a definition at the input of a trace. Raises RefusedError where the trace has problems."""
     check_runs(model, traced)
-    limit = RTOL if rtol is None else rtol
-    report = prove(runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=limit)
+    return prove_runnable(model, runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=rtol)
+
+
+def prove_runnable(model: Definition, what: Runnable, *, device: str, seed: int, rtol: float | None) -> Report:
+    """The proof of a definition that is ready to run, with the name of its weights."""
+    report = prove(what, device=device, seed=seed, rtol=RTOL if rtol is None else rtol)
     report.weights = model.weights.name if model.weights is not None else None
     return report
 
@@ -180,7 +184,8 @@ def convert_model(
     if verify:
         report = prove_model(model, traced, device=device, seed=seed, rtol=None)
         report.raise_for_failure()
-    check_runs(model, traced)
+    else:
+        check_runs(model, traced)
     data = as_onnx(model, model.graph, traced, init=init, seed=seed)
     files.write_whole(path, lambda file: _write_new(file, data, model, verify), overwrite=overwrite)
     return report

@@ -66,7 +66,7 @@ class PromiseCheck(NamedTuple):
     @property
     def worst(self) -> NumberCheck:
         """The tensor that is furthest from it, by its scale."""
-        return max(self.checks, key=lambda check: check.difference / max(check.scale, 1e-30))
+        return max(self.checks, key=lambda check: check.share)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``--json`` prints."""

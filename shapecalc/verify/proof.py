@@ -46,6 +46,11 @@ class NumberCheck(NamedTuple):
         """Whether the difference is within the limit, relative to the tensor's scale."""
         return self.difference <= self.limit * max(self.scale, 1e-30)
 
+    @property
+    def share(self) -> float:
+        """The difference beside the tensor's scale."""
+        return self.difference / max(self.scale, 1e-30)
+
     def __str__(self) -> str:
         more = f"more than {self.limit:g} of it"
         return f"{self.name} differs by {self.difference:.3g} on a scale of {self.scale:.3g}, {more}"
