@@ -18,7 +18,7 @@ from .errors import UsageError
 from .graph import Tensor
 from .literal import Spec
 from .ops import find
-from .trace import Layer, Trace, first_input, trace
+from .trace import Layer, Trace, first_input
 
 #: Precision -> bytes of a number that is a float in the definition.
 PRECISIONS = {"fp64": 8, "fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
@@ -111,7 +111,6 @@ def cost(
     if precision is not None and precision not in PRECISIONS:
         raise UsageError(f"there is no precision {precision!r}", "E002", hint=", ".join(PRECISIONS))
     feeds = model.feeds(input)
-    sized, wanted = model.told(feeds).sized()
     given = first_input(model.graph)
     declared = feeds[given.name][0] if given is not None and feeds.get(given.name) else None
     put = {
@@ -119,13 +118,13 @@ def cost(
         for name, shape in feeds.items()
         if shape and (isinstance(shape[0], Expr) or (batch is not None and _same(shape[0], declared)))
     }
-    feeds = {**feeds, **put}
+    feeds |= put
     free = next((name for name, shape in feeds.items() if any(isinstance(size, Expr) for size in shape)), None)
     if free is not None:
         raise UsageError(
             f"{model.name} leaves the size of its input {free!r} free", "E207", hint="give it: --input 224"
         )
-    return Cost(trace(model.graph, feeds, dialect=dialect, sized=sized, wanted=wanted), precision)
+    return Cost(model.trace(feeds, dialect=dialect), precision)
 
 
 def _same(size: Dim, other: Dim | None) -> bool:

@@ -127,4 +127,4 @@ def _bytes(param: Param) -> int:
     if param.where is not None:
         return param.where.length
     count = product(param.shape or ())
-    return (int(count) * element_type(param.dtype).bits + 7) // 8 if isinstance(count, int) else 0
+    return element_type(param.dtype).length(count) if isinstance(count, int) else 0

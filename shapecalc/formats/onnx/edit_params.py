@@ -54,7 +54,7 @@ def numbers(edit: Edit, param: Param) -> Span | bytes | None:
     """The bytes of a parameter: given, its contents, or a span of the old file; None for none of them."""
     if param.name in edit.tensors:
         raw = edit.tensors[param.name]
-        wanted = (int(product(param.shape or ())) * encode.element_type(param.dtype).bits + 7) // 8
+        wanted = encode.element_type(param.dtype).length(int(product(param.shape or ())))
         if len(raw) != wanted:
             raise RefusedError(f"{param.name} needs {wanted} bytes, {len(raw)} were given", "E303")
         return bytes(raw)

@@ -136,6 +136,10 @@ class ElementType(NamedTuple):
     bits: int
     letter: str = ""
 
+    def length(self, count: int) -> int:
+        """Bytes of ``count`` elements, those of less than a byte packed."""
+        return (count * self.bits + 7) // 8
+
 
 _TYPES = (
     ElementType(1, "float32", 32, "f"),

@@ -49,7 +49,7 @@ def read_tensor(file: File, span: Span, folder: Path | None) -> Stored:
     external = None
     payload = None
     if fields.get("data_location") == schema.EXTERNAL:
-        external = _external(file, span, fields.get("external_data", []), folder, _length(kind, shape))
+        external = _external(file, span, fields.get("external_data", []), folder, kind.length(int(product(shape))))
     else:
         payload = _payload(file, span, fields, kind, shape)
     contents = None if external else _contents(file, span, fields, kind, shape, payload)
@@ -63,10 +63,6 @@ def checked_shape(file: File, span: Span, dims: list[int]) -> tuple[int, ...]:
     return tuple(dims)
 
 
-def _length(kind: schema.ElementType, shape: tuple[int, ...]) -> int:
-    return (int(product(shape)) * kind.bits + 7) // 8
-
-
 def _payload(
     file: File, span: Span, fields: dict[str, Any], kind: schema.ElementType, shape: tuple[int, ...]
 ) -> Span | None:
@@ -77,7 +73,7 @@ def _payload(
             return None
         _, _, start, _, end = packed[0]
         payload = Span(start, end)
-    wanted = _length(kind, shape)
+    wanted = kind.length(int(product(shape)))
     if kind.bits and payload.end - payload.start != wanted:
         raise file.broken(
             span.start,
