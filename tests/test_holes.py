@@ -47,7 +47,7 @@ HOLES: list[tuple[str, str, str, int | None, str]] = [
 def test_what_fits_a_hole(row: tuple[str, str, str, int | None, str]) -> None:
     format_, text, hole, to, fitting = row
 
-    def opened(values: Mapping[str, Any]) -> shapecalc.Model:
+    def opened(values: Mapping[str, Any] | None) -> shapecalc.Model:
         return shapecalc.loads(text, format=format_, arguments=values)
 
     spec = (3, 32, 32) if format_ == "chainer" else None

@@ -34,7 +34,6 @@ from .commands import (
 )
 
 if TYPE_CHECKING:
-    from ..files import Work
     from ..surgery.training import Training
     from ..verify.plans import Plan
 
@@ -168,11 +167,11 @@ def retarget(
     )
     if list_plans:
         return _listed(made, json)
-    target = None if dry_run else output if output is not None else Path(made.file_name)
     training = made.training(freeze_until) if freeze_until is not None or json else None
     return _carry_out(
         made,
-        target,
+        output,
+        dry_run=dry_run,
         overwrite=overwrite,
         init=init,
         seed=seed,
@@ -200,8 +199,9 @@ def _listed(made: Plan, json: bool) -> int:
 
 def _carry_out(
     made: Plan,
-    target: Path | None,
+    output: Path | None,
     *,
+    dry_run: bool,
     overwrite: bool,
     init: bool,
     seed: int,
@@ -212,7 +212,8 @@ def _carry_out(
     training: Training | None = None,
     save_plan: Path | None = None,
 ) -> int:
-    """Proves and writes a plan, or only says what it would do where there is no target."""
+    """Proves and writes a plan, under its own name where none is given, or only says what it would do."""
+    target = None if dry_run else output if output is not None else Path(made.file_name)
     if save_plan is not None:
         files.check_writable(save_plan, overwrite=overwrite)
     if target is not None:
@@ -266,17 +267,15 @@ def _carry_out(
 
 
 @contextmanager
-def _copying() -> Iterator[Work]:
+def _copying() -> Iterator[files.Work]:
     """Tells a terminal of copying that takes over a second."""
-    from ..files import Work
-
     if not sys.stderr.isatty() or SETTINGS.quiet:
-        yield Work()
+        yield files.Work()
         return
     from ..report.progress import Bar
 
     with Bar() as bar:
-        yield Work(bar.show)
+        yield files.Work(bar.show)
 
 
 def cut(
@@ -311,10 +310,10 @@ def cut(
     """A feature extractor: the net up to some of its layers, equal to the original there, then written."""
     net = _open(model, phase, stage, class_name, arg, weights, level=level)
     made = net.cut(*(at or ()), features=features, pool=pool, flatten=flatten, input=_spec(input, alias))
-    target = None if dry_run else output if output is not None else Path(made.file_name)
     return _carry_out(
         made,
-        target,
+        output,
+        dry_run=dry_run,
         overwrite=overwrite,
         init=init,
         seed=seed,

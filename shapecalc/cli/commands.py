@@ -228,27 +228,18 @@ def sizes(
     """Every input size that fits, in closed form, and which layer forbids the rest."""
     from ..report import sizing
 
-    if solve is not None and solve.replace(" ", "") == "kernel,stride":
-        from ..sizes.solve import windows
-
-        answer = windows(before, after)
-        _print_json(answer.to_dict()) if json else sizing.print_solved(answer)
-        return 0
     spec = _spec(input, alias)
-    if solve is not None and not (solve.endswith(".fan_in") or "=" in solve):
-        from ..sizes.holes import fill_hole
 
-        def opened(values: Mapping[str, Any]) -> Model:
-            return _open(model, phase, stage, class_name, arg, level=level, filled=values)
+    def opened(filled: Mapping[str, Any] | None) -> Model:
+        return _open(model, phase, stage, class_name, arg, level=level, filled=filled)
 
-        answer = fill_hole(opened, solve, spec, dialect, after)
-        _print_json(answer.to_dict()) if json else sizing.print_solved(answer)
-        return 0
-    net = _open(model, phase, stage, class_name, arg, level=level)
     if solve is not None:
-        answer = net.solve(solve, input=spec, dialect=dialect)
+        from ..sizes.holes import Ends, answered
+
+        answer = answered(solve, opened, spec, dialect, Ends(before, after))
         _print_json(answer.to_dict()) if json else sizing.print_solved(answer)
         return 0
+    net = opened(None)
     asked = sizing.Question(net, spec, limit, exact, [*dialect.split(",")] if dialect else [None])
     if emit is not None:
         print(asked.emitted(emit))

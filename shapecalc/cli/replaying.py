@@ -47,10 +47,10 @@ def replay(
 ) -> int:
     """A saved plan done on a model of the same layers: edited, run in onnxruntime, compared, then written."""
     made = _open(model, phase, stage, class_name, arg, weights, level=level).replay(plan)
-    target = None if dry_run else output if output is not None else Path(made.file_name)
     return _carry_out(
         made,
-        target,
+        output,
+        dry_run=dry_run,
         overwrite=overwrite,
         init=init,
         seed=seed,

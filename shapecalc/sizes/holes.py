@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError, UsageError
 from ..graph import places
 from ..intervals import Interval, SizeSet
 from ..literal import Spec
 from ..trace import Trace
-from .solve import Solved
+from .solve import Solved, solve, windows
 
 if TYPE_CHECKING:
     from ..definition import Definition
@@ -24,8 +24,27 @@ TRIED = 64
 #: Numbers tried at the most, and layers named.
 MOST, NAMED = 1_000, 4
 
-#: Opens the definition with values for what it leaves open.
-Open = Callable[[Mapping[str, Any]], "Definition"]
+#: Opens the definition with values for what it leaves open; None: as it is.
+Open = Callable[[Mapping[str, Any] | None], "Definition"]
+
+
+class Ends(NamedTuple):
+    """What a window, or the layer of a hole, takes and gives; None where it was not said."""
+
+    before: int | None = None
+    after: int | None = None
+
+
+def answered(hole: str, opened: Open, spec: Spec = None, dialect: str | None = None, ends: Ends = Ends()) -> Solved:  # noqa: B008
+    """The answer to ``kernel,stride``, ``fc6.fan_in``, ``pool5=6x6``, or to what the definition leaves open.
+
+    Raises UsageError for what is none of these.
+    """
+    if hole.replace(" ", "") == "kernel,stride":
+        return windows(*ends)
+    if hole.endswith(".fan_in") or "=" in hole:
+        return solve(opened(None), hole, input=spec, dialect=dialect)
+    return fill_hole(opened, hole, spec, dialect, ends.after)
 
 
 def fill_hole(opened: Open, hole: str, spec: Spec = None, dialect: str | None = None, to: int | None = None) -> Solved:
