@@ -11,6 +11,7 @@ import typer
 
 from ..errors import ShapecalcError, UsageError
 from . import changing, checking, commands, costing, replaying
+from .options import SETTINGS, grouped
 
 
 def _version(wanted: bool) -> None:
@@ -29,8 +30,8 @@ def root(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but the answer.")] = False,
 ) -> None:
     """Open any network definition, see every shape and why, change it, and prove the change by running it."""
-    commands.SETTINGS.verbose = verbose
-    commands.SETTINGS.quiet = quiet
+    SETTINGS.verbose = verbose
+    SETTINGS.quiet = quiet
 
 
 #: The commands in the order in which help shows them.
@@ -63,7 +64,7 @@ def application(names: Iterable[str]) -> typer.Typer:
     )
     made.callback()(root)
     for name in names:
-        made.command(name)(COMMANDS[name])
+        made.command(name)(grouped(COMMANDS[name]))
     return made
 
 
@@ -81,7 +82,7 @@ INTERRUPTED = 130
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and gives the exit status; every expected error is one message on stderr."""
-    commands.SETTINGS.reset()
+    SETTINGS.reset()
     try:
         result: Any = _for(arguments)(list(arguments), standalone_mode=False)
         sys.stdout.flush()
@@ -108,7 +109,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _show(error: ShapecalcError) -> None:
-    if commands.SETTINGS.verbose:
+    if SETTINGS.verbose:
         import traceback
 
         traceback.print_exc()
