@@ -2,10 +2,10 @@
 
     python tests/tools/check_sizes.py [--into sizes.jsonl] [--squares 1024] [--grid 200] [--alone 60] [PATH ...]
 
-Squares: every one from 1, with the layer that refuses it. Rectangles: a full grid of that many heights and widths around
-the native size. Both are traced with plain numbers, equal work once (`many`); ``--alone`` of them, at random, half of
-them among those that fit, are traced one by one as well. With ``--into`` a definition is a line of JSON there, and what
-is there is not done again: stop it and start it as you like. Exits 1 if anything differs.
+Squares: every one from 1, with the layer that refuses it. Rectangles: a full grid of that many heights and widths
+around the native size. Both are traced with plain numbers, equal work once (`many`); ``--alone`` of them, at random,
+half of them among those that fit, are traced one by one as well. With ``--into`` a definition is a line of JSON there,
+and what is there is not done again: stop it and start it as you like. Exits 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from shapecalc.trace import first_input, trace
 from shapecalc.zoo import entries
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tools.many import refusing  # noqa: E402
+from tools.many import refusing
 
 #: What definitions leave to their data, tried in turn where they ask for it.
 ASKED_FOR = (None, "3x227x227", "1x28x28", "2x28x28")
@@ -75,7 +75,9 @@ def _differing(sizes: Sizes, pairs: Pairs, refused: Sequence[str]) -> list[objec
     wrong: list[object] = []
     for (height, width), fits, layer in zip(pairs, said, refused, strict=True):
         square = height == width
-        if bool(fits) == bool(layer) or (square and (sizes.refused(height) != layer or (height in sizes) != bool(fits))):
+        if bool(fits) == bool(layer) or (
+            square and (sizes.refused(height) != layer or (height in sizes) != bool(fits))
+        ):
             wrong.append((height, width, layer))
     return wrong
 

@@ -33,7 +33,7 @@ class Varying:
 
 
 class Many:
-    """One walk over a net's layers for all sizes at once; ``refused`` is the layer that refuses each, "" where it fits."""
+    """One walk over a net's layers for all sizes; ``refused`` is the layer that refuses each, "" where it fits."""
 
     def __init__(self, model: Definition, sizes: Sequence[tuple[int, int]], dialect: str | None, spec: Spec) -> None:
         given = first_input(model.graph)
@@ -119,7 +119,7 @@ class Many:
         self.varying[name] = Varying(different, full)
 
 
-def _fed(shape: Any, layout: str, sizes: Sequence[tuple[int, int]], dtype: str | None) -> Varying:
+def _fed(shape: Any, layout: Sequence[str], sizes: Sequence[tuple[int, int]], dtype: str | None) -> Varying:
     shapes = []
     for height, width in sizes:
         one = list(shape)
