@@ -10,6 +10,7 @@ from . import activations, sliding
 from .activations import activation
 from .layer import Layer, Made, Row, Weight, plain, unread, weighted
 from .sequences import LAYERS as SEQUENCES
+from .sequences import wrapped
 from .view import View
 
 # -- fully connected, normalizations ----------------------------------------------------------------------------------
@@ -219,6 +220,19 @@ def _dropout(layer: Layer) -> Made:
     return Made("Dropout", {"ratio": layer.config.number("rate", 0.5), "phase": "TEST"})
 
 
+#: What acts on the last axis, or on each element, does so at every step alike.
+STEPWISE = frozenset({"Dense", "Dropout", *activations.LAYERS} - {"PReLU", "Softmax"})
+
+
+def _time_distributed(layer: Layer) -> Made:
+    """Around layers that act on the last axis or on each element."""
+    inner = wrapped(layer)
+    if inner.kind not in STEPWISE:
+        return unread(f"TimeDistributed around {inner.kind} has no rule yet")
+    made = LAYERS[inner.kind](inner)
+    return made._replace(weights=tuple(w._replace(at="layer") if w is not None else None for w in made.weights))
+
+
 def _lambda(layer: Layer) -> Made:
     """Unknown, with the reason."""
     return unread("a Lambda is Python code, which is not run")
@@ -258,6 +272,7 @@ LAYERS: dict[str, Row] = {
     **dict.fromkeys(["GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity"], plain("Identity")),
     "Masking": plain("Function", "keras"),
     "Lambda": _lambda,
+    "TimeDistributed": _time_distributed,
     "LayerScale": _layer_scale,
     "CustomScaleLayer": _scaled_sum,
     "Custom>CustomScaleLayer": _scaled_sum,

@@ -167,7 +167,7 @@ def _exchange(group: Any, row: Renewed) -> None:
 
 
 def _spellings(key: str) -> tuple[str, ...]:
-    """A key as `shapecalc.formats.weights.keras` gives it, and as older versions and Windows write it."""
+    """A key as `shapecalc.formats.weights.keras_groups` gives it, and as older versions and Windows write it."""
     older = key.replace("layers/", "_layer_checkpoint_dependencies/")
     return key, older, key.replace("/", "\\"), older.replace("/", "\\")
 

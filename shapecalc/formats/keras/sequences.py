@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ...ops.keras_einsum import terms_of
-from .activations import LAYERS as ACTIVATION_LAYERS
 from .activations import activation
 from .layer import Layer, Made, Row, Weight, unread
 from .text import Value
@@ -57,7 +56,8 @@ def _cell(layer: Layer, gates: int, prefix: str = "", at: str = "") -> tuple[dic
     return attrs, tuple(Weight(prefix + name, at=at) for name in names)
 
 
-def _wrapped(layer: Layer) -> Layer:
+def wrapped(layer: Layer) -> Layer:
+    """The layer that a wrapper is around; raises ModelError where there is none."""
     inner = layer.config.find("layer")
     if inner is None or not isinstance(inner.data, dict):
         raise layer.refuse("it wraps no layer")
@@ -66,7 +66,7 @@ def _wrapped(layer: Layer) -> Layer:
 
 def _bidirectional(layer: Layer) -> Made:
     """Both directions in one operator; concat, sum, mul, ave."""
-    inner = _wrapped(layer)
+    inner = wrapped(layer)
     if inner.kind not in CELLS:
         return unread(f"Bidirectional around {inner.kind} has no rule yet")
     gates, states = CELLS[inner.kind]
@@ -79,21 +79,6 @@ def _bidirectional(layer: Layer) -> Made:
     attrs |= {"directions": 2, "merge": layer.config.text("merge_mode", "concat")}
     outputs = 1 + 2 * states if inner.config.flag("return_state", False) else 1
     return Made("Recurrent", attrs, (*forward, *backward), "keras", outputs=outputs)
-
-
-#: What acts on the last axis, or on each element, does so at every step alike.
-STEPWISE = frozenset({"Dense", "Dropout", *ACTIVATION_LAYERS} - {"PReLU", "Softmax"})
-
-
-def _time_distributed(layer: Layer) -> Made:
-    """Around layers that act on the last axis or on each element."""
-    inner = _wrapped(layer)
-    if inner.kind not in STEPWISE:
-        return unread(f"TimeDistributed around {inner.kind} has no rule yet")
-    from .layers import LAYERS as ALL
-
-    made = ALL[inner.kind](inner)
-    return made._replace(weights=tuple(w._replace(at="layer") if w is not None else None for w in made.weights))
 
 
 #: What attention projects, and where Keras 3 files the weights of each (attention/multi_head_attention.py).
@@ -181,7 +166,6 @@ def _dot(layer: Layer) -> Made:
 LAYERS: dict[str, Row] = {
     **dict.fromkeys(CELLS, _recurrent),
     "Bidirectional": _bidirectional,
-    "TimeDistributed": _time_distributed,
     "MultiHeadAttention": _attention,
     "Attention": _dot_attention,
     "Embedding": _embedding,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ...errors import ModelError
 from ...graph import Location
 from .base import Entry, check_inflation, damaged
-from .keras import arranged
+from .keras_groups import arranged
 from .zipped import Part
 
 #: Groups in groups, and data sets, of a file that was made to take time.
@@ -64,7 +64,7 @@ def library(shown: str, extra: str = "hdf5") -> Any:
 
 
 def read(path: Path, shown: str, data: Any) -> dict[str, Entry]:
-    """The data sets of numbers by path; those of Caffe without the group they are all in, Keras' as `keras` says."""
+    """The data sets of numbers by path; Caffe's without the group they are in, Keras' as `keras_groups` says."""
     return entries(Store(path, shown) if path.is_file() else Store(path, shown, data, 0, len(data), placed=False))
 
 

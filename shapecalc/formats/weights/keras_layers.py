@@ -1,4 +1,4 @@
-"""Which numbers of a Keras file belong to which parameter, in both layouts (`shapecalc.formats.weights.keras`)."""
+"""Which numbers of a Keras file belong to which parameter, in both layouts (see `keras_groups`)."""
 
 from __future__ import annotations
 
