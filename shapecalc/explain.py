@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from .dims import Dim
 from .ops import MissingInputError, OpenRankError, find
+from .ops.training import TRAINING
 from .trace import MALFORMED, Layer, Trace
 from .window import Window, gaps
 
@@ -36,6 +37,30 @@ def decimal(value: float) -> str:
 def notes(trace: Trace) -> list[Note]:
     """Layers whose division is not whole so that pixels at the far side are never seen."""
     return [note for layer in trace.layers for note in _layer_notes(layer)]
+
+
+def misaligned(trace: Trace) -> list[Note]:
+    """The joins whose branches are centred on unlike pixels, with how many layers behind them inherit that."""
+    heard = [layer for layer in trace.layers if layer.misaligned]
+    behind = {name for layer in heard for name in layer.node.outputs}
+    first = [layer for layer in heard if behind.isdisjoint(layer.node.inputs)]
+    more = len(heard) - len(first)
+    inherit = f"; so it is in {count(more, 'layer')} behind {'it' if len(first) == 1 else 'them'}" if more else ""
+    return [Note(layer.name, f"misaligned: {layer.misaligned}{inherit}") for layer in first]
+
+
+def unseen(trace: Trace) -> list[Note]:
+    """The layers from which on it is not known what places see, each with the reason and how many are behind it."""
+    reasons: dict[str, list[Layer]] = {}
+    for layer in trace.layers:
+        if layer.unseen and layer.op not in TRAINING:
+            reasons.setdefault(layer.unseen, []).append(layer)
+    found = []
+    for reason, layers in reasons.items():
+        name, _, words = reason.partition(": ")
+        more = f"; the same of {count(len(layers) - 1, 'layer')} behind it" if len(layers) > 1 else ""
+        found.append(Note(name, f"not known: {words}{more}"))
+    return found
 
 
 class Slide(NamedTuple):

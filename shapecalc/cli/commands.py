@@ -28,17 +28,29 @@ def trace(
             help="Another framework's rounding; several, comma between, stand side by side.",
         ),
     ] = None,
+    receptive: Annotated[
+        bool, typer.Option("--receptive", help="What each layer sees: field, jump, start, share that sees padding.")
+    ] = False,
     reading: Reading,
     json: JsonOption = False,
 ) -> int:
     """Every layer's shape with its formula and cost; then what does not fit, why, and what would."""
+    from ..errors import UsageError
+
     net = reading.open(model)
     if dialect is not None and "," in dialect:
+        if receptive:
+            raise UsageError("--receptive looks at one dialect", "E002", hint="--dialect caffe")
         return _compared(net, asked.spec, dialect, fresh, strict, json)
     found = net.trace(asked.spec, fresh=fresh, dialect=dialect)
     advice = net.advice(found) if found.problems else None
     if json:
         print_json(found.to_dict() | {"model": net.name, "advice": advice.to_dict() if advice is not None else None})
+    elif receptive:
+        from ..report.console import make_console
+        from ..report.fields import print_fields
+
+        print_fields(make_console(), net, found)
     else:
         from ..report.console import make_console
         from ..report.words import print_trace

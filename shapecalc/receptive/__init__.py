@@ -22,6 +22,11 @@ __all__ = ["Field", "Fields", "Seen", "UnseenError", "View", "analyse", "join", 
 Seen: TypeAlias = View | Unknown
 #: The axes' order in which exports of TensorFlow turn their input, which so far was NHWC.
 FROM_NHWC = (0, 3, 1, 2)
+#: Operators before which the axes lie in another order, or that give sizes: readers of theirs tell nothing.
+ELSEWHERE = frozenset({"Shape", "Size", "Transpose", "Permute", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+
+#: Operators of whose first input only the sizes matter: what they give sees nothing of the image.
+BY_SIZE = frozenset({"PriorBox"})
 
 
 def analyse(
@@ -43,7 +48,7 @@ def analyse(
     }
     for call, outputs in calls:
         arriving = {i: views[name] for i, name in enumerate(call.node.inputs) if name in views}
-        if not arriving:
+        if not arriving or call.node.op in BY_SIZE:
             continue
         lost = next((view for view in arriving.values() if isinstance(view, Unknown)), None)
         known = {i: view for i, view in arriving.items() if isinstance(view, View)}
@@ -57,7 +62,9 @@ def _layouts(calls: Sequence[tuple[Call, Sequence[Tensor]]]) -> dict[str, str]:
     """Value name -> the layout in which the first operator that cares reads it."""
     found: dict[str, str] = {}
     for call, _ in reversed(calls):
-        layout = _layout(call) or next((found[name] for name in call.node.outputs if name in found), None)
+        layout = _layout(call)
+        if layout is None and call.node.op not in ELSEWHERE:
+            layout = next((found[name] for name in call.node.outputs if name in found), None)
         if layout is not None:
             found |= dict.fromkeys(call.node.inputs, layout)
     return found

@@ -254,6 +254,15 @@ def _product(call: Call, arriving: Views, out: Shape) -> View:
     return view
 
 
+def _gathered(call: Call, arriving: Views, out: Shape) -> View:
+    """Channels, or items of a batch, chosen by a table: the axes behind them move by as many as the table has more."""
+    view, axis = _only(arriving), call.axis(int(call.attr("axis", 0)))
+    if axis in view.axes:
+        raise UnseenError("it picks places by a table")
+    more = len(out) - len(call.shape())
+    return View(tuple(place + more if place > axis else place for place in view.axes), view.fields)
+
+
 def _sliced(call: Call, arriving: Views, out: Shape) -> View:
     view = _only(arriving)
     given = call.attr("starts") or call.contents(1)
@@ -339,6 +348,8 @@ RULES: dict[tuple[str, str], Rule] = {
     **{("", name): _reshaped for name in ("Reshape", "Flatten", "Squeeze", "Unsqueeze")},
     ("", "Gemm"): _dense,
     ("", "MatMul"): _product,
+    ("", "Expand"): _place_by_place,
+    ("", "Gather"): _gathered,
     ("", "Slice"): _sliced,
     ("", "Pad"): _padded,
     ("caffe", "Crop"): _cropped,

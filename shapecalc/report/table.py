@@ -131,8 +131,12 @@ class Cells(NamedTuple):
 
 
 def print_trace_table(trace: Trace, console: Console) -> None:
-    """The table for this console: in a pipe, where nothing folds, as plain lines, which rich takes 20 ms longer for."""
-    cells = trace_cells(trace, console.width)
+    """The table for this console."""
+    print_cells(trace_cells(trace, console.width), console)
+
+
+def print_cells(cells: Cells, console: Console) -> None:
+    """A table: in a pipe, where nothing folds, as plain lines, which rich takes 20 ms longer for."""
     if (
         console.is_terminal
         or cells.width > console.width
@@ -147,10 +151,15 @@ def _plain(cell: str) -> bool:
     return cell.isprintable() and cell_len(cell) == len(cell)
 
 
+def has_batch(trace: Trace) -> bool:
+    """Whether the batch belongs into the shapes shown: it is not one image."""
+    return any(v.shape and v.shape[0] != 1 for v in trace.inputs)
+
+
 def trace_cells(trace: Trace, width: int) -> Cells:
     """Wide with exact counts where it fits, else tighter step by step."""
     layers = [layer for layer in trace.layers if layer.op not in PLUMBING]
-    batch = any(v.shape and v.shape[0] != 1 for v in trace.inputs)
+    batch = has_batch(trace)
     for wide, compact in ((True, False), (False, False), (False, True)):
         columns = _columns(batch, wide, compact)
         cells = Cells(columns, layers, [[column.cell(layer) for column in columns] for layer in layers], compact)

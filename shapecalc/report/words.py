@@ -14,7 +14,7 @@ from rich.text import Text
 
 from .. import dims
 from ..errors import ShapecalcError
-from ..explain import last_map, notes
+from ..explain import last_map, misaligned, notes
 from ..surgery.edits import listed
 from ..trace import Problem, Trace
 from .compared import against, difference, seen
@@ -65,7 +65,7 @@ def print_totals(console: Console, trace: Trace) -> None:
 
 
 def _print_notes(console: Console, trace: Trace) -> None:
-    for note in notes(trace):
+    for note in [*notes(trace), *misaligned(trace)]:
         console.print(hanging(Text.assemble((f"{note.layer}: ", "yellow"), note.text)))
 
 

@@ -1,0 +1,67 @@
+"""What every layer sees of the image, as a table: receptive field, jump, start, and the share that sees padding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from .. import dims
+from ..explain import misaligned, unseen
+from ..ops.training import TRAINING
+from .table import PLUMBING, Cells, Column, field_text, has_batch, print_cells, shape_text
+from .words import hanging
+
+if TYPE_CHECKING:
+    from ..model import Model
+    from ..trace import Layer, Trace
+
+LEGEND = (
+    "RF: pixels that one place sees. Jump: from a place to its neighbour. Start: the pixel on which the first place is "
+    "centred. Padding: the share of places whose field reaches out of the image."
+)
+
+
+def print_fields(console: Console, model: Model, trace: Trace) -> None:
+    """The whole answer of ``shapecalc trace --receptive``."""
+    inputs = ", ".join(f"{v.name} {dims.show(v.tensor.shape)}" for v in trace.inputs)
+    console.print(Text.assemble((model.name, "bold"), f"  input {inputs}  {trace.dialect} rules"))
+    console.print()
+    print_cells(field_cells(trace), console)
+    console.print()
+    console.print(hanging(Text(LEGEND, style="dim")))
+    for note in [*misaligned(trace), *unseen(trace)]:
+        console.print(hanging(Text.assemble((f"{note.layer}: ", "yellow"), note.text)))
+
+
+def field_cells(trace: Trace) -> Cells:
+    """A row for every layer that sees something of the image, or of which that is not known."""
+    seeing = [layer for layer in trace.layers if layer.op not in (PLUMBING | TRAINING)]
+    layers = [layer for layer in seeing if layer.fields or layer.unseen]
+    batch = has_batch(trace)
+    columns = [
+        Column("Layer", lambda layer: layer.name),
+        Column("Output", lambda layer: shape_text(layer, batch)),
+        Column("RF", lambda layer: "?" if layer.unseen else field_text(layer.receptive_field), right=True),
+        Column("Jump", lambda layer: field_text(layer.jump), right=True),
+        Column("Start", start_text, right=True),
+        Column("Padding", lambda layer: share_text(layer.sees_padding), right=True),
+    ]
+    return Cells(columns, layers, [[column.cell(layer) for column in columns] for layer in layers], False)
+
+
+def start_text(layer: Layer) -> str:
+    """The centre of the first place; where branches met that have unlike ones there is none."""
+    if layer.misaligned:
+        return "misaligned"
+    start: Any = layer.start
+    parts = start if isinstance(start, tuple) else (start,)
+    return "" if start is None else "×".join(f"{part:g}" for part in parts)
+
+
+def share_text(share: float | None) -> str:
+    """``85.2%``; never 100% of what is less, nor 0% of what is more."""
+    if share is None:
+        return ""
+    return f"{min(max(share, 0.001), 0.999):.1%}" if 0 < share < 1 else f"{share:.0%}"
