@@ -29,7 +29,7 @@ def trace(
         ),
     ] = None,
     receptive: Annotated[
-        bool, typer.Option("--receptive", help="What each layer sees: field, jump, start, share that sees padding.")
+        bool, Option("--receptive", help="What each layer sees: field, jump, start, share that sees padding.")
     ] = False,
     reading: Reading,
     json: JsonOption = False,

@@ -33,6 +33,8 @@ def print_fields(console: Console, model: Model, trace: Trace) -> None:
     console.print(hanging(Text(LEGEND, style="dim")))
     for note in [*misaligned(trace), *unseen(trace)]:
         console.print(hanging(Text.assemble((f"{note.layer}: ", "yellow"), note.text)))
+    for problem in trace.problems[:1]:
+        console.print(hanging(Text(problem.headline, style="bold red")))
 
 
 def field_cells(trace: Trace) -> Cells:
