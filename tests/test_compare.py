@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import shapecalc
-from shapecalc.cli.app import run
+from shapecalc.cli.app import app, run
 from shapecalc.dialects import DIALECTS
 
 ALL = list(DIALECTS)
@@ -63,15 +64,13 @@ def test_the_runtime_and_the_specification_part(tmp_path: Path) -> None:
     ]
 
 
-def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command() -> None:
     arguments = ["trace", "alexnet", "-i", "256", "--dialect", "caffe, onnx"]
-    monkeypatch.setenv("COLUMNS", "80")
-    assert run(arguments) == 0
-    printed = capsys.readouterr().out
-    assert "≠   pool1   96×31×31    96×30×30" in printed
-    assert max(map(len, printed.splitlines())) <= 80
-    assert run([*arguments, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    printed = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
+    assert printed.exit_code == 0
+    assert "≠   pool1   96×31×31    96×30×30" in printed.stdout
+    assert max(map(len, printed.stdout.splitlines())) <= 80
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert (found["schema"], found["ok"]) == ("shapecalc.compare/1", {"caffe": False, "onnx": True})
     assert run([*arguments, "--strict"]) == 1
 

@@ -16,10 +16,10 @@ import pytest
 from tools.make_errors_seen import page as errors_seen
 from tools.make_pages import filled, pages
 from tools.make_screens import COMMANDS, SCREENS, masked, printed
+from typer.main import get_command
 
 import shapecalc
-from shapecalc.cli import app
-from shapecalc.cli.declared import Command
+from shapecalc.cli.app import app
 from shapecalc.dialects import DIALECTS
 from shapecalc.errors import TITLES
 from shapecalc.formats import Options, Source
@@ -283,9 +283,11 @@ def test_tests_the_docs_name_exist() -> None:
 
 def command_options() -> Iterator[tuple[str, str]]:
     """(command, option) of everything the command line takes."""
-    commands: dict[str, Callable[..., int]] = {"": app.program, **app.COMMANDS}
-    for name, command in commands.items():
-        yield from ((name, option) for parameter in Command(command).takes for option in parameter.said.names)
+    group: Any = get_command(app)
+    for command in [group, *group.commands.values()]:
+        name = "" if command is group else str(command.name)
+        for param in command.params:
+            yield from ((name, option) for option in param.opts if option.startswith("-"))
 
 
 OPTIONS = sorted({option for _, option in command_options()})
@@ -303,7 +305,8 @@ def test_every_option_of_the_reference_is_there() -> None:
 
 
 def test_every_command_has_its_section() -> None:
-    assert re.findall(r"^### `shapecalc (\w+)", REFERENCE, re.MULTILINE) == list(app.COMMANDS)
+    group: Any = get_command(app)
+    assert re.findall(r"^### `shapecalc (\w+)", REFERENCE, re.MULTILINE) == list(group.commands)
 
 
 def section(title: str) -> str:

@@ -44,6 +44,7 @@ OUTSIDE = {
     "onnx": {"formats", "verify"},
     "onnxruntime": {"verify"},
     "rich": {"report"},
+    "typer": {"cli"},
     "numpy": {"bounds", "sizes", "weights", "formats", "verify", "why", "resampling"},
 }
 
@@ -117,8 +118,8 @@ TRACE = "import shapecalc.cli.app as app, io, contextlib\nwith contextlib.redire
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import shapecalc", (*HEAVY, "rich")),
-        ("import shapecalc; shapecalc.load('alexnet').trace(256)", (*HEAVY, "rich")),
+        ("import shapecalc", (*HEAVY, "rich", "typer")),
+        ("import shapecalc; shapecalc.load('alexnet').trace(256)", (*HEAVY, "rich", "typer")),
         (TRACE.format(["trace", "alexnet", "--input", "256"]), HEAVY),
         (TRACE.format(["trace", "googlenet", "--json"]), HEAVY),
         (TRACE.format(["trace", "mobilenet_v2"]), HEAVY),
@@ -131,7 +132,7 @@ def test_heavy_modules_are_not_loaded(code: str, absent: tuple[str, ...]) -> Non
 
 def test_the_lazy_import_test_can_fail() -> None:
     assert "numpy" in loaded_by("import shapecalc.weights")
-    assert "rich" in loaded_by(TRACE.format(["trace", "alexnet"]))
+    assert {"rich", "typer"} <= loaded_by(TRACE.format(["trace", "alexnet"]))
 
 
 def test_public_names_are_the_exported_ones() -> None:

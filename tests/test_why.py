@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import shapecalc
-from shapecalc.cli.app import run
+from shapecalc.cli.app import app, run
 from shapecalc.why import Why
 
 UNET = """
@@ -260,14 +259,10 @@ def test_channels_and_weights_of_a_text() -> None:
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
-def output(*arguments: str, stdin: str = "") -> str:
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
-        patch.setenv("COLUMNS", "80")
-        patch.setattr("sys.stdin", io.StringIO(stdin))
-        assert run(arguments) == 0
-    out.seek(0)
-    return out.read()
+def output(*arguments: str, status: int = 0, stdin: str | None = None) -> str:
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "80"}, input=stdin)
+    assert result.exit_code == status
+    return result.stdout
 
 
 @pytest.mark.parametrize(("name", "size"), [("alexnet", 256), ("googlenet", 128), ("vgg16", 150), ("resnet50", 128)])

@@ -1,32 +1,37 @@
-"""The program: its commands, its errors and its exit status."""
+"""The typer application, its errors and its exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
 
 from ..errors import ShapecalcError, UsageError
 from . import changing, checking, commands, costing, replaying
-from .declared import Command, Option
-from .options import SETTINGS
-from .reading import near, take_apart, values
+from .options import SETTINGS, grouped
 
 
-def program(
-    version: Annotated[bool, Option("-V", "--version", help="Print the version.")] = False,
-    verbose: Annotated[bool, Option("-v", "--verbose", help="Say more: warnings, tracebacks of errors.")] = False,
-    quiet: Annotated[bool, Option("-q", "--quiet", help="Say nothing but the answer.")] = False,
-) -> int:
-    """Open any network definition, see every shape and why, change it, and prove the change by running it."""
-    if version:
+def _version(wanted: bool) -> None:
+    if wanted:
         from .. import __version__
 
         print(f"shapecalc {__version__}")
+        raise typer.Exit
+
+
+def root(
+    version: Annotated[
+        bool, typer.Option("-V", "--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say more: warnings, tracebacks of errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but the answer.")] = False,
+) -> None:
+    """Open any network definition, see every shape and why, change it, and prove the change by running it."""
     SETTINGS.verbose = verbose
     SETTINGS.quiet = quiet
-    return 0
 
 
 #: The commands in the order in which help shows them.
@@ -46,35 +51,30 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
-def _called(arguments: Sequence[str]) -> int:
-    """Reads the words and runs what they call. Raises UsageError for words that make no sense."""
-    itself = Command(program)
-    words = take_apart(arguments, itself.takes, to_command=True)
-    if "help" in words.options or not arguments:
-        from .helping import of_program
+def application(names: Iterable[str]) -> typer.Typer:
+    """The typer application with these commands."""
+    made = typer.Typer(
+        name="shapecalc",
+        help=root.__doc__,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(root)
+    for name in names:
+        made.command(name)(grouped(COMMANDS[name]))
+    return made
 
-        print(of_program(itself, COMMANDS), file=sys.stdout if arguments else sys.stderr)
-        return 0 if arguments else UsageError.exit_code
-    itself.call(values(words._replace(loose=[]), itself.takes))
-    if "version" in words.options:
-        return 0
-    if not words.loose:
-        raise UsageError("no command is named", "E002", hint="shapecalc --help lists them")
-    return _command(words.loose[0], words.rest)
+
+app = application(COMMANDS)
 
 
-def _command(name: str, arguments: Sequence[str]) -> int:
-    if name not in COMMANDS:
-        hint = near(name, COMMANDS) or "shapecalc --help lists them"
-        raise UsageError(f"there is no command {name!r}", "E002", hint=hint)
-    command = Command(COMMANDS[name])
-    words = take_apart(arguments, command.takes)
-    if "help" in words.options:
-        from .helping import of_command
-
-        print(of_command(name, command))
-        return 0
-    return command.call(values(words, command.takes))
+def _for(arguments: Sequence[str]) -> typer.Typer:
+    """The application with the command that is called, or with all: typer reads every option of every command."""
+    named = next((word for word in arguments if not word.startswith("-")), "")
+    return application([named]) if named in COMMANDS else app
 
 
 INTERRUPTED = 130
@@ -84,9 +84,9 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command line and gives the exit status; every expected error is one message on stderr."""
     SETTINGS.reset()
     try:
-        status = _called(arguments)
+        result: Any = _for(arguments)(list(arguments), standalone_mode=False)
         sys.stdout.flush()
-        return status
+        return result if isinstance(result, int) else 0
     except ShapecalcError as error:
         _show(error)
         return error.exit_code
@@ -100,6 +100,12 @@ def run(arguments: Sequence[str]) -> int:
         words = getattr(error, "strerror", None) or "there is not enough memory for this"
         print(f"error: {words}: {getattr(error, 'filename', None) or 'shapecalc'}", file=sys.stderr)
         return UsageError.exit_code
+    except Exception as error:
+        show, status = getattr(error, "show", None), getattr(error, "exit_code", None)
+        if show is None or status is None:
+            raise  # a defect of shapecalc: the traceback is what a report needs
+        show()
+        return int(status)
 
 
 def _show(error: ShapecalcError) -> None:

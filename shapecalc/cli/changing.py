@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from .. import files
-from .declared import Argument, Group, Option
 from .options import (
     SETTINGS,
     Asked,
     Changing,
+    Group,
     JsonOption,
     ModelArgument,
     Reading,
@@ -41,26 +43,30 @@ LINKED = "warning: onnxruntime loads weights that are hard links, the onnx packa
 class Wished(Group):
     """What is to be different, except the input size."""
 
-    classes: Annotated[int | None, Option("--classes", metavar="N", help="Another number of classes: a new head.")] = (
-        None
-    )
-    num_classes: Annotated[int | None, Option("--num-classes", "--num_classes", hidden=True)] = None
+    classes: Annotated[
+        int | None, typer.Option("--classes", metavar="N", help="Another number of classes: a new head.")
+    ] = None
+    num_classes: Annotated[int | None, typer.Option("--num-classes", "--num_classes", hidden=True)] = None
     head: Annotated[
-        list[str] | None, Option("--head", metavar="LAYER", help="The classifier, where it cannot be told.")
+        list[str] | None, typer.Option("--head", metavar="LAYER", help="The classifier, where it cannot be told.")
     ] = None
     head_init: Annotated[
-        str, Option("--head-init", metavar="HOW", help="New weights: zeros, normal or framework (its own way).")
+        str, typer.Option("--head-init", metavar="HOW", help="New weights: zeros, normal or framework (its own way).")
     ] = ""
     names: Annotated[
-        Path | None, Option("--names", metavar="FILE", help="Names of the classes, one a line, for the metadata.")
+        Path | None, typer.Option("--names", metavar="FILE", help="Names of the classes, one a line, for the metadata.")
     ] = None
-    channels: Annotated[int | None, Option("--channels", metavar="N", help="Channels of the image: 1 for gray.")] = None
-    bgr: Annotated[bool, Option("--bgr", help="The image's channels in the other order.")] = False
-    mean: Annotated[str, Option("--mean", metavar="X,X,X", help="Taken off the image's pixels inside the net.")] = ""
-    std: Annotated[str, Option("--std", metavar="X,X,X", help="Divided by inside the net.")] = ""
-    batch: Annotated[str | None, Option("--batch", metavar="N", help="A number, or N for a free batch.")] = None
+    channels: Annotated[
+        int | None, typer.Option("--channels", metavar="N", help="Channels of the image: 1 for gray.")
+    ] = None
+    bgr: Annotated[bool, typer.Option("--bgr", help="The image's channels in the other order.")] = False
+    mean: Annotated[
+        str, typer.Option("--mean", metavar="X,X,X", help="Taken off the image's pixels inside the net.")
+    ] = ""
+    std: Annotated[str, typer.Option("--std", metavar="X,X,X", help="Divided by inside the net.")] = ""
+    batch: Annotated[str | None, typer.Option("--batch", metavar="N", help="A number, or N for a free batch.")] = None
     convolutional: Annotated[
-        bool, Option("--convolutional", help="Fully connected layers as convolutions: a map for larger images.")
+        bool, typer.Option("--convolutional", help="Fully connected layers as convolutions: a map for larger images.")
     ] = False
 
     def arguments(self) -> dict[str, Any]:
@@ -95,21 +101,21 @@ def _labels(path: Path, count: int | None) -> list[str]:
 
 
 def retarget(
-    model: Annotated[str, Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
+    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
     *,
     asked: Asked,
     wished: Wished,
     freeze_until: Annotated[
         str | None,
-        Option("--freeze-until", metavar="LAYER", help="Say how to train on: all up to this layer frozen."),
+        typer.Option("--freeze-until", metavar="LAYER", help="Say how to train on: all up to this layer frozen."),
     ] = None,
     repair: Annotated[
         str | None,
-        Option("--repair", metavar="NAME", help="rebake, crop, insert-pool, rounding, window, resize or none."),
+        typer.Option("--repair", metavar="NAME", help="rebake, crop, insert-pool, rounding, window, resize or none."),
     ] = None,
-    plan: Annotated[int, Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
+    plan: Annotated[int, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
     list_plans: Annotated[
-        bool, Option("--list-plans", help="List the repairs with what each keeps and costs; write nothing.")
+        bool, typer.Option("--list-plans", help="List the repairs with what each keeps and costs; write nothing.")
     ] = False,
     save_plan: SavePlanOption = None,
     weights: WeightsOption = None,
@@ -206,13 +212,13 @@ def _copying() -> Iterator[files.Work]:
 def cut(
     model: ModelArgument,
     at: Annotated[
-        list[str] | None, Option("--at", metavar="LAYER", help="A layer or value to end at; may be repeated.")
+        list[str] | None, typer.Option("--at", metavar="LAYER", help="A layer or value to end at; may be repeated.")
     ] = None,
-    features: Annotated[bool, Option("--features", help="End just before the head.")] = False,
+    features: Annotated[bool, typer.Option("--features", help="End just before the head.")] = False,
     pool: Annotated[
-        str | None, Option("--pool", metavar="KIND", help="avg or max, over all places of an output.")
+        str | None, typer.Option("--pool", metavar="KIND", help="avg or max, over all places of an output.")
     ] = None,
-    flatten: Annotated[bool, Option("--flatten", help="Make each output a row of numbers.")] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Make each output a row of numbers.")] = False,
     save_plan: SavePlanOption = None,
     *,
     asked: Asked,

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from .declared import Argument, Group, Option
+import typer
+
 from .options import (
     Asked,
     DeviceOption,
+    Group,
     JsonOption,
     ModelArgument,
     Reading,
@@ -21,13 +23,13 @@ from .options import (
 
 
 def check(
-    models: Annotated[list[str], Argument(metavar="FILES...", help="Files, or names that `shapecalc zoo` lists.")],
+    models: Annotated[list[str], typer.Argument(metavar="FILES…", help="Files, or names that `shapecalc zoo` lists.")],
     sizes: Annotated[
         list[str] | None,
-        Option("--sizes", "--input", "-i", metavar="SHAPES", help="224,256,320x224: each is asked of each file."),
+        typer.Option("--sizes", "--input", "-i", metavar="SHAPES", help="224,256,320x224: each is asked of each file."),
     ] = None,
-    device: Annotated[str, Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")] = "auto",
-    trace_only: Annotated[bool, Option("--trace-only", help="Trace; run nothing.")] = False,
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")] = "auto",
+    trace_only: Annotated[bool, typer.Option("--trace-only", help="Trace; run nothing.")] = False,
     *,
     reading: Reading,
     json: JsonOption = False,
@@ -54,16 +56,16 @@ def check(
 class Picture(Group):
     """An image in place of noise, and what is done to its pixels first."""
 
-    image: Annotated[Path | None, Option("--image", metavar="FILE", help="An image in place of noise.")] = None
+    image: Annotated[Path | None, typer.Option("--image", metavar="FILE", help="An image in place of noise.")] = None
     resize: Annotated[
-        int, Option("--resize", metavar="N", min=0, help="The image's shorter side; then the middle is cut out.")
+        int, typer.Option("--resize", metavar="N", min=0, help="The image's shorter side; then the middle is cut out.")
     ] = 0
-    mean: Annotated[str, Option("--mean", metavar="X,X,X", help="Taken off the image's pixels.")] = ""
-    std: Annotated[str, Option("--std", metavar="X,X,X", help="What they are divided by then.")] = ""
-    bgr: Annotated[bool, Option("--bgr", help="The image's channels in the other order.")] = False
-    white: Annotated[float, Option("--white", metavar="X", help="What a white pixel is before --mean: 255 or 1.")] = (
-        255.0
-    )
+    mean: Annotated[str, typer.Option("--mean", metavar="X,X,X", help="Taken off the image's pixels.")] = ""
+    std: Annotated[str, typer.Option("--std", metavar="X,X,X", help="What they are divided by then.")] = ""
+    bgr: Annotated[bool, typer.Option("--bgr", help="The image's channels in the other order.")] = False
+    white: Annotated[
+        float, typer.Option("--white", metavar="X", help="What a white pixel is before --mean: 255 or 1.")
+    ] = 255.0
 
     def arguments(self) -> dict[str, Any]:
         """What `Model.verify` takes."""
@@ -87,14 +89,16 @@ def verify(
     asked: Asked,
     weights: WeightsOption = None,
     against: Annotated[
-        str | None, Option("--against", metavar="ORIGINAL", help="Another model, on the same inputs.")
+        str | None, typer.Option("--against", metavar="ORIGINAL", help="Another model, on the same inputs.")
     ] = None,
     against_weights: Annotated[
-        str | None, Option("--against-weights", metavar="FILE", help="Trained weights of ORIGINAL.")
+        str | None, typer.Option("--against-weights", metavar="FILE", help="Trained weights of ORIGINAL.")
     ] = None,
     picture: Picture,
     device: DeviceOption = "auto",
-    rtol: Annotated[float, Option("--rtol", metavar="X", min=0.0, help="Allowed difference of the scale.")] = 1e-4,
+    rtol: Annotated[
+        float, typer.Option("--rtol", metavar="X", min=0.0, help="Allowed difference of the scale.")
+    ] = 1e-4,
     seed: SeedOption = 0,
     reading: Reading,
     json: JsonOption = False,

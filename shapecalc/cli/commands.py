@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
-from .declared import Argument, Option
+import typer
+
 from .options import Asked, JsonOption, ModelArgument, Reading, print_json
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ def trace(
     model: ModelArgument,
     *,
     asked: Asked,
-    fresh: Annotated[bool, Option("--fresh", help="Weights not sized yet: fan-ins follow the input.")] = False,
-    strict: Annotated[bool, Option("--strict", help="Exit 1 if something does not fit.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Weights not sized yet: fan-ins follow the input.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if something does not fit.")] = False,
     dialect: Annotated[
         str | None,
-        Option(
+        typer.Option(
             "--dialect",
             metavar="NAME",
             help="Another framework's rounding; several, comma between, stand side by side.",
@@ -73,31 +74,33 @@ def _compared(net: Model, spec: Any, dialects: str, fresh: bool, strict: bool, j
 
 
 def sizes(
-    model: Annotated[str, Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
+    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
     *,
     asked: Asked,
     limit: Annotated[
-        int, Option("--limit", metavar="N", min=1, max=100_000, help="Largest size among JSON's intervals.")
+        int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="Largest size among JSON's intervals.")
     ] = 4096,
     near: Annotated[
-        str | None, Option("--near", metavar="SIZE", help="Also the nearest that fit: 256, 1080x1920.")
+        str | None, typer.Option("--near", metavar="SIZE", help="Also the nearest that fit: 256, 1080x1920.")
     ] = None,
-    exact: Annotated[bool, Option("--exact", help="Only sizes at which every division is whole.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Only sizes at which every division is whole.")] = False,
     dialect: Annotated[
-        str | None, Option("--dialect", metavar="NAMES", help="Other frameworks' rounding: caffe,onnx,torch.")
+        str | None, typer.Option("--dialect", metavar="NAMES", help="Other frameworks' rounding: caffe,onnx,torch.")
     ] = None,
     emit: Annotated[
-        str | None, Option("--emit", metavar="FORM", help="trtexec: shapes of an optimisation profile.")
+        str | None, typer.Option("--emit", metavar="FORM", help="trtexec: shapes of an optimisation profile.")
     ] = None,
     solve: Annotated[
         str | None,
-        Option(
+        typer.Option(
             "--solve", metavar="HOLE", help="fc6.fan_in, pool5=6x6, conv1.num_output (written ?), or kernel,stride."
         ),
     ] = None,
-    before: Annotated[int | None, Option("--from", metavar="N", min=1, help="With --solve kernel,stride.")] = None,
+    before: Annotated[
+        int | None, typer.Option("--from", metavar="N", min=1, help="With --solve kernel,stride.")
+    ] = None,
     after: Annotated[
-        int | None, Option("--to", metavar="N", min=1, help="With --solve: the map behind the window or layer.")
+        int | None, typer.Option("--to", metavar="N", min=1, help="With --solve: the map behind the window or layer.")
     ] = None,
     reading: Reading,
     json: JsonOption = False,
@@ -128,14 +131,18 @@ def sizes(
 
 
 def why(
-    model: Annotated[str | None, Argument(metavar="[MODEL]", help="A file or a zoo name; none: the text.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; none: the text.")
+    ] = None,
     *,
     asked: Asked,
     error: Annotated[
-        str | None, Option("--error", metavar="TEXT", help="What a framework said; - reads it from stdin.")
+        str | None, typer.Option("--error", metavar="TEXT", help="What a framework said; - reads it from stdin.")
     ] = None,
-    dialect: Annotated[str | None, Option("--dialect", metavar="NAME", help="Another framework's rounding.")] = None,
-    no_run: Annotated[bool, Option("--no-run", help="Only trace what would help, do not execute it.")] = False,
+    dialect: Annotated[
+        str | None, typer.Option("--dialect", metavar="NAME", help="Another framework's rounding.")
+    ] = None,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Only trace what would help, do not execute it.")] = False,
     reading: Reading,
     json: JsonOption = False,
 ) -> int:
@@ -177,12 +184,14 @@ def _said(text: str, json: bool) -> int:
 
 
 def match(
-    definition: Annotated[str, Argument(metavar="DEFINITION", help="A Caffe, Chainer or Keras file, or a zoo name.")],
-    weights: Annotated[str, Argument(metavar="WEIGHTS", help="A .caffemodel, .npz, .h5 or .keras.")],
+    definition: Annotated[
+        str, typer.Argument(metavar="DEFINITION", help="A Caffe, Chainer or Keras file, or a zoo name.")
+    ],
+    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="A .caffemodel, .npz, .h5 or .keras.")],
     *,
     asked: Asked,
     error: Annotated[
-        str | None, Option("--error", metavar="TEXT", help="What Caffe or Chainer said: which weights it means.")
+        str | None, typer.Option("--error", metavar="TEXT", help="What Caffe or Chainer said: which weights it means.")
     ] = None,
     reading: Reading,
     json: JsonOption = False,

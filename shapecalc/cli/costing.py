@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from .declared import Option
+import typer
+
 from .options import Asked, JsonOption, ModelArgument, Reading, print_json
 
 
@@ -12,9 +13,9 @@ def cost(
     model: ModelArgument,
     *,
     asked: Asked,
-    batch: Annotated[int | None, Option("--batch", metavar="N", min=1, help="Items at once.")] = None,
+    batch: Annotated[int | None, typer.Option("--batch", metavar="N", min=1, help="Items at once.")] = None,
     precision: Annotated[
-        str | None, Option("--precision", metavar="NAME", help="fp64, fp32, fp16, bf16 or int8.")
+        str | None, typer.Option("--precision", metavar="NAME", help="fp64, fp32, fp16, bf16 or int8.")
     ] = None,
     reading: Reading,
     json: JsonOption = False,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from .declared import Argument, Group, Option
+import typer
 
 if TYPE_CHECKING:
     from ..graph import Graph
@@ -29,10 +30,10 @@ class Settings:
 
 SETTINGS = Settings()
 
-ModelArgument = Annotated[str, Argument(metavar="MODEL", help="A file, or a name that `shapecalc zoo` lists.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A file, or a name that `shapecalc zoo` lists.")]
 InputOption = Annotated[
     list[str] | None,
-    Option(
+    typer.Option(
         "--input",
         "-i",
         metavar="SHAPE",
@@ -41,7 +42,7 @@ InputOption = Annotated[
 ]
 InputAlias = Annotated[
     list[str] | None,
-    Option(
+    typer.Option(
         "--input-shape",
         "--input-shapes",
         "--inputs",
@@ -52,37 +53,41 @@ InputAlias = Annotated[
         hidden=True,
     ),
 ]
-PhaseOption = Annotated[str, Option("--phase", metavar="PHASE", help="Caffe: TEST or TRAIN.")]
-LevelOption = Annotated[int | None, Option("--level", metavar="N", help="Caffe: the level to be at.")]
-StageOption = Annotated[list[str] | None, Option("--stage", metavar="STAGE", help="Caffe: a stage to be in.")]
-ClassOption = Annotated[str | None, Option("--class-name", metavar="CLASS", help="Chainer: which class.")]
+PhaseOption = Annotated[str, typer.Option("--phase", metavar="PHASE", help="Caffe: TEST or TRAIN.")]
+LevelOption = Annotated[int | None, typer.Option("--level", metavar="N", help="Caffe: the level to be at.")]
+StageOption = Annotated[list[str] | None, typer.Option("--stage", metavar="STAGE", help="Caffe: a stage to be in.")]
+ClassOption = Annotated[str | None, typer.Option("--class-name", metavar="CLASS", help="Chainer: which class.")]
 ArgOption = Annotated[
-    list[str] | None, Option("--arg", metavar="NAME=VALUE", help="Chainer: an argument of its constructor.")
+    list[str] | None, typer.Option("--arg", metavar="NAME=VALUE", help="Chainer: an argument of its constructor.")
 ]
-JsonOption = Annotated[bool, Option("--json", help="Print JSON.")]
-DeviceOption = Annotated[str, Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
-OutputOption = Annotated[Path | None, Option("-o", "--output", metavar="FILE", help="Where to write.")]
-OverwriteOption = Annotated[bool, Option("--overwrite", help="Replace the output if it exists.")]
-SeedOption = Annotated[int, Option("--seed", metavar="N", min=0, help="Seed of made-up weights and images.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
+OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of made-up weights and images.")]
 WeightsOption = Annotated[
-    str | None, Option("--weights", metavar="FILE", help="Trained weights: a .caffemodel, .npz, .h5 or .keras.")
+    str | None, typer.Option("--weights", metavar="FILE", help="Trained weights: a .caffemodel, .npz, .h5 or .keras.")
 ]
-InitOption = Annotated[bool, Option("--init", help="Write initialised weights, not placeholders.")]
+InitOption = Annotated[bool, typer.Option("--init", help="Write initialised weights, not placeholders.")]
 NoVerifyOption = Annotated[
-    bool, Option("--no-verify", help="Write what was only traced: nothing is run, nothing is proved.")
+    bool, typer.Option("--no-verify", help="Write what was only traced: nothing is run, nothing is proved.")
 ]
 ExternalOption = Annotated[
     str | None,
-    Option(
+    typer.Option(
         "--external",
         metavar="HOW",
         help="Weights beside an ONNX file: refer to them, link or copy; default: refer where possible, else copy.",
     ),
 ]
-DryRunOption = Annotated[bool, Option("--dry-run", help="Say what would change; run and write nothing.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would change; run and write nothing.")]
 SavePlanOption = Annotated[
-    Path | None, Option("--save-plan", metavar="FILE", help="Write the plan as JSON, for shapecalc replay.")
+    Path | None, typer.Option("--save-plan", metavar="FILE", help="Write the plan as JSON, for shapecalc replay.")
 ]
+
+
+class Group:
+    """Options that go together: a command takes one as one parameter, and the command line shows its fields."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,38 @@ class Changing(Writing):
 
     external: ExternalOption = None
     dry_run: DryRunOption = False
+
+
+def grouped(command: Callable[..., int]) -> Callable[..., int]:
+    """The command as typer reads it: each parameter that is a `Group` gives way to the options in it."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if isinstance(kind, type) and issubclass(kind, Group)}
+    options: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        group = groups.get(parameter.name)
+        options += _options(group) if group else [_option(parameter.name, hints[parameter.name], parameter.default)]
+
+    def called(**given: Any) -> int:
+        made = {name: kind(**{f.name: given.pop(f.name) for f in _fields(kind)}) for name, kind in groups.items()}
+        return command(**given, **made)
+
+    called.__doc__ = command.__doc__
+    called.__annotations__ = {option.name: option.annotation for option in options}
+    setattr(called, "__signature__", inspect.Signature(options))  # noqa: B010  no attribute that mypy knows
+    return called
+
+
+def _options(group: type[Group]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [_option(field.name, hints[field.name], field.default) for field in _fields(group)]
+
+
+def _fields(group: type[Any]) -> tuple[Any, ...]:
+    return fields(group)
+
+
+def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _arguments(pairs: list[str]) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from .changing import carry_out
-from .declared import Argument
 from .options import Changing, JsonOption, ModelArgument, Reading, WeightsOption
 
 
 def replay(
-    plan: Annotated[Path, Argument(metavar="PLAN", help="What retarget or cut --save-plan wrote.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="What retarget or cut --save-plan wrote.")],
     model: ModelArgument,
     weights: WeightsOption = None,
     *,
