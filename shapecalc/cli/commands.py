@@ -30,7 +30,7 @@ def trace(
         ),
     ] = None,
     receptive: Annotated[
-        bool, Option("--receptive", help="What each layer sees: field, jump, start, share that sees padding.")
+        bool, typer.Option("--receptive", help="What each layer sees: field, jump, start, share that sees padding.")
     ] = False,
     reading: Reading,
     json: JsonOption = False,
