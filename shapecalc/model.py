@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -334,7 +335,7 @@ def load(
     name = str(model)
     path = Path(name)
     entry = None
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, not an error, where the name is too long
         entry = zoo.find(name)
         if entry is None:
             raise _no_such(path, name)
@@ -409,6 +410,10 @@ def loads(text: str | bytes, *, format: str, name: str | None = None, **options:
 
 
 def _no_such(path: Path, name: str) -> ModelError:
-    if path.is_dir():
+    if os.path.isdir(path):
         return ModelError("this is a folder, not a definition", "E202", location=name, hint="name a file inside it")
+    if os.path.islink(path):
+        return ModelError("this link leads nowhere", "E202", location=name, hint=f"it points to {os.readlink(path)}")
+    if os.path.exists(path):
+        return ModelError("this is no file but a pipe or a device", "E202", location=name, hint="write it into a file")
     return zoo.unknown(name)

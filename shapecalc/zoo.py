@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ def unknown(name: str) -> ModelError:
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     path = Path(name)
     siblings: list[str] = []
-    if path.parent.is_dir():
+    if os.path.isdir(path.parent):
         names = [p.name for p in path.parent.iterdir() if p.is_file()]
         siblings = [str(path.parent / n) for n in difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)]
     close = [*near, *siblings]

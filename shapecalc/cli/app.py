@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from ..errors import ShapecalcError, UsageError
 from . import changing, checking, commands, costing, replaying
 from .options import SETTINGS, grouped
+from .usage import refused
 
 
 def _version(wanted: bool) -> None:
@@ -34,21 +35,38 @@ def root(
     SETTINGS.quiet = quiet
 
 
+class Command(NamedTuple):
+    """A command, and what the list of all says of it: within 80 columns, where typer would cut the docstring."""
+
+    run: Callable[..., int]
+    about: str
+
+
 #: The commands in the order in which help shows them.
-COMMANDS: dict[str, Callable[..., int]] = {
-    "trace": commands.trace,
-    "sizes": commands.sizes,
-    "why": commands.why,
-    "cost": costing.cost,
-    "retarget": changing.retarget,
-    "cut": changing.cut,
-    "replay": replaying.replay,
-    "convert": changing.convert,
-    "match": commands.match,
-    "verify": checking.verify,
-    "check": checking.check,
-    "zoo": commands.zoo,
+COMMANDS: dict[str, Command] = {
+    "trace": Command(commands.trace, "Every layer's shape with its formula; what does not fit, and why."),
+    "sizes": Command(commands.sizes, "Every input size that fits, and which layer forbids the rest."),
+    "why": Command(commands.why, "Why an input does not fit, or what a framework's error means."),
+    "cost": Command(costing.cost, "Parameters, multiply-accumulates and memory by layer."),
+    "retarget": Command(changing.retarget, "Other classes, another input size: edited, run, then written."),
+    "cut": Command(changing.cut, "A feature extractor, equal to the original's tensor there."),
+    "replay": Command(replaying.replay, "A saved plan, done on a model of the same layers."),
+    "convert": Command(changing.convert, "The definition as runnable ONNX."),
+    "match": Command(commands.match, "Which trained weights load into which layer, and why not."),
+    "verify": Command(checking.verify, "Predicted against executed, tensor by tensor."),
+    "check": Command(checking.check, "Whether many files fit and run at many sizes, for CI."),
+    "zoo": Command(commands.zoo, "The definitions that ship."),
 }
+
+#: Under the list of commands.
+STARTS = """To begin:
+
+\b
+  shapecalc trace alexnet --input 256
+  shapecalc retarget alexnet --classes 13 --input 256
+
+Exit status: 0 answered; 1 the answer is no; 2 usage; 3 unreadable model; 4 refused, nothing written; 5 no such device.
+"""
 
 
 def application(names: Iterable[str]) -> typer.Typer:
@@ -56,6 +74,7 @@ def application(names: Iterable[str]) -> typer.Typer:
     made = typer.Typer(
         name="shapecalc",
         help=root.__doc__,
+        epilog=STARTS,
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
@@ -64,7 +83,7 @@ def application(names: Iterable[str]) -> typer.Typer:
     )
     made.callback()(root)
     for name in names:
-        made.command(name)(grouped(COMMANDS[name]))
+        made.command(name, short_help=COMMANDS[name].about)(grouped(COMMANDS[name].run))
     return made
 
 
@@ -73,8 +92,13 @@ app = application(COMMANDS)
 
 def _for(arguments: Sequence[str]) -> typer.Typer:
     """The application with the command that is called, or with all: typer reads every option of every command."""
-    named = next((word for word in arguments if not word.startswith("-")), "")
-    return application([named]) if named in COMMANDS else app
+    return application([named]) if (named := _named(arguments)) else app
+
+
+def _named(arguments: Sequence[str]) -> str:
+    """The command that is called, empty where none is."""
+    first = next((word for word in arguments if not word.startswith("-")), "")
+    return first if first in COMMANDS else ""
 
 
 INTERRUPTED = 130
@@ -83,6 +107,7 @@ INTERRUPTED = 130
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and gives the exit status; every expected error is one message on stderr."""
     SETTINGS.reset()
+    _need_streams()
     try:
         result: Any = _for(arguments)(list(arguments), standalone_mode=False)
         sys.stdout.flush()
@@ -104,8 +129,18 @@ def run(arguments: Sequence[str]) -> int:
         show, status = getattr(error, "show", None), getattr(error, "exit_code", None)
         if show is None or status is None:
             raise  # a defect of shapecalc: the traceback is what a report needs
-        show()
+        if not arguments:
+            show()  # the help
+        else:
+            _show(refused(error, f"shapecalc {_named(arguments)}".strip(), arguments))
         return int(status)
+
+
+def _need_streams() -> None:
+    """Python leaves None where a caller closed stdout or stderr (``>&-``): what is written there is for nobody."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  until the process ends
 
 
 def _show(error: ShapecalcError) -> None:

@@ -101,7 +101,7 @@ def _labels(path: Path, count: int | None) -> list[str]:
 
 
 def retarget(
-    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A file or a zoo name.")] = "alexnet",
     *,
     asked: Asked,
     wished: Wished,

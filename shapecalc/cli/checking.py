@@ -23,7 +23,7 @@ from .options import (
 
 
 def check(
-    models: Annotated[list[str], typer.Argument(metavar="FILES…", help="Files, or names that `shapecalc zoo` lists.")],
+    models: Annotated[list[str], typer.Argument(metavar="FILES", help="Files, or names that `shapecalc zoo` lists.")],
     sizes: Annotated[
         list[str] | None,
         typer.Option("--sizes", "--input", "-i", metavar="SHAPES", help="224,256,320x224: each is asked of each file."),

@@ -74,7 +74,7 @@ def _compared(net: Model, spec: Any, dialects: str, fresh: bool, strict: bool, j
 
 
 def sizes(
-    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; alexnet if none.")] = "alexnet",
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A file or a zoo name.")] = "alexnet",
     *,
     asked: Asked,
     limit: Annotated[
@@ -132,7 +132,7 @@ def sizes(
 
 def why(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="A file or a zoo name; none: the text.")
+        str | None, typer.Argument(metavar="MODEL", help="A file or a zoo name; without one, --error alone.")
     ] = None,
     *,
     asked: Asked,
@@ -149,7 +149,7 @@ def why(
     """Why an input does not fit or a framework complains, and what would help, each tried."""
     from ..errors import UsageError
 
-    text = sys.stdin.read() if error == "-" else error
+    text = _typed(error)
     if model is None:
         if text is None:
             raise UsageError("nothing was asked", "E002", hint="name a model, or --error 'what the framework said'")
@@ -163,6 +163,20 @@ def why(
 
         print_why(make_console(), answer)
     return 0
+
+
+def _typed(error: str | None) -> str | None:
+    """What ``--error`` says, from stdin where it says ``-``. Raises UsageError where that is nothing."""
+    from ..errors import UsageError
+
+    text = error
+    if error == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "replace") if sys.stdin is not None else ""
+    if text is not None and not text.strip():
+        raise UsageError(
+            "--error is empty", "E002", hint="--error 'what the framework said', or - and the text on stdin"
+        )
+    return text
 
 
 def _said(text: str, json: bool) -> int:

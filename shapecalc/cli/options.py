@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -58,7 +59,10 @@ LevelOption = Annotated[int | None, typer.Option("--level", metavar="N", help="C
 StageOption = Annotated[list[str] | None, typer.Option("--stage", metavar="STAGE", help="Caffe: a stage to be in.")]
 ClassOption = Annotated[str | None, typer.Option("--class-name", metavar="CLASS", help="Chainer: which class.")]
 ArgOption = Annotated[
-    list[str] | None, typer.Option("--arg", metavar="NAME=VALUE", help="Chainer: an argument of its constructor.")
+    list[str] | None,
+    typer.Option(
+        "--arg", metavar="NAME=VALUE", help="Chainer: an argument of its constructor; Caffe: a field written ?."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
@@ -214,9 +218,12 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
     from ..errors import UsageError
 
     try:
-        return tuple(float(part) for part in text.split(",")) if text else ()
+        found = tuple(float(part) for part in text.split(",")) if text else ()
+        if not all(map(math.isfinite, found)):
+            raise ValueError
+        return found
     except ValueError:
-        raise UsageError(f"{option} {text} are no numbers", "E002", hint=f"{option} 123.7,116.8,103.9") from None
+        raise UsageError(f"{option} {text}: these are no numbers", "E002", hint=f"{option} 123.7,116.8,103.9") from None
 
 
 def _warn(graph: Graph) -> None:
@@ -233,4 +240,5 @@ def print_json(value: dict[str, Any]) -> None:
     """An answer as JSON on stdout."""
     import json
 
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    coded = (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf")
+    print(json.dumps(value, indent=1, ensure_ascii=not coded, default=str))

@@ -21,6 +21,9 @@ from .foreign import SEEN, refuse_foreign
 #: Smaller files are read, larger ones mapped: their weights stay on disk.
 MAPPED_FROM = 1 << 20
 
+#: The longest text that is read: a hundred times the longest definition known, and no strain on the memory.
+LARGEST_TEXT = 1 << 28
+
 
 def contents(path: Path, shown: str) -> Any:
     """The bytes of a file, or a read-only map of a large one; raises ModelError where it cannot be read."""
@@ -41,7 +44,14 @@ class Source(NamedTuple):
     data: Any  # bytes, or a read-only memory map of the file
 
     def text(self) -> str:
-        """The source as text; raises ModelError where it is not UTF-8."""
+        """The source as text; raises ModelError where it is not UTF-8, or longer than a definition can be."""
+        if len(self.data) > LARGEST_TEXT:
+            raise ModelError(
+                f"{len(self.data) >> 20:,} MB are too much for a definition that is text",
+                "E202",
+                location=self.name,
+                hint="name the definition; its weights go in by --weights",
+            )
         try:
             return bytes(self.data).decode("utf-8")
         except UnicodeDecodeError as error:
@@ -49,7 +59,7 @@ class Source(NamedTuple):
                 f"byte {error.start} is not UTF-8 text",
                 "E202",
                 location=self.name,
-                hint="check that this is a text definition",
+                hint="check that the file is whole, and what its suffix says it is",
             ) from None
 
 
@@ -168,6 +178,10 @@ FORMATS = {
     )
 }
 
+#: What holds trained weights and no definition: Caffe's file says its layers, but not how they are wired.
+WEIGHTS_ALONE = frozenset({".npz", ".caffemodel"})
+ZIPPED = b"PK\x03\x04"
+
 #: Enough of a file to tell its format.
 HEAD = 65536
 
@@ -182,16 +196,23 @@ def format_of(source: Source, name: str | None) -> Format:
     for row in FORMATS.values():
         if suffix in row.suffixes:
             return row
+    known = [suffix for row in FORMATS.values() for suffix in row.suffixes]
     head = bytes(source.data[:HEAD])
     for row in FORMATS.values():
         if row.reader().sniff(head):
             return row
+    if suffix in WEIGHTS_ALONE or head.startswith(ZIPPED):
+        raise ModelError(
+            "this holds weights at most, not a definition",
+            "E202",
+            location=source.name,
+            hint=f"name the definition, and --weights {shlex.quote(source.name)}",
+        )
     raise ModelError(
         "this is none of the formats shapecalc reads",
         "E202",
         location=source.name,
-        hint=f"give one of {', '.join(FORMATS)}, or a file ending in "
-        + ", ".join(suffix for row in FORMATS.values() for suffix in row.suffixes[:1]),
+        hint=f"{', '.join(FORMATS)}: a file that ends in {', '.join(known)}",
     )
 
 

@@ -13,24 +13,18 @@ from rich.console import Console
 PIPE_WIDTH = 160
 
 #: For terminals that cannot show them.
-PLAIN = str.maketrans(
-    {
-        "×": "x",
-        "·": "*",
-        "−": "-",
-        "→": ">",
-        "⌊": "[",
-        "⌋": "]",
-        "⌈": "[",
-        "⌉": "]",
-        "≠": "!",
-        "…": "~",
-        "✓": "v",
-        "✗": "x",
-        "≤": "<",
-        "─": "-",
-    }
-)
+PLAIN = str.maketrans(dict(zip("×·−⌊⌋⌈⌉…✓✗≡─", "x*-[][]~vx=-", strict=True)))
+
+#: Signs that one letter alone would turn into another meaning; the gap behind them gives the place where it can.
+WIDE = {"≠": "!=", "≤": "<=", "→": "->"}
+_WIDE_AND_GAP = re.compile(f"([{''.join(WIDE)}])((?:(?!  ).)*)(?: (?= {{2}}))?")
+
+
+def plain(text: str) -> str:
+    """A text in ASCII's nearest signs, its columns where they were as far as the gaps allow."""
+    while _WIDE_AND_GAP.search(text):
+        text = _WIDE_AND_GAP.sub(lambda found: WIDE[found[1]] + found[2], text, count=1)
+    return text.translate(PLAIN)
 
 
 class Tidy:
@@ -45,14 +39,15 @@ class Tidy:
         text = re.sub(r" +(?=\n|$)", "", text)
         if self._plain:
             encoding = self._stream.encoding or "ascii"
-            text = text.translate(PLAIN).encode(encoding, errors="replace").decode(encoding)
+            text = plain(text).encode(encoding, errors="replace").decode(encoding)
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def _speaks_unicode(stream: TextIO) -> bool:
+def speaks_unicode(stream: TextIO) -> bool:
+    """Whether a stream has the signs that reports are written with."""
     try:
         "×⌈→✓─".encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -72,6 +67,6 @@ def make_console(stream: TextIO | None = None) -> Console:
     """A console on ``stream`` (stdout): honours NO_COLOR, COLUMNS and pipes."""
     out = stream if stream is not None else sys.stdout
     width = None if out.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
-    plain = not _speaks_unicode(out)
-    file: Any = out if out.isatty() and not plain else Tidy(out, plain)
+    ascii_only = not speaks_unicode(out)
+    file: Any = out if out.isatty() and not ascii_only else Tidy(out, ascii_only)
     return Output(file=file, width=width, highlight=False, soft_wrap=False, emoji=False)

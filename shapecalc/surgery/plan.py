@@ -29,6 +29,9 @@ from .wishes import Wishes, wish
 #: Names a user may give to ``--repair``, and "none" for no repair at all.
 REPAIRS = ("rebake", "crop", "insert-pool", "rounding", "window", "resize", "none")
 
+#: Codes of problems of a layer whose weights are for another number of inputs.
+WEIGHTS_DIFFER = frozenset({"E101", "E102"})
+
 REMARK = (
     "the sigmoid behind {} answered yes or no and stays: each class gets an answer of its own; for one of many, put a "
     "softmax in its place"
@@ -68,7 +71,10 @@ class Surgery:
         if classes is None and wishes.names:
             classes = len(wishes.names)
         if classes is None and input is None and not wishes.change:
-            raise UsageError("nothing to change", "E002", hint="give classes, input, or both")
+            raise UsageError(
+                "nothing to change", "E002", hint="--classes 13, --input 256, or both; --help lists the rest"
+            )
+        wishes.check()
         if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 1):
             raise UsageError(f"{classes!r} classes make no sense", "E002", hint="a whole number, 1 or more")
         if repair is not None and repair not in REPAIRS:
@@ -90,8 +96,10 @@ class Surgery:
             for edit in chosen.edits:
                 draft.do(edit)
             traced = chosen.trace
+        elif choice != 1:
+            raise UsageError(f"there is no plan {choice}", "E002", hint="without --plan: it fits as it is")
         if not traced.ok:
-            raise _refusal(draft.model, traced)
+            raise _refusal(draft.model, traced, repair, repairs)
         return cls(draft, traced, repairs)
 
     @classmethod
@@ -209,6 +217,16 @@ def _with_head(draft: Draft, classes: int, wishes: Wishes) -> None:
         )
     for edit in replace_heads(draft.graph, draft.trace, classes, wishes.head, wishes.start, draft.model.typed):
         draft.do(edit)
+    wanting = next((problem for problem in draft.trace.problems if problem.code in WEIGHTS_DIFFER), None)
+    if wishes.head and wanting is not None:
+        raise RefusedError(
+            f"{', '.join(wishes.head)} gives no classes: {wanting.layer} behind it has weights for {wanting.expected}",
+            "E301",
+            location=wanting.location,
+            expected=wanting.expected,
+            actual=wanting.actual,
+            hint="leave --head out, or name the layer that gives the scores",
+        )
     draft.about["classes"] = f"{classes}classes"
 
 
@@ -287,22 +305,29 @@ def _resized(draft: Draft, natives: Mapping[str, Shape], traced: Trace) -> list[
 def _chosen(model: Definition, traced: Trace, repairs: list[Repair], name: str | None, choice: int) -> Repair:
     fitting = [r for r in repairs if name is None or r.name == name]
     if not fitting:
-        raise _refusal(model, traced)
+        raise _refusal(model, traced, name, repairs)
     if not 1 <= choice <= len(fitting):
         raise UsageError(f"there is no plan {choice}", "E002", hint=f"1 to {len(fitting)}")
     return fitting[choice - 1]
 
 
-def _refusal(model: Definition, traced: Trace) -> RefusedError:
+def _refusal(
+    model: Definition, traced: Trace, wanted: str | None = None, others: Sequence[Repair] = ()
+) -> RefusedError:
+    """What to raise where no repair, or not the one that was ``wanted``, makes it fit; ``others`` would."""
     first, near = traced.problems[0], _nearest(model, traced)
+    who = {None: "no weightless repair makes it fit", "none": "without a repair it does not fit"}
+    hint = near.hint() if near is not None else first.hint or None
+    if others:
+        hint = f"--repair {' or '.join(dict.fromkeys(repair.name for repair in others))}, or no --repair at all"
     return RefusedError(
-        f"no weightless repair makes it fit: {first.message}",
+        f"{who.get(wanted, f'the repair {wanted} does not make it fit')}: {first.message}",
         "E302",
         location=first.location,
         expected=first.expected,
         actual=first.actual,
         because=_because(model, traced),
-        hint=near.hint() if near is not None else first.hint or None,
+        hint=hint,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,14 +41,21 @@ class Wishes(NamedTuple):
     @property
     def change(self) -> bool:
         """Whether anything is to change besides the head."""
-        asked = self.channels or self.bgr or self.mean or self.std or self.batch is not None or self.names
-        return bool(asked or self.convolutional)
+        numbers = self.channels is not None or self.batch is not None
+        return bool(numbers or self.bgr or self.mean or self.std or self.names or self.convolutional)
+
+    def check(self) -> None:
+        """Raises UsageError for what makes no sense in any net."""
+        if self.start and self.start not in STARTS:
+            raise UsageError(f"no start {self.start!r} of new weights", "E002", hint=f"one of {', '.join(STARTS)}")
+        for word, numbers in (("mean", self.mean), ("std", self.std)):
+            if not all(map(math.isfinite, numbers)):
+                said = ",".join(map(str, numbers))
+                raise UsageError(f"--{word} {said} makes no sense", "E002", hint="finite numbers")
 
 
 def wish(draft: Draft, wishes: Wishes) -> None:
     """Carries out all wishes but those about the head. Raises UsageError and RefusedError."""
-    if wishes.start and wishes.start not in STARTS:
-        raise UsageError(f"no start {wishes.start!r} of new weights", "E002", hint=f"one of {', '.join(STARTS)}")
     if wishes.names:
         draft.do(NameClasses(tuple(map(str, wishes.names))))
     if wishes.convolutional:
@@ -97,9 +105,11 @@ def _normalised(draft: Draft, mean: Sequence[float], std: Sequence[float]) -> No
     given, count = image(draft)
     for word, numbers in (("mean", mean), ("std", std)):
         if len(numbers) not in (0, ONE, count):
-            raise UsageError(f"--{word} has {len(numbers)} numbers, {given.name} {count} channels", "E002")
+            hint = f"one number for all channels, or {count}"
+            raise UsageError(f"--{word} has {len(numbers)} numbers, {given.name} {count} channels", "E002", hint=hint)
         if word == "std" and any(number <= 0 for number in numbers):
-            raise UsageError("--std is divided by: its numbers are above 0", "E002")
+            said = ",".join(f"{number:g}" for number in numbers)
+            raise UsageError(f"--std {said} cannot be divided by", "E002", hint="numbers above 0")
     full = [tuple(n) * count if len(n) == ONE else tuple(n) for n in (mean or (0.0,), std or (1.0,))]
     draft.do(Normalise.of(draft.graph, given.name, full[0], full[1]))
     draft.about["pixels"] = "pixels"
