@@ -10,7 +10,7 @@ from rich.text import Text
 
 from .. import dims
 from ..said import FRAMEWORKS, KINDS, Said
-from ..said.meaning import Told
+from ..said.told import Told
 from ..why import SIZES, Cause, Tried, Why, amount
 from ..why.chain import Fork, Step
 from .words import grid, hanging

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from . import running, training
+from . import running, tensorflow, training
 from .row import FAN_IN, KINDS, WEIGHTS, Row
 
 __all__ = ["FRAMEWORKS", "KINDS", "ROWS", "Row", "Said", "recognise"]
 
-ROWS: tuple[Row, ...] = (*training.ROWS, *running.ROWS)
+ROWS: tuple[Row, ...] = (*training.ROWS, *tensorflow.ROWS, *running.ROWS)
 FRAMEWORKS = tuple(dict.fromkeys(row.framework for row in ROWS))
 
 #: Characters of a text that are looked at: the end of a long log.
@@ -40,6 +40,7 @@ class Said(NamedTuple):
     output: tuple[int, ...] = ()
     shape: tuple[int, ...] = ()
     more: int = 0
+    rank: int | None = None
 
     @property
     def framework(self) -> str:
@@ -82,7 +83,7 @@ def _telling(found: list[Said]) -> Said:
 
 def _said(row: Row, match: re.Match[str]) -> Said:
     groups = {key: value for key, value in match.groupdict().items() if value is not None}
-    given, wanted = numbers(groups.get("given", "")), numbers(groups.get("wanted", ""))
+    given, wanted = numbers(groups.get("given", "")), numbers(groups.get("wanted", groups.get("elements", "")))
     if "weight" in groups:  # a matrix [N, K] or [K, N]: the side that is not the number of outputs
         outputs = int(groups["outputs"])
         sides = [side for side in numbers(groups["weight"]) if side != outputs]
@@ -100,6 +101,7 @@ def _said(row: Row, match: re.Match[str]) -> Said:
         _int(groups, "high"),
         numbers(groups.get("output", "")),
         numbers(groups.get("shape", "")),
+        rank=_int(groups, "rank"),
     )
 
 

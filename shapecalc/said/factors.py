@@ -28,6 +28,7 @@ CLASSIFIERS = {
 #: Numbers of features of published nets: channels behind a global pooling, or a fully connected layer's.
 FEATURES = {
     512: "ResNet-18, ResNet-34 and VGG",
+    768: "ViT-B, ConvNeXt-T and BERT",
     1024: "GoogLeNet and DenseNet-121",
     1280: "MobileNetV2 and EfficientNet-B0",
     1536: "Inception v4 and EfficientNet-B3",

@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
-from . import Said
+from . import Said, fed
 from .factors import CLASSIFIERS, FEATURES, LONGEST_SIDE, Maps, maps, primes
-from .row import CHANNELS, FAN_IN, GROUPS, INPUT, JOIN, KERNEL, PROFILE, RESHAPE, WEIGHTS
+from .row import (
+    BATCH,
+    CHANNELS,
+    CROP,
+    DECLARED,
+    FAN_IN,
+    GROUPS,
+    INPUT,
+    JOIN,
+    KERNEL,
+    LABELS,
+    PADDING,
+    PARTS,
+    PROFILE,
+    RANK,
+    RESHAPE,
+    WEIGHTS,
+)
+from .told import COLOURS, Told, both, coloured, count, shape
 
-#: Numbers of channels of images, and what such an image is.
-COLOURS = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
-
-
-class Told(NamedTuple):
-    """The numbers as text, factorised where they can be; likely causes; what to do next."""
-
-    wanted: str
-    given: str
-    causes: tuple[str, ...]
-    next_steps: tuple[str, ...]
+#: Elements that rounding and doubling again put between two branches at most: a stride of 32.
+ROUNDED = 32
 
 
 def tell(said: Said) -> Told:
     """What a text means without its model."""
     return TELLERS[said.kind](said)
-
-
-def count(number: int) -> str:
-    """``9,216``."""
-    return f"{number:,}"
-
-
-def shape(sizes: Sequence[int]) -> str:
-    """``1×3×224×224``."""
-    return "×".join(map(str, sizes))
-
-
-def _plain(said: Said) -> tuple[str, str]:
-    return shape(said.wanted), shape(said.given)
 
 
 # -- fully connected layers -------------------------------------------------------------------------------------------
@@ -50,8 +44,14 @@ def _fan_in(said: Said) -> Told:
         return Told("", "", (), ("the text has no numbers: give the model, shapecalc why MODEL -i SIZE",))
     (wanted,), (given,) = said.wanted, said.given
     backbones = wanted in FEATURES and given in FEATURES
-    read = [] if backbones else maps(wanted, given)
-    causes = [*_unflattened(said, wanted, given), *_of_maps(read), *_known(wanted, given)]
+    colours = coloured(*sorted((wanted, given)))
+    read = [] if backbones or colours else maps(wanted, given)
+    causes = [
+        *([colours] if colours else []),
+        *_unflattened(said, wanted, given),
+        *_of_maps(read),
+        *_known(wanted, given),
+    ]
     if not causes and given % wanted == 0:
         causes = [
             f"{count(given)} is {given // wanted} times {count(wanted)}: a batch of so many flattened into one row"
@@ -125,7 +125,9 @@ def _join(said: Said) -> Told:
     pairs = [(a, b) for a, b in zip(said.wanted, said.given, strict=False) if a != b]
     near = [(a, b) for a, b in pairs if abs(a - b) == 1]
     causes = []
-    if len(said.wanted) != len(said.given):
+    if said.axis == 0 and len(said.wanted) == 1:
+        causes.append(f"axis 0 is the batch: one side has {said.wanted[0]}, the other {said.given[0]}, as written down")
+    elif len(said.wanted) != len(said.given):
         causes.append("the two have different numbers of axes: one was flattened, or lost its batch axis")
     elif near and len(pairs) - len(near) <= 1:  # besides the axis that is joined
         a, b = near[0]
@@ -133,7 +135,17 @@ def _join(said: Said) -> Told:
             f"{a} and {b} differ by one: the odd {a if a % 2 else b} was halved, and the branches rounded differently, "
             "or it was doubled again"
         )
-    elif pairs and all(max(a, b) % min(a, b) == 0 for a, b in pairs if min(a, b) > 0):
+    elif len(pairs) == 1 and 1 < abs(pairs[0][0] - pairs[0][1]) <= min(ROUNDED, max(pairs[0]) // 20):
+        a, b = pairs[0]
+        causes.append(
+            f"{a} and {b} differ by {abs(a - b)}: a side left a remainder where it was divided, and was doubled"
+        )
+        causes[-1] += " again afterwards"
+    elif len(pairs) == 1 and min(pairs[0]) == 1:
+        causes.append("one was pooled to a single place, or is meant to be repeated, and the other was not")
+    elif len(pairs) == 1 and len(said.wanted) > 2 and pairs[0] in (_at(said, 1), _at(said, -1)):
+        causes.append("the channels alone differ: another number of classes, or the join runs along another axis")
+    elif pairs and all(max(a, b) // max(1, min(a, b)) <= 8 and max(a, b) % max(1, min(a, b)) == 0 for a, b in pairs):
         a, b = pairs[0]
         causes.append(f"one is {max(a, b) // max(1, min(a, b))} times the other: a branch has a stride the other lacks")
     elif pairs:
@@ -142,18 +154,24 @@ def _join(said: Said) -> Told:
         "an image whose sides every stride of the net divides (a multiple of 32 for most): no branch then rounds",
         "with the model: shapecalc why MODEL -i SIZE shows both branches from their fork",
     )
-    return Told(*_plain(said), tuple(causes), steps)
+    return Told(*both(said), tuple(causes), steps)
+
+
+def _at(said: Said, axis: int) -> tuple[int, int]:
+    return said.wanted[axis], said.given[axis]
 
 
 def _reshape(said: Said) -> Told:
     elements = math.prod(said.given)
     fixed = math.prod(size for size in said.wanted if size > 0)
     free = any(size < 1 for size in said.wanted)
-    target = "[" + ", ".join(map(str, said.wanted)) + "]"
-    wanted = f"{'a multiple of ' if free else ''}{count(fixed)} for {target}" if said.wanted else ""
+    target = " for [" + ", ".join(map(str, said.wanted)) + "]" if len(said.wanted) > 1 else ""
+    wanted = f"{'a multiple of ' if free else ''}{count(fixed)}{target}" if said.wanted else ""
     given = count(elements) + (f" = {'·'.join(map(str, said.given))}" if len(said.given) > 1 else "")
     causes = []
-    if said.wanted and elements % fixed == 0 and not free:
+    if said.given and elements == 0:
+        causes.append("what arrives is empty: an axis of it is 0 (nothing detected, an empty sequence)")
+    elif said.wanted and elements % fixed == 0 and not free:
         causes.append(
             f"{count(elements)} is {elements // fixed} times {count(fixed)}: a batch, or a larger image, that"
         )
@@ -173,6 +191,8 @@ def _kernel(said: Said) -> Told:
     if said.output:
         given = f"{given}, so an output of {shape(said.output)}" if given else f"an output of {shape(said.output)}"
     causes = ["the image is too small: the layers before have halved it until the window has no place"]
+    if 0 in said.given:
+        causes = ["what arrives is empty: an axis of it is 0 (nothing detected, or an image too small)"]
     if said.framework == "Keras/TensorFlow":
         causes.append('or channels stand where the height should ("channels_first" against "channels_last")')
     steps = (
@@ -182,21 +202,38 @@ def _kernel(said: Said) -> Told:
     return Told(wanted, given, tuple(causes), steps)
 
 
+def _outputs(said: Said) -> int:
+    """The axis of a weight that counts outputs: of TensorFlow's kernels the last."""
+    return 3 if said.framework == "Keras/TensorFlow" and len(said.wanted) == 4 else 0
+
+
+def _boxes(trained: int, wanted: int) -> int:
+    """How many boxes a place of a detector has, where the file is for a published number of classes; else 1."""
+    counts = [trained // classes for classes in fed.DETECTED if trained % classes == 0]
+    return next((boxes for boxes in counts if 1 < boxes < 10 and wanted % boxes == 0), 1)
+
+
 # -- channels and weights ---------------------------------------------------------------------------------------------
 
 
 def _channels(said: Said) -> Told:
     if len(said.wanted) != 1 or len(said.given) != 1:
-        return Told(*_plain(said), (), ("with the model: shapecalc why MODEL --error TEXT",))
+        return Told(*both(said), (), ("with the model: shapecalc why MODEL --error TEXT",))
     (wanted,), (given,) = said.wanted, said.given
     causes, steps = [], []
-    if wanted in COLOURS and given in COLOURS:
+    if given == 0:
+        causes.append("none arrive: a slice before the layer is empty")
+        steps.append("with the model: shapecalc trace MODEL -i SIZE shows where they end")
+    elif wanted in COLOURS and given in COLOURS:
         causes.append(f"the image is {COLOURS[given]}, the weights are for {COLOURS[wanted]}")
         way = "repeat the gray channel" if given == 1 else "convert the image"
         steps.append(f"{way} to {COLOURS[wanted]} before feeding it")
     elif said.shape[-1:] == (wanted,):
         causes.append(f"the channels come last in {shape(said.shape)} and first in this net")
         steps.append("move them: x.transpose(0, 3, 1, 2), or permute")
+    elif wanted in COLOURS and given < 16:
+        causes.append(f"{given} is no image's number of channels: several images stacked, or more bands than colours")
+        steps.append("feed them one by one, or change the model: retarget --channels, with weights for each")
     elif wanted in COLOURS:
         causes.append(f"{given} is no image's number of channels: a side of the image stands there (channels last?)")
         steps.append("move the channels to where the net has them")
@@ -216,6 +253,8 @@ def _groups(said: Said) -> Told:
 def _weights(said: Said) -> Told:
     wanted, given = said.wanted, said.given
     own = " (in the model)", " (in the file)"
+    if not wanted or not given:
+        return Told("", "", (), ("shapecalc match DEFINITION WEIGHTS says which weights, and why",))
     causes, steps = [], ["shapecalc match DEFINITION WEIGHTS lists every weight that loads and why others do not"]
     if said.framework == "Keras/TensorFlow" and len(wanted) == len(given) == 2:
         wanted, given = wanted[::-1], given[::-1]  # a dense kernel is (inputs, outputs) there
@@ -223,51 +262,25 @@ def _weights(said: Said) -> Told:
     if math.prod(wanted) == math.prod(given):
         causes.append(f"the same {count(math.prod(wanted))} numbers in another order of axes or another shape")
         steps.insert(0, "reshape them; shapecalc convert --weights does where only the shape differs")
-    elif len(wanted) == len(given) and differ == [0]:
-        causes.append(f"another number of classes or outputs: {count(given[0])} in the file, {count(wanted[0])} here")
-        steps.insert(0, f"load all but this layer, or give the trained net a new head: --classes {wanted[0]}")
+    elif len(wanted) == len(given) and differ == [_outputs(said)]:
+        trained, own_classes = given[differ[0]], wanted[differ[0]]
+        boxes = _boxes(trained, own_classes)
+        each = f", {boxes} boxes a place: {trained // boxes} and {own_classes // boxes}" if boxes > 1 else ""
+        causes.append(
+            f"another number of classes or outputs: {count(trained)} in the file, {count(own_classes)} here{each}"
+        )
+        classes = own_classes // boxes
+        steps.insert(0, f"load all but this layer, or give the trained net a new head: --classes {classes}")
     elif len(wanted) == len(given) == 2 and differ == [1]:
         causes.append(f"another number of inputs: {count(given[1])} in the file, {count(wanted[1])} here")
-        causes += _of_maps(maps(given[1], wanted[1])) + _known(given[1], wanted[1])
+        colours = coloured(*sorted((given[1], wanted[1])))
+        causes += [colours] if colours else _of_maps(maps(given[1], wanted[1])) + _known(given[1], wanted[1])
         steps.insert(0, "build the net at the image size the file was trained at")
     elif len(wanted) == len(given) == 4 and differ == [1] and {wanted[1], given[1]} <= set(COLOURS):
         causes.append(f"made for {COLOURS[given[1]]} images, the model is for {COLOURS[wanted[1]]} ones")
     else:
         causes.append("the file belongs to another net, or another width of it")
     return Told(shape(said.wanted) + own[0], shape(said.given) + own[1], tuple(causes), tuple(steps))
-
-
-# -- inputs -----------------------------------------------------------------------------------------------------------
-
-
-def _input(said: Said) -> Told:
-    if not said.wanted or not said.given:
-        return Told("", "", (), ("shapecalc trace MODEL shows what the model declares",))
-    wanted, given = shape(said.wanted), shape(said.given)
-    differ = [axis for axis, (a, b) in enumerate(zip(said.wanted, said.given, strict=False)) if a != b]
-    axis = said.axis if said.axis is not None else differ[0] if len(said.wanted) == 4 and len(differ) == 1 else 2
-    what = {0: "batch", 1: "channels"}.get(axis, "size")
-    causes = [f"the file declares its {what} as a number: {wanted} is written in it, {given} was fed"]
-    steps = [
-        f"feed {wanted}",
-        "or declare another: shapecalc retarget MODEL --input SIZE, if the net behind can take it",
-    ]
-    return Told(wanted, given, tuple(causes), tuple(steps))
-
-
-def _profile(said: Said) -> Told:
-    if said.low is None or said.high is None:
-        return Told(
-            "", "", (), ("build the engine with --minShapes, --optShapes and --maxShapes around what you feed",)
-        )
-    wanted = str(said.low) if said.low == said.high else f"{said.low} to {said.high}"
-    axis = {0: "batch", 1: "channels", 2: "height", 3: "width"}.get(-1 if said.axis is None else said.axis, "axis")
-    causes = (f"the engine was built for {axis} {wanted} only",)
-    steps = (
-        "build it again: trtexec --minShapes --optShapes --maxShapes around what you feed",
-        "shapecalc sizes MODEL says which sizes the net itself can take",
-    )
-    return Told(f"{axis} {wanted}", f"{axis} {shape(said.given)}", causes, steps)
 
 
 TELLERS: dict[str, Callable[[Said], Told]] = {
@@ -278,6 +291,13 @@ TELLERS: dict[str, Callable[[Said], Told]] = {
     CHANNELS: _channels,
     GROUPS: _groups,
     WEIGHTS: _weights,
-    INPUT: _input,
-    PROFILE: _profile,
+    INPUT: fed.told_input,
+    PROFILE: fed.told_profile,
+    RANK: fed.told_rank,
+    BATCH: fed.told_batch,
+    LABELS: fed.told_labels,
+    PARTS: fed.told_parts,
+    PADDING: fed.told_padding,
+    CROP: fed.told_crop,
+    DECLARED: fed.told_declared,
 }

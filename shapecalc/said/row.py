@@ -2,7 +2,8 @@
 
 A pattern names what its numbers mean: ``wanted`` (what the layer's weights, its other branch or its declaration are
 for), ``given`` (what arrived), and where the text says so ``layer``, ``axis``, ``rows`` (the other side of a matrix),
-``low`` and ``high``. Runs of blanks and line ends in a text count as one blank.
+``rank`` (how many axes arrived), ``elements`` (of
+a target), ``low`` and ``high``. Runs of blanks and line ends in a text count as one blank.
 
 ``recorded`` as a source: the text was produced by running that framework for this project, at the version named.
 """
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 FAN_IN, CHANNELS, KERNEL, GROUPS, JOIN, RESHAPE = "fan-in", "channels", "kernel", "groups", "join", "reshape"
 WEIGHTS, INPUT, PROFILE = "weights", "input", "profile"
+PADDING, BATCH, RANK, LABELS, PARTS = "padding", "batch", "rank", "labels", "parts"
+CROP, DECLARED = "crop", "declared"
 
 #: kind -> what does not fit, in words.
 KINDS = {
@@ -25,6 +28,13 @@ KINDS = {
     WEIGHTS: "a file's weights have another shape than the layer's",
     INPUT: "the model declares another input",
     PROFILE: "the input is outside the sizes the engine was built for",
+    PADDING: "a border that mirrors the map is wider than the map",
+    BATCH: "the images of a batch have different sizes",
+    RANK: "the input has another number of axes",
+    LABELS: "labels have another shape than what the net gives",
+    CROP: "a crop is larger than what it is cut from",
+    DECLARED: "a shape written in the file is not the one that its nodes give",
+    PARTS: "a layer has more or fewer weights than the file holds for it",
 }
 
 _GITHUB = "https://github.com/"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .row import CHANNELS, FAN_IN, GROUPS, INPUT, JOIN, KERNEL, PROFILE, RESHAPE, Row
+from .row import CHANNELS, DECLARED, FAN_IN, GROUPS, INPUT, JOIN, KERNEL, PROFILE, RANK, RESHAPE, Row
 
 _NODE = r"running \w+ node\. Name:'(?P<layer>[^']*)'.*?"
 _RECORDED = "recorded with onnxruntime 1.31.1"
@@ -95,6 +95,32 @@ ROWS = (
         "was false. Calculated output dimension is negative. Check kernel_shape, pads, strides and dilations.",
         _RECORDED,
     ),
+    _runtime(
+        RANK,
+        r"Invalid rank for input: (?P<layer>\S+) Got: (?P<rank>\d+) Expected: (?P<wanted>\d+)",
+        "Invalid rank for input: image_embeddings Got: 1 Expected: 4 Please fix either the inputs/outputs or the "
+        "model.",
+        "microsoft/onnxruntime/issues/19953",
+    ),
+    _runtime(
+        JOIN,
+        r"(?:running Node: (?P<layer>\S*) Status Message: .*?)?Non concat axis dimensions must match: Axis "
+        r"(?P<axis>\d+) has mismatched dimensions of (?P<wanted>\d+) and (?P<given>\d+)",
+        "RuntimeError: Method run failed due to: [ONNXRuntimeError] : 1 : GENERAL ERROR : Non-zero status code "
+        "returned while running Node: concat_35 Status Message: Not satsified: inputs_n_dims[axis_index] == "
+        "inputs_0_dims[axis_index]\n"
+        "concat.cc:47 onnxruntime::ConcatBase::PrepareForComputeNon concat axis dimensions must match: Axis 0 has "
+        "mismatched dimensions of 1 and 16",
+        "microsoft/onnxruntime/issues/1511",
+    ),
+    _runtime(
+        DECLARED,
+        r"(?:node name: (?P<layer>[^)]*)\): \[ShapeInferenceError\] )?Inferred shape and existing shape differ in "
+        r"dimension (?P<axis>\d+): \((?P<given>\d+)\) vs \((?P<wanted>\d+)\)",
+        "onnx.onnx_cpp2py_export.shape_inference.InferenceError: [ShapeInferenceError] (op_type:Conv, node name: "
+        "019_convolutional): [ShapeInferenceError] Inferred shape and existing shape differ in dimension 2: (6) vs (5)",
+        "onnxsim/onnxsim/issues/155",
+    ),
     # -- TensorRT -----------------------------------------------------------------------------------------------------
     _tensorrt(
         PROFILE,
@@ -152,6 +178,46 @@ ROWS = (
         "97200 to 98100 Instruction: RESHAPE_ZERO_IS_PLACEHOLDER{3240 1 30} {545 180}.)",
         "NVIDIA/TensorRT/issues/3990",
     ),
+    _tensorrt(
+        FAN_IN,
+        r"last dimension of input0 = (?P<given>\d+) and (?:last|second to last) dimension of input1 = "
+        r"(?P<wanted>\d+) but must match",
+        "[06/14/2022-16:09:31] [E] [TRT] 4: (Unnamed Layer* 186) [Matrix Multiply]: last dimension of input0 = 850 and "
+        "last dimension of input1 = 32 but must match.",
+        "wang-xinyu/tensorrtx/issues/1017",
+    ),
+    _tensorrt(
+        JOIN,
+        r"(?P<layer>[^\s(]+): dimensions not compatible for elementwise\. Condition '==' violated: (?P<wanted>\d+) != "
+        r"(?P<given>\d+)",
+        "7: [shapeMachine.cpp::executeContinuation::887] Error Code 7: Internal Error (Add_430: dimensions not "
+        "compatible for elementwise. Condition '==' violated: 5376 != 4725. Instruction: CHECK_EQUAL 5376 4725.)",
+        "NVIDIA/TensorRT/issues/3309",
+    ),
+    _tensorrt(
+        JOIN,
+        r"dimensions not compatible for elementwise(?:.*?CHECK_BROADCAST (?P<wanted>\d+) (?P<given>\d+))?",
+        "[TensorRT] ERROR: (Unnamed Layer* 13) [ElementWise]: dimensions not compatible for elementwise\n"
+        "[TensorRT] ERROR: shapeMachine.cpp (252) - Shape Error in operator(): broadcast iwth incompatible dimensions\n"
+        "[TensorRT] ERROR: Instruction: CHECK_BROADCAST 5 100",
+        "NVIDIA/TensorRT/issues/426",
+    ),
+    _tensorrt(
+        JOIN,
+        r"(?P<layer>[^\s(]+): dimensions not compatible for concatenation",
+        "[TensorRT] ERROR: 4: [shapeCompiler.cpp::evaluateShapeChecks::822] Error Code 4: Internal Error (kOPT values "
+        "for profile 0 violate shape constraints: condition '==' violated. Concat_351: dimensions not compatible for "
+        "concatenation)",
+        "open-mmlab/mmdeploy/issues/460",
+    ),
+    _tensorrt(
+        CHANNELS,
+        r"\[Convolution\]: number of kernel weights does not match tensor dimensions",
+        "[E] [TRT] 4: [convolutionNode.cpp::nvinfer1::builder::ConvolutionNode::computeOutputExtents::58] Error Code "
+        "4: Internal Error ((Unnamed Layer* 284) [Convolution]: number of kernel weights does not match tensor "
+        "dimensions)",
+        "yester31/Real_ESRGAN_TRT/issues/11",
+    ),
     # -- OpenCV's dnn -------------------------------------------------------------------------------------------------
     _opencv(
         CHANNELS,
@@ -189,6 +255,14 @@ ROWS = (
         "OpenCV(4.5.1) \\opencv\\modules\\dnn\\src\\layers\\concat_layer.cpp:102: error: (-201:Incorrect size of input "
         "array) Inconsistent shape for ConcatLayer in function 'cv::dnn::ConcatLayerImpl::getMemoryShapes'",
         "opencv/opencv/issues/19416",
+    ),
+    _opencv(
+        FAN_IN,
+        r"innerSize == innerSize0",
+        "OpenCV Error: Assertion failed ((size_t)innerSize == innerSize0) in cv::dnn::FullyConnectedLayerImpl::"
+        "allocate, file H:\\opencv_new\\opencv_contrib-master\\modules\\dnn\\src\\layers\\fully_connected_layer.cpp, "
+        "line 89",
+        "opencv/opencv_contrib/issues/1160",
     ),
     _opencv(
         FAN_IN,

@@ -1,15 +1,30 @@
-"""Error texts of the frameworks nets are trained in: PyTorch, Caffe, Chainer, Keras with TensorFlow."""
+"""Error texts of the frameworks nets are trained in: PyTorch, Caffe, Chainer; `tensorflow` has those of Keras."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from .row import CHANNELS, FAN_IN, GROUPS, INPUT, JOIN, KERNEL, RESHAPE, WEIGHTS, Row
+from .row import (
+    BATCH,
+    CHANNELS,
+    CROP,
+    FAN_IN,
+    GROUPS,
+    INPUT,
+    JOIN,
+    KERNEL,
+    LABELS,
+    PADDING,
+    PARTS,
+    RANK,
+    RESHAPE,
+    WEIGHTS,
+    Row,
+)
 
 _torch = partial(Row, "PyTorch")
 _caffe = partial(Row, "Caffe")
 _chainer = partial(Row, "Chainer")
-_keras = partial(Row, "Keras/TensorFlow")
 
 ROWS = (
     # -- PyTorch ------------------------------------------------------------------------------------------------------
@@ -60,7 +75,7 @@ ROWS = (
     ),
     _torch(
         CHANNELS,
-        r"Given groups=\d+, weight (?:of size )?\[?[\d, ]+\]?, (?:so )?expected input\[(?P<shape>[\d, ]+)\] to have "
+        r"Given groups=\d+, weight ?(?:of size )?\[?[\d, ]+\]?, (?:so )?expected input\[(?P<shape>[\d, ]+)\] to have "
         r"(?P<wanted>\d+) channels, but got (?P<given>\d+) channels",
         "RuntimeError: Given groups=1, weight of size [64, 3, 3, 3], expected input[1, 1, 256, 256] to have 3 "
         "channels, but got 1 channels instead",
@@ -92,6 +107,73 @@ ROWS = (
         r"Input (?:image )?(?:size|height|width) \((?P<given>\d+)(?:\*\d+)?\) doesn't match model \((?P<wanted>\d+)",
         "AssertionError: Input image size (384*384) doesn't match model (224*224).",
         "Lightning-Universe/lightning-flash/issues/712",
+    ),
+    _torch(
+        RANK,
+        r"Expected (?P<wanted>\d)-dimensional input for \d-dimensional weight \[?[\d, ]+\]?, but got "
+        r"(?:\d-dimensional )?input of size \[(?P<given>[\d, ]+)\]",
+        "RuntimeError: Expected 4-dimensional input for 4-dimensional weight [64, 3, 7, 7], but got 3-dimensional "
+        "input of size [3, 224, 224] instead.",
+        "valerystrizh/pytorch-histogram-loss/issues/13",
+    ),
+    _torch(
+        RANK,
+        r"Expected \dD \(unbatched\) or (?P<wanted>\d)D \(batched\) input to conv\d?d, but got input of size: "
+        r"\[(?P<given>[\d, ]+)\]",
+        "RuntimeError: Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: "
+        "[1, 16, 3, 512, 512]",
+        "open-mmlab/mmdetection/issues/9579",
+    ),
+    _torch(
+        LABELS,
+        r"Expected input batch_size \((?P<wanted>\d+)\) to match target batch_size \((?P<given>\d+)\)",
+        "ValueError: Expected input batch_size (183000) to match target batch_size (187500).",
+        "meetps/pytorch-semseg/issues/127",
+    ),
+    _torch(
+        JOIN,
+        r"The expanded size of the tensor \((?P<wanted>\d+)\) must match the existing size \((?P<given>\d+)\) at "
+        r"non-singleton dimension (?P<axis>\d+)",
+        "RuntimeError: The expanded size of the tensor (9) must match the existing size (8) at non-singleton dimension "
+        "3.  Target sizes: [1, 1, 6, 9].  Tensor sizes: [5, 8]",
+        "xhp-hust-2018-2011/S-DCNet/issues/13",
+    ),
+    _torch(
+        JOIN,
+        r"inconsistent tensor sizes?\b",
+        "RuntimeError: inconsistent tensor sizes at /opt/conda/conda-bld/pytorch_1503970438496/work/torch/lib/THC/"
+        "generic/THCTensorMath.cu:141",
+        "Hsuxu/carvana-pytorch-uNet/issues/1",
+    ),
+    _torch(
+        JOIN,
+        r"size of dimension does not match previous size, operand (?P<operand>\d+), dim (?P<axis>\d+)",
+        "RuntimeError: size of dimension does not match previous size, operand 1, dim 1",
+        "jeya-maria-jose/Medical-Transformer/issues/12",
+    ),
+    _torch(
+        JOIN,
+        r"input and target shapes do not match: input \[(?P<wanted>[\dx ]+)\], target \[(?P<given>[\dx ]+)\]",
+        "RuntimeError: input and target shapes do not match: input [1 x 128 x 128 x 97], target [1 x 128 x 128 x 96] "
+        "at c:\\programdata\\miniconda3\\conda-bld\\pytorch_1532500470552\\work\\aten\\src\\thcunn\\generic/"
+        "MSECriterion.cu:12",
+        "cheind/py-style-transfer/issues/2",
+    ),
+    _torch(
+        PADDING,
+        r"Padding size should be less than the corresponding input dimension, but got: padding \((?P<wanted>[\d, ]+)\) "
+        r"at dimension (?P<axis>\d+) of input \[(?P<shape>[\d, ]+)\]",
+        "RuntimeError: Padding size should be less than the corresponding input dimension, but got: padding (1, 1) at "
+        "dimension 2 of input [1, 128, 1, 12]",
+        "advimman/lama/issues/137",
+    ),
+    _torch(
+        BATCH,
+        r"stack expects each tensor to be equal size, but got \[(?P<wanted>[\d, ]*)\] at entry \d+ and "
+        r"\[(?P<given>[\d, ]*)\] at entry \d+",
+        "RuntimeError: stack expects each tensor to be equal size, but got [3, 288, 224] at entry 0 and [3, 320, 256] "
+        "at entry 1",
+        "mk-minchul/dcface/issues/11",
     ),
     # -- Caffe --------------------------------------------------------------------------------------------------------
     _caffe(
@@ -156,6 +238,75 @@ ROWS = (
         "should evenly divide input slice axis (5)",
         "recorded with BVLC Caffe at commit 9b89154",
     ),
+    _caffe(
+        JOIN,
+        r"bottom\[0\]->shape\(axis_ ?\+ ?i\) ?== ?scale->shape\(i\) \((?P<wanted>\d+) vs\.? (?P<given>\d+)\)"
+        r"(?: dimension mismatch between bottom\[0\]->shape\((?P<axis>\d+)\))?",
+        "checkfailed: bottom[0]->shape(axis_+i)==scale->shape(i) (12 vs 1) dimension mismatch between "
+        "bottom[0]->shape(2) and scale->shape(2)",
+        "BVLC/caffe/issues/6836",
+    ),
+    _caffe(
+        WEIGHTS,
+        r"ShapeEquals\(proto\) shape mismatch",
+        "F0524 11:28:18.985998 12501 blob.cpp:459] Check failed: ShapeEquals(proto) shape mismatch (reshape not set)",
+        "rbgirshick/fast-rcnn/issues/122",
+    ),
+    _caffe(
+        PARTS,
+        r"target_blobs\.size\(\) == source_layer\.blobs_size\(\) \((?P<wanted>\d+) vs\. (?P<given>\d+)\) Incompatible "
+        r"number of blobs for layer (?P<layer>\S+)",
+        "Check failed: target_blobs.size() == source_layer.blobs_size() (2 vs. 0) Incompatible number of blobs for "
+        "layer decode4",
+        "cdoersch/vae_tutorial/issues/3",
+    ),
+    _caffe(
+        LABELS,
+        r"outer_num_ \* inner_num_ == bottom\[1\]->count\(\) \((?P<wanted>\d+) vs\. (?P<given>\d+)\)",
+        "F0520 22:22:14.954509  3971 softmax_loss_layer.cpp:47] Check failed: outer_num_ * inner_num_ == "
+        "bottom[1]->count() (4900 vs. 100) Number of labels must match number of predictions; e.g., if softmax axis == "
+        "1 and prediction shape is (N, C, H, W), label count (number of labels) must be N*H*W, with integer values in "
+        "{0, 1, ..., C-1}.",
+        "foreverYoungGitHub/MTCNN/issues/22",
+    ),
+    _caffe(
+        LABELS,
+        r"bottom\[0\]->(?:num|shape)\(0?\) == bottom\[1\]->(?:num|shape)\(0?\) \((?P<wanted>\d+) vs\. (?P<given>\d+)\) "
+        r"The data and label should have the same",
+        "F0219 11:23:38.637661 22433 loss_layer.cpp:25] Check failed: bottom[0]->num() == bottom[1]->num() (204 vs. "
+        "200) The data and label should have the same number.",
+        "BVLC/caffe/issues/6243",
+    ),
+    _caffe(
+        LABELS,
+        r"num_priors_ \* (?:num_classes_|loc_classes_ \* 4) == bottom\[\d\]->channels\(\) \((?P<wanted>\d+) vs\. "
+        r"(?P<given>\d+)\)",
+        "Check failed: num_priors_ * num_classes_ == bottom[1]->channels() (52392 vs. 183372) Number of priors must "
+        "match number of confidence predictions.",
+        "weiliu89/caffe/issues/567",
+    ),
+    _caffe(
+        CROP,
+        r"bottom\[0\]->shape\(i\) - crop_offset >= bottom\[1\]->shape\(i\) \((?P<given>\d+) vs\. (?P<wanted>\d+)\)"
+        r"(?: invalid crop parameters in dimension: (?P<axis>\d+))?",
+        "F0529 12:11:43.640548 15105 crop_layer.cpp:68] Check failed: bottom[0]->shape(i) - crop_offset >= "
+        "bottom[1]->shape(i) (1 vs. 3) invalid crop parameters in dimension: 1",
+        "houqb/DSS/issues/1",
+    ),
+    _caffe(
+        CROP,
+        r"(?:datum_|img_|input_)(?:width|height) >= crop_size \((?P<given>\d+) vs\. (?P<wanted>\d+)\)",
+        "F0720 20:53:58.122177  5991 data_transformer.cpp:467] Check failed: datum_width >= crop_size (3 vs. 224)",
+        "BVLC/caffe/issues/4487",
+    ),
+    _caffe(
+        CROP,
+        r"(?:crop_size|datum_width|datum_height|img_\w+) == data_mean_\.(?:width|height)\(\) "
+        r"\((?P<wanted>\d+) vs\. (?P<given>\d+)\)",
+        "F1121 15:29:51.496075 21338 data_transformer.cpp:258] Check failed: crop_size == data_mean_.height() (227 vs. "
+        "256)",
+        "BVLC/caffe/issues/6064",
+    ),
     # -- Chainer ------------------------------------------------------------------------------------------------------
     _chainer(
         FAN_IN,
@@ -188,8 +339,16 @@ ROWS = (
         "Hiroshiba/become-yukarin/issues/39",
     ),
     _chainer(
+        JOIN,
+        r"Expect: in_types\[0\]\.shape == in_types\[\d+\]\.shape Actual: \((?P<wanted>[\d, ]+)\) != "
+        r"\((?P<given>[\d, ]+)\)",
+        "chainer.utils.type_check.InvalidType:\nInvalid operation is performed in: MeanSquaredError (Forward)\n\n"
+        "Expect: in_types[0].shape == in_types[1].shape\nActual: (1, 256, 119, 119) != (1, 256, 118, 118)",
+        "yusuketomoto/chainer-fast-neuralstyle/issues/66",
+    ),
+    _chainer(
         RESHAPE,
-        r"Expect: prod\(x\.shape\) == prod\(\((?P<wanted>[-\d, ]+)\)\) Actual: (?P<given>\d+) != \d+",
+        r"Expect: prod\((?:x|in_types\[0\])\.shape\) == prod\(\((?P<wanted>[-\d, ]+)\)\) Actual: (?P<given>\d+) != \d+",
         "Invalid operation is performed in: Reshape (Forward)\n\n"
         "Expect: prod(x.shape) == prod((1, 1000))\nActual: 4000 != 1000",
         "recorded with Chainer 7.8.1",
@@ -205,88 +364,5 @@ ROWS = (
         r"could not broadcast input array from shape \((?P<given>[\d, ]+)\) into shape \((?P<wanted>[\d, ]+)\)",
         "ValueError: could not broadcast input array from shape (4096,25088) into shape (4096,512,7,7)",
         "oyam/Semantic-Segmentation-using-Adversarial-Networks/issues/5",
-    ),
-    # -- Keras and TensorFlow -----------------------------------------------------------------------------------------
-    _keras(
-        FAN_IN,
-        r"Input 0 (?:of layer \"?(?P<layer>[\w/]+)\"? )?is incompatible with (?:the )?layer:? ?[\w:]*:? ?expected "
-        r"axis -1 of input shape to have value (?P<wanted>\d+),? but (?:received input with|got) shape "
-        r"[\[(](?:[^\])]*, )?(?P<given>\d+)[\])]",
-        'Input 0 of layer "dense_2" is incompatible with the layer: expected axis -1 of input shape to have value '
-        "16384, but received input with shape (None, 65536)",
-        "keras-team/keras/issues/19367",
-    ),
-    _keras(
-        FAN_IN,
-        r"Matrix size-incompatible: In\[0\]: \[(?P<rows>\d+),(?P<given>\d+)\], In\[1\]: \[(?P<wanted>\d+),\d+\]",
-        "InvalidArgumentError (see above for traceback): Matrix size-incompatible: In[0]: [100,3136], In[1]: [784,500]",
-        "caicloud/tensorflow-tutorial/issues/138",
-    ),
-    _keras(
-        JOIN,
-        r"`Concatenate` layer requires inputs with matching shapes except for the concat\w* axis.*?"
-        r"\[\((?P<wanted>[^)]+)\), (?:.*, )?\((?P<given>[^)]+)\)\]",
-        "ValueError: A `Concatenate` layer requires inputs with matching shapes except for the concat axis. Got inputs "
-        "shapes: [(None, 64, 64, 82, 32), (None, 64, 64, 81, 32)]",
-        "voxelmorph/voxelmorph/issues/105",
-    ),
-    _keras(
-        JOIN,
-        r"ConcatOp : Dimensions of inputs should match: shape\[0\] = \[(?P<wanted>[\d,]+)\] vs\. shape\[\d+\] = "
-        r"\[(?P<given>[\d,]+)\]",
-        "tensorflow.python.framework.errors_impl.InvalidArgumentError: ConcatOp : Dimensions of inputs should match: "
-        "shape[0] = [1,16,20,256] vs. shape[1] = [1,15,20,256]",
-        "halimacc/DenseHumanBodyCorrespondences/issues/1",
-    ),
-    _keras(
-        JOIN,
-        r"Operands could not be broadcast together with shapes \((?P<wanted>[^)]+)\) \((?P<given>[^)]+)\)",
-        "ValueError: Operands could not be broadcast together with shapes (21, 34, 4) (21, 34, 3)",
-        "sadeepj/crfasrnn_keras/issues/60",
-    ),
-    _keras(
-        JOIN,
-        r"Dimensions must be equal, but are (?P<wanted>\d+) and (?P<given>\d+) for '(?P<layer>[^']+)'",
-        "ValueError: Dimensions must be equal, but are 38 and 39 for 'generator/spade_resblock_0/spade_1/mul' (op: "
-        "'Mul') with input shapes: [1,38,38,1024], [1,39,39,1024].",
-        "taki0112/SPADE-Tensorflow/issues/26",
-    ),
-    _keras(
-        KERNEL,
-        r"Negative dimension size caused by subtracting (?P<wanted>\d+) from (?P<given>\d+) for '(?P<layer>[^'/]+)",
-        "ValueError: Negative dimension size caused by subtracting 7 from 3 for 'avg_pool/AvgPool' (op: 'AvgPool') "
-        "with input shapes: [?,3,3,2048].",
-        "fchollet/deep-learning-models/issues/76",
-    ),
-    _keras(
-        KERNEL,
-        r"[Cc]omputed output size would be (?:zero or )?negative",
-        'computed output size would be negative [[Node: pool_3 = AvgPool[T=DT_FLOAT, data_format="NHWC", ksize=[1, 8, '
-        '8, 1], padding="VALID", strides=[1, 1, 1, 1], _device="/job:localhost/replica:0/task:0/cpu:0"](mixed_10/join)'
-        "]]",
-        "tensorflow/tensorflow/issues/12795",
-    ),
-    _keras(
-        WEIGHTS,
-        r"Shape mismatch in layer #\d+ \(named (?P<layer>[^)]+)\) for weight \S+\. Weight expects shape "
-        r"\((?P<wanted>[\d, ]+)\)\. Received saved weight with shape \((?P<given>[\d, ]+)\)",
-        "ValueError: Shape mismatch in layer #175 (named conv2d_transpose_1) for weight conv2d_transpose_1/kernel:0. "
-        "Weight expects shape (4, 4, 128, 256). Received saved weight with shape (2048, 256, 4, 4)",
-        "bubbliiiing/centernet-keras/issues/9",
-    ),
-    _keras(
-        WEIGHTS,
-        r"Layer (?P<layer>\w+ )?weight shape \((?P<wanted>[\d, ]+)\) (?:is )?not compatible with provided weight "
-        r"shape \((?P<given>[\d, ]+)\)",
-        "ValueError: Layer weight shape (1792, 128) not compatible with provided weight shape (1792, 512)",
-        "nyoki-mtl/keras-facenet/issues/10",
-    ),
-    _keras(
-        INPUT,
-        r"is incompatible with (?:the layer|layer \w+): expected shape ?= ?\((?P<wanted>[^)]+)\), found shape ?= ?"
-        r"\((?P<given>[^)]+)\)",
-        "ValueError: Input 0 is incompatible with layer model: expected shape=(None, 224, 224, 3), found shape=(None, "
-        "240, 320, 3)",
-        "harvitronix/five-video-classification-methods/issues/150",
     ),
 )

@@ -13,7 +13,8 @@ from ..errors import UsageError
 from ..explain import Note, notes
 from ..graph import places
 from ..said import Said, recognise
-from ..said.meaning import Told, tell
+from ..said.meaning import tell
+from ..said.told import Told
 from ..trace import Problem, Trace, first_input
 from ..traced import Baked
 from .cause import SIZES, Cause, cause_of
