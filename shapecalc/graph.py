@@ -183,6 +183,10 @@ class Node:
         fields.update(changes)
         return Node(**fields)
 
+    def input(self, index: int) -> str:
+        """The name of input ``index``, "" where it is left out or, in a damaged file, lacking."""
+        return self.inputs[index] if index < len(self.inputs) else ""
+
     def reads(self) -> set[str]:
         """The values it reads: its inputs, and those of the net that the graphs in its attributes read."""
         found = {name for name in self.inputs if name}

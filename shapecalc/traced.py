@@ -364,6 +364,11 @@ class Trace:
         """The layer called ``name``; raises KeyError."""
         return self._by_name[name]
 
+    def holder(self, problem: Problem) -> Layer:
+        """The layer a problem is of, or the one with the graph inside that it was found in; raises KeyError."""
+        inside = (layer for layer in self.layers if any(found is problem for found in layer.problems))
+        return next(inside, None) or self.layer(problem.layer)
+
     @cached_property
     def _by_name(self) -> dict[str, Layer]:
         return {layer.name: layer for layer in reversed(self.layers)}

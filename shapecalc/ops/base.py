@@ -191,8 +191,11 @@ class Call:
         return (batch, channels, *spatial) if self.layout == "NCHW" else (batch, *spatial, channels)
 
     def axis(self, value: int, rank: int | None = None) -> int:
-        """A possibly negative axis as one that counts from 0."""
-        return value + (len(self.shape()) if rank is None else rank) if value < 0 else value
+        """A possibly negative axis as one that counts from 0; raises ValueError where there is none, nor an end."""
+        count = len(self.shape()) if rank is None else rank
+        if not -count <= value <= count:
+            raise ValueError(f"axis {value} of {count}")
+        return value + count if value < 0 else value
 
 
 #: What a rule raises when attributes contradict each other; recorded as a problem of that layer.

@@ -123,7 +123,10 @@ def _resize_formula(call: Call, outputs: Shapes) -> str:
 
 
 def _block(call: Call) -> int:
-    return int(call.attr("blocksize"))
+    size = int(call.attr("blocksize"))
+    if size < 1:
+        raise ValueError(f"blocks of {size}")
+    return size
 
 
 def _to_space(call: Call) -> Shapes:

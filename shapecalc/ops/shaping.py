@@ -159,7 +159,11 @@ def _reshape_lower(call: Call, outputs: Shapes) -> Lowered | None:
 
 
 def _order(call: Call) -> tuple[int, ...]:
-    return tuple(call.attr("perm") or reversed(range(len(call.shape()))))
+    axes = range(len(call.shape()))
+    order = tuple(call.attr("perm") or reversed(axes))
+    if sorted(order) != list(axes):
+        raise ValueError(f"{order} is no order of {len(axes)} axes")
+    return order
 
 
 def _transpose_shapes(call: Call) -> Shapes:

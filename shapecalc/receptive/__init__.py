@@ -73,7 +73,7 @@ def _layouts(calls: Sequence[tuple[Call, Sequence[Tensor]]]) -> dict[str, str]:
 def _layout(call: Call) -> str | None:
     """The layout an operator reads, None for one that works in any."""
     row = find(call.node.op, call.node.domain)
-    if tuple(call.attr("perm") or ()) == FROM_NHWC:
+    if call.attr("perm") == FROM_NHWC:
         return "NHWC"
     slides = row is not None and (row.windows is not None or row.images) and call.node.op != "Pad"
     return call.layout if slides else None

@@ -140,8 +140,8 @@ def _before_head(graph: Graph) -> str:
 
 
 def _tap(trace: Trace, value: str) -> Tap:
-    layer = next(layer for layer in trace.layers if value in layer.node.outputs)
-    if layer.op == "Input":
+    layer = next((layer for layer in trace.layers if value in layer.node.outputs), None)
+    if layer is None or layer.op == "Input":
         raise UsageError(f"{value} is an input: nothing is before it", "E002", hint="--at a layer behind it")
     if not any(node.reads() & trace.feeds.keys() for node in trace.graph.ancestors([value])):
         raise UsageError(

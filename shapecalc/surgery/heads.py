@@ -55,7 +55,7 @@ def _normalized(graph: Graph, value: str) -> bool:
     while node is not None and node.op in BEHIND:
         if node.op in ("Softmax", "LogSoftmax", "Sigmoid"):
             return True
-        node = producers.get(node.inputs[0])
+        node = producers.get(node.input(0))
     return value in graph.meta.get("scores", ())
 
 
@@ -95,11 +95,11 @@ def _behind(graph: Graph, producers: dict[str, Node], value: str, scored: bool) 
     while node is not None and (node.op in BEHIND or node.op in QUANTIZED):
         if node.op in RECTIFIERS and not scored and not _is_matrix(graph, producers, node):
             return []  # a feature map: nothing says that its channels are classes
-        node = producers.get(node.inputs[0])
+        node = producers.get(node.input(0))
     if node is None:
         return []
     if node.op in CLASSIFIERS:
-        weight = stored(graph, node.inputs[CLASSIFIERS[node.op]])
+        weight = stored(graph, node.input(CLASSIFIERS[node.op]))
         return [node] if weight is not None or node.op != "MatMul" else []
     if node.op not in PER_CLASS:
         return []
@@ -111,7 +111,7 @@ def _behind(graph: Graph, producers: dict[str, Node], value: str, scored: bool) 
 def _is_matrix(graph: Graph, producers: dict[str, Node], node: Node | None) -> bool:
     """Whether what a rectifier works on comes from a matrix product, whose outputs are no map."""
     while node is not None and (node.op in BEHIND or node.op in QUANTIZED or node.op in PER_CLASS):
-        node = producers.get(node.inputs[0])
+        node = producers.get(node.input(0))
     return node is not None and node.op != "Conv"
 
 

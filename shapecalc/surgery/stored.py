@@ -30,7 +30,7 @@ def stored(graph: Graph, value: str) -> Stored | None:
             return None
         if node.op == "Transpose":
             turns.append(node.attrs.get("perm"))
-        name = node.inputs[0]
+        name = node.input(0)
     return Stored(name, _turned(graph.params[name].shape, turns))
 
 
@@ -38,6 +38,8 @@ def _turned(shape: object, turns: list[tuple[int, ...] | None]) -> tuple[int, ..
     if not isinstance(shape, tuple):
         return None
     for turn in reversed(turns):
+        if turn and sorted(turn) != list(range(len(shape))):
+            return None
         shape = tuple(shape[axis] for axis in (turn or range(len(shape) - 1, -1, -1)))
     return shape
 

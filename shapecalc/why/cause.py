@@ -67,7 +67,7 @@ def _baked_dict(baked: Baked) -> dict[str, Any]:
 def cause_of(model: Definition, traced: Trace, problem: Problem) -> Cause:
     """The chain, the numbers and the fork behind one problem."""
     ways = Ways(traced)
-    layer = traced.layer(problem.layer)
+    layer = traced.holder(problem)
     fitting = reference(model, traced.dialect)
     pair = _misfits(layer) if problem.code == "E105" else None
     if pair is not None and all(name in ways.givers or name in traced.feeds for name in pair):

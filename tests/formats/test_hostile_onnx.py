@@ -50,6 +50,10 @@ CONTRADICTING: dict[str, bytes] = {
     "fewer inputs than none": scanned(-3),
     "a transposed window of two pads": one("ConvTranspose", {"x": [1, 3, 8, 8], "w": [3, 4, 2, 2]}, pads=[1, 1]),
     "dimensions of 2^63 - 1": one("Flatten", {"x": [2**63 - 1] * 4}),
+    "an order of axes that is none": one("Transpose", {"x": [2, 3, 4]}, perm=[0, 2, -2]),
+    "an order that is a number": one("Transpose", {"x": [1, 3, 8, 8]}, perm=1),
+    "blocks of -1": one("DepthToSpace", {"x": [1, 8, 2, 3]}, blocksize=-1),
+    "statistics of 2^62 axes": one("LayerNormalization", {"x": [2, 3], "w": [3]}, 2, axis=-(2**62)),
     "10^18 pieces": one("Tile", {"x": [10**18, 10**18], "r": [2]}),
 }
 
@@ -82,6 +86,42 @@ def test_a_map_without_places_has_no_share_of_padding() -> None:
     )
     rows = shapecalc.load(made).trace().to_dict()["layers"]
     assert [(row["outputs"][0]["shape"], row["sees_padding"]) for row in rows] == [([1, 3, 0, 8], None)] * 2
+
+
+#: What stands behind a head, or is one, and lacks what it reads.
+HEADLESS = {
+    "a scoring without scores": [("Softmax", [])],
+    "an average without a map": [("GlobalAveragePool", []), ("Softmax", [0])],
+    "a product of one": [("MatMul", ["x"])],
+    "parts that come from nothing": [("Identity", []), ("Concat", [0])],
+    "a head that reads the image": [("MatMul", ["x", "w"])],
+}
+
+
+@pytest.mark.parametrize("name", HEADLESS)
+def test_a_cut_before_a_head_that_lacks_its_inputs_is_refused(name: str) -> None:
+    nodes = [
+        helper.make_node(op, [f"v{i}" if isinstance(i, int) else i for i in inputs], [f"v{at}"])
+        for at, (op, inputs) in enumerate(HEADLESS[name])
+    ]
+    weight = {"w": numpy.zeros((8, 10), numpy.float32)}
+    net = shapecalc.load(model(nodes, {"x": [1, 8]}, {f"v{len(nodes) - 1}": None}, weight))
+    with pytest.raises((shapecalc.RefusedError, shapecalc.UsageError)):
+        net.cut(features=True)
+
+
+def test_why_explains_what_does_not_fit_inside_a_graph() -> None:
+    body = helper.make_graph(
+        [helper.make_node("Add", ["a", "b"], ["c"]), helper.make_node("Identity", ["c"], ["d"])],
+        "body",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "ab"],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "cd"],
+    )
+    scan = helper.make_node("Scan", ["s", "x"], ["t", "y"], body=body, num_scan_inputs=1)
+    net = shapecalc.load(model([scan], {"s": [2], "x": [5, 3]}, {"y": None}))
+    cause = net.why(run=False).cause
+    assert cause is not None
+    assert [step.layer for step in cause.chain][-1] == "Scan_0"
 
 
 # -- files that cannot be read ----------------------------------------------------------------------------------------
@@ -148,6 +188,7 @@ BROKEN: dict[str, bytes] = {
     "no location": external(""),
     "a negative offset": external("w.bin", offset="-1"),
     "an offset of a hundred digits": external("w.bin", offset="9" * 100),
+    "a list that is a number": one("Constant", {}, value_ints=7),
     "digits of another script": external("w.bin", offset="٣"),
 }
 

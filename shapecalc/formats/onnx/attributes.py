@@ -28,7 +28,7 @@ def read_attributes(
     for name in attrs:
         if (op, name) in schema.TYPE_ATTRIBUTES and not isinstance(attrs[name], Reference):
             attrs[name] = _type_name(attrs[name])
-    return _constant(attrs) if op == "Constant" else attrs
+    return _constant(file, spans, attrs) if op == "Constant" else attrs
 
 
 def _attribute(file: File, span: Span, folder: Path | None, subgraph: Callable[[Span], Graph]) -> tuple[str, Any]:
@@ -103,12 +103,14 @@ CONSTANT_FORMS = {
 }
 
 
-def _constant(attrs: dict[str, Any]) -> dict[str, Any]:
+def _constant(file: File, spans: list[Span], attrs: dict[str, Any]) -> dict[str, Any]:
     """Every form of Constant as a tensor called ``value``."""
     if "sparse_value" in attrs:
         return {"value": attrs["sparse_value"]}
     for name, (dtype, many) in CONSTANT_FORMS.items():
         if name in attrs:
+            if many is not isinstance(attrs[name], tuple):
+                raise file.broken(spans[0].start, f"attribute {name!r} is of another type")
             contents = tuple(attrs[name]) if many else (attrs[name],)
             return {"value": Tensor((len(contents),) if many else (), dtype, contents if dtype != "string" else None)}
     return attrs
