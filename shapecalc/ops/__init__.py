@@ -44,6 +44,8 @@ _FAMILIES = [
     "recurrent",
     "attention",
     "microsoft",
+    "fused_attention",
+    "contributed",
     "sampling",
     "signal",
     "lists",

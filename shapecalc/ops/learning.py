@@ -6,10 +6,11 @@ from functools import partial
 
 from .. import dims
 from ..dims import Dim, Shape, Unknown
+from ..graph import Tensor
 from .base import Call, Operator, Shapes, register, same_shape
 
-SAME = "Binarizer CategoryMapper Imputer LabelEncoder Normalizer Scaler".split()
-DICTIONARIES = "CastMap DictVectorizer ZipMap".split()
+SAME = "Binarizer Imputer".split()
+DICTIONARIES = "CastMap ZipMap".split()
 
 
 def _batch(call: Call) -> Dim:
@@ -28,6 +29,38 @@ def _classified(call: Call) -> Shapes:
     """The class of each row, and its scores."""
     rows: list[Shape] = [(_batch(call),), (_batch(call), _classes(call))]
     return rows[: len(call.node.outputs)]
+
+
+def _votes(call: Call) -> Dim:
+    """Scores of a support vector machine: of each class with probabilities, of each pair of classes without."""
+    classes = len(call.attr("vectors_per_class", ())) or _classes(call)
+    if not isinstance(classes, int) or classes < 3 or call.attr("prob_a") or not call.attr("vectors_per_class"):
+        return classes
+    return classes * (classes - 1) // 2
+
+
+def _voted(call: Call) -> Shapes:
+    rows: list[Shape] = [(_batch(call),), (_batch(call), _votes(call))]
+    return rows[: len(call.node.outputs)]
+
+
+#: What a dictionary of labels gives, by the attribute that holds it.
+VALUES = {"values_strings": "string", "values_int64s": "int64", "values_floats": "float32"}
+
+
+def _encoded_type(call: Call) -> str | None:
+    """The element type of the labels given; a list of names alone turns strings to numbers, and numbers to strings."""
+    table = call.attr("values_tensor")
+    if isinstance(table, Tensor):
+        return table.dtype
+    named = next((dtype for name, dtype in VALUES.items() if call.attr(name)), None)
+    return named or ("int64" if call.tensor(0).dtype == "string" else "string")
+
+
+def _vector(call: Call) -> Shapes:
+    """A dictionary as one row, in the order of a vocabulary."""
+    words = call.attr("string_vocabulary") or call.attr("int64_vocabulary") or ()
+    return [(1, len(words))]
 
 
 def _label_type(call: Call) -> list[str | None]:
@@ -70,6 +103,15 @@ def _unknown(call: Call) -> Shapes:
 
 register(
     *(Operator(name, same_shape, source=f"ONNX ai.onnx.ml {name}") for name in SAME),
+    *(
+        Operator(name, same_shape, dtype=_encoded_type, source=f"ONNX ai.onnx.ml {name}")
+        for name in ("CategoryMapper", "LabelEncoder")
+    ),
+    *(
+        Operator(name, same_shape, dtype=lambda call: "float32", source=f"ONNX ai.onnx.ml {name}")
+        for name in ("Normalizer", "Scaler")
+    ),
+    Operator("DictVectorizer", _vector, dtype=lambda call: None, source="ONNX ai.onnx.ml DictVectorizer"),
     *(Operator(name, _unknown, source=f"ONNX ai.onnx.ml {name}") for name in DICTIONARIES),
     *(
         Operator(name, _classified, dtype=_label_type, source=f"ONNX ai.onnx.ml {name}")
@@ -77,8 +119,10 @@ register(
     ),
     *(
         Operator(name, _regressed, dtype=lambda call: "float32", source=f"ONNX ai.onnx.ml {name}")
-        for name in ("LinearRegressor", "TreeEnsemble", "TreeEnsembleRegressor")
+        for name in ("LinearRegressor", "SVMRegressor", "TreeEnsembleRegressor")
     ),
+    Operator("TreeEnsemble", _regressed, source="ONNX ai.onnx.ml TreeEnsemble"),
+    Operator("SVMClassifier", _voted, dtype=_label_type, source="onnxruntime svmclassifier.cc"),
     Operator("FeatureVectorizer", _features, dtype=lambda call: "float32", source="ONNX ai.onnx.ml FeatureVectorizer"),
     Operator("OneHotEncoder", _hot, dtype=lambda call: "float32", source="ONNX ai.onnx.ml OneHotEncoder"),
     Operator("ArrayFeatureExtractor", _extracted, source="ONNX ai.onnx.ml ArrayFeatureExtractor"),

@@ -8,7 +8,6 @@ from typing import Any
 from .. import dims
 from ..dims import Dim, Shape, Unknown
 from ..graph import Tensor
-from .attention import heads
 from .base import Call, Need, Operator, Shapes, register, same_shape
 from .quantized import ROWS, convolved_type, given_type
 from .recurrent import need_features, states
@@ -88,57 +87,6 @@ def _packed(call: Call) -> Shapes:
     return [(*call.shape()[:-1], int(call.attr("N")))]
 
 
-# -- attention --------------------------------------------------------------------------------------------------------
-
-
-def _attention(call: Call) -> Shapes:
-    """One weight for query, key and value; the past has its own length."""
-    batch, length, _ = call.shape()
-    hidden = call.attr("qkv_hidden_sizes")
-    width: Dim = hidden[2] if hidden else call.shape(1)[1] // 3
-    count = int(call.attr("num_heads"))
-    past = call.shape(4)[3] if call.has(4) else 0
-    return [(batch, length, width), (2, batch, count, past + length, width // count)][: len(call.node.outputs)]
-
-
-def _multi_head(call: Call) -> Shapes:
-    """Query, key, value; keys and values may lie packed with the query, or come with their heads apart."""
-    query, count = call.shape(), int(call.attr("num_heads"))
-    if len(query) == 5:  # batch, length, heads, 3, features of a head
-        batch, length, _, _, each = query
-        k: Shape = (batch, count, length, each)
-        v = k
-    else:
-        batch, length = query[:2]
-        k = _keys(call, 1, count)
-        v = _keys(call, 2, count) if call.has(2) else k
-    past = call.shape(6)[2] if call.has(6) else 0
-    total = past + k[2]
-    rest: list[Shape] = [(*k[:2], total, k[3]), (*v[:2], total, v[3])]
-    return [(batch, length, v[3] * count), *rest][: len(call.node.outputs)]
-
-
-def _keys(call: Call, index: int, count: int) -> Shape:
-    shape = call.shape(index)
-    if len(shape) == 5:  # batch, length, heads, 2, features of a head
-        return (shape[0], shape[2], shape[1], shape[4])
-    return heads(shape, count)
-
-
-def _group_query(call: Call) -> Shapes:
-    """The query's shape; how long keys and values become is an input."""
-    batch, length, width = call.shape()
-    count, groups = int(call.attr("num_heads")), int(call.attr("kv_num_heads"))
-    packed = not call.has(1)
-    each = width // (count + 2 * groups) if packed else width // count
-    total = call.contents(6)
-    longest: Dim = Unknown(f"{call.name}: how long the past is, is known when it runs")
-    if total and not call.has(3):
-        longest = total[0]
-    present: Shape = (batch, groups, longest, each)
-    return [(batch, length, each * count), present, present][: len(call.node.outputs)]
-
-
 # -- quantized joins --------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +132,8 @@ def _blocked_convolution() -> Operator:
 
 SAME = (
     "BiasGelu BiasDropout BiasSoftmax FastGelu Gelu QuickGelu QLinearLeakyRelu QLinearSigmoid QLinearSoftmax "
-    "RotaryEmbedding GroupNorm Inverse Trilu BiasAdd DequantizeWithOrder QuantizeWithOrder"
+    "RotaryEmbedding GroupNorm Inverse Trilu BiasAdd DequantizeWithOrder QuantizeWithOrder MRotaryEmbedding ScaledSiLU "
+    "GatedAdd GatedRMSNorm BranchwiseRMSNorm QOrderedGelu QOrderedLayerNormalization MoE QMoE SkipGroupNorm"
 ).split()
 SKIPPING = "SkipLayerNormalization SkipSimplifiedLayerNormalization".split()
 
@@ -201,18 +150,17 @@ register(
     _like("QLinearReduceMean", "ReduceMean", (0,)),
     _like("QLinearWhere", "Where", (0, 1, 4), dtype=lambda call: call.tensor(1).dtype),
     _like("FusedConv", "Conv", (0, 1, 2)),
-    _like("FusedGemm", "Gemm", (0, 1, 2)),
+    *(_like(name, "Conv", (0, 1, 2), attrs=lambda call: {"layout": "NHWC"}) for name in ("NhwcConv", "NhwcFusedConv")),
+    *(_like(name, "Gemm", (0, 1, 2)) for name in ("FusedGemm", "GemmFloat8")),
+    _like("GemmFastGelu", "MatMul"),
     *(
         Operator(name, _fused_shapes, needs=_fused_needs, macs=_fused_macs, source=SOURCE)
-        for name in ("FusedMatMul", "TransposeMatMul")
+        for name in ("FusedMatMul", "FusedMatMulActivation", "TransposeMatMul")
     ),
     *(Operator(name, _packed, source=SOURCE) for name in ("MatMulNBits", "MatMulBnb4")),
     _like("DynamicQuantizeMatMul", "MatMul"),
     _like("MatMulInteger16", "MatMul", dtype=lambda call: "int32"),
     _like("MatMulIntegerToFloat", "MatMul", dtype=lambda call: call.tensor(2).dtype),
-    Operator("Attention", _attention, source=SOURCE),
-    Operator("MultiHeadAttention", _multi_head, source=SOURCE),
-    Operator("GroupQueryAttention", _group_query, source=SOURCE),
     *(
         Operator(row.name, row.shapes, dtype=row.dtype, constants=row.constants, source=SOURCE)
         for row in ROWS  # the same, with more element types
