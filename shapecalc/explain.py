@@ -94,7 +94,7 @@ def slides_of(layer: Layer) -> list[tuple[Window, Dim]]:
         windows, spatial = row.windows(layer.call), layer.call.spatial
     except (OpenRankError, MissingInputError, *MALFORMED):
         return []
-    pairs = [(w, n) for w, n in zip(windows, spatial, strict=False) if isinstance(w, Window)]
+    pairs = [(w, n) for w, n in zip(windows, spatial, strict=False) if isinstance(w, Window) and w.stride > 0]
     return pairs if len(pairs) == len(windows) else []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from contributed_cases import CONTRIB, LAID_OUT, MORE, blocked, contrib
 from test_operators import IMAGE, Case, called, ints, names, row_of, tensor
 
 from shapecalc import dims
@@ -154,9 +155,19 @@ CLASSICAL = [
     ),
     *(
         Case(op, ((4, 6),), {"classlabels_strings": ("a", "b")}, ((4,), (4, 2)), "ai.onnx.ml")
-        for op in ("LinearClassifier", "TreeEnsembleClassifier")
+        for op in ("LinearClassifier", "TreeEnsembleClassifier", "SVMClassifier")
+    ),
+    *(
+        Case("SVMClassifier", ((4, 6),), {"vectors_per_class": counts, **more}, ((4,), (4, scores)), "ai.onnx.ml")
+        for counts, more, scores in (
+            ((3, 3), {}, 2),
+            ((3, 3, 3, 3), {}, 6),
+            ((3, 3, 3, 3), {"prob_a": (0.1,) * 6}, 4),
+        )
     ),
     Case("LinearRegressor", ((4, 6),), {"targets": 3}, ((4, 3),), "ai.onnx.ml"),
+    Case("SVMRegressor", ((4, 6),), {}, ((4, 1),), "ai.onnx.ml"),
+    Case("DictVectorizer", ((4, 6),), {"string_vocabulary": ("a", "b")}, ((1, 2),), "ai.onnx.ml"),
     *(
         Case(op, ((4, 6),), {"n_targets": 3}, ((4, 3),), "ai.onnx.ml")
         for op in ("TreeEnsemble", "TreeEnsembleRegressor")
@@ -164,98 +175,7 @@ CLASSICAL = [
     Case("FeatureVectorizer", ((4, 6), (4, 2)), {"inputdimensions": (6, 2)}, ((4, 8),), "ai.onnx.ml"),
     Case("OneHotEncoder", ((4, 6),), {"cats_int64s": (1, 2, 3)}, ((4, 6, 3),), "ai.onnx.ml"),
     Case("ArrayFeatureExtractor", ((4, 6), (1, 2)), {}, ((4, 2),), "ai.onnx.ml"),
-    *(Case(op, ((4, 6),), {}, ("?",), "ai.onnx.ml") for op in ("CastMap", "DictVectorizer", "ZipMap")),
-]
-TOKENS = (2, 5, 64)
-
-
-def contrib(op: str, inputs: tuple[Any, ...], attrs: dict[str, Any], *outputs: Any) -> Case:
-    return Case(op, inputs, attrs, outputs, "com.microsoft")
-
-
-CONTRIB = [
-    *(
-        contrib(op, (TOKENS,), {}, TOKENS)
-        for op in "BiasGelu BiasDropout BiasSoftmax FastGelu Gelu QuickGelu QLinearLeakyRelu QLinearSigmoid "
-        "QLinearSoftmax RotaryEmbedding GroupNorm Inverse Trilu BiasAdd DequantizeWithOrder QuantizeWithOrder".split()
-    ),
-    *(
-        Case(op, (TOKENS, TOKENS, (64,)), {}, (TOKENS, (2, 5, 1), (2, 5, 1), TOKENS), domain)
-        for op, domain in [
-            ("SkipLayerNormalization", "com.microsoft"),
-            ("SkipSimplifiedLayerNormalization", "com.microsoft"),
-            ("SkipSimplifiedLayerNormalization", ""),
-        ]
-    ),
-    Case("SimplifiedLayerNormalization", (TOKENS, (64,)), {}, (TOKENS, (2, 5, 1))),
-    *(contrib(f"QLinear{op}", (IMAGE, (), (), (8, 1, 1), (), (), ()), {}, IMAGE) for op in ("Add", "Mul")),
-    contrib("QLinearAveragePool", (IMAGE, (), (), (), ()), {"kernel_shape": (2, 2)}, (1, 8, 11, 9)),
-    contrib("QLinearGlobalAveragePool", ((1, 12, 10, 8), (), (), (), ()), {"channels_last": 1}, (1, 1, 1, 8)),
-    contrib("QLinearConcat", ((), (), IMAGE, (), (), (1, 4, 12, 10), (), ()), {"axis": 1}, (1, 12, 12, 10)),
-    contrib("QLinearReduceMean", (IMAGE, (), (), (), ()), {"axes": (2, 3)}, (1, 8, 1, 1)),
-    contrib("QLinearWhere", (IMAGE, IMAGE, (), (), (8, 1, 1), (), (), (), ()), {}, IMAGE),
-    contrib("FusedConv", (IMAGE, (4, 8, 3, 3), (4,)), {"activation": "Relu"}, (1, 4, 10, 8)),
-    contrib("FusedGemm", ((3, 7), (5, 7), (5,)), {"transB": 1, "activation": "Relu"}, (3, 5)),
-    *(contrib(op, ((2, 3, 7), (2, 5, 7)), {"transB": 1}, (2, 3, 5)) for op in ("FusedMatMul", "TransposeMatMul")),
-    contrib("FusedMatMul", ((3, 2, 7), (2, 7, 5)), {"transBatchA": 1}, (2, 3, 5)),
-    *(
-        contrib(op, (TOKENS, (48, 2, 16), (96,)), {"K": 64, "N": 48}, (2, 5, 48))
-        for op in ("MatMulNBits", "MatMulBnb4")
-    ),
-    *(contrib(op, ((2, 3), (3, 4)), {}, (2, 4)) for op in ("DynamicQuantizeMatMul", "MatMulInteger16")),
-    contrib("MatMulIntegerToFloat", ((2, 3), (3, 4), ()), {}, (2, 4)),
-    contrib("Attention", (TOKENS, (64, 192), (192,)), {"num_heads": 4}, TOKENS, (2, 2, 4, 5, 16)),
-    contrib(
-        "MultiHeadAttention",
-        (TOKENS, (2, 7, 64), (2, 7, 32)),
-        {"num_heads": 4},
-        (2, 5, 32),
-        (2, 4, 7, 16),
-        (2, 4, 7, 8),
-    ),
-    contrib("MultiHeadAttention", ((2, 5, 4, 3, 16),), {"num_heads": 4}, TOKENS),
-    contrib(
-        "GroupQueryAttention",
-        ((2, 5, 96), None, None, None, None, (2,), scalar(9)),
-        {"num_heads": 4, "kv_num_heads": 1},
-        TOKENS,
-        (2, 1, 9, 16),
-    ),
-]
-LSTM8 = ((7, 2, 16), (2, 16, 48), (2, 12, 48), (2, 96))
-QGEMM = ((3, 7), *QUANTIZED, (5, 7), *QUANTIZED, (5,), *QUANTIZED)
-
-
-def blocked(op: str, inputs: tuple[Any, ...], attrs: dict[str, Any], *outputs: Any) -> Case:
-    return Case(op, inputs, attrs, outputs, "com.microsoft.nchwc")
-
-
-#: What onnxruntime's optimizer writes when it may choose how channels lie.
-LAID_OUT = [
-    contrib("NhwcMaxPool", ((1, 12, 10, 8),), {"kernel_shape": (3, 3), "strides": (2, 2)}, (1, 5, 4, 8)),
-    contrib("QGemm", QGEMM, {"transB": 1}, (3, 5)),
-    contrib(
-        "QLinearConv",
-        ((1, 12, 10, 8), *QUANTIZED, (4, 8, 3, 3), *QUANTIZED * 2),
-        {"channels_last": 1},
-        (1, 10, 8, 4),
-    ),
-    contrib(
-        "DynamicQuantizeLSTM",
-        LSTM8,
-        {"direction": "bidirectional", "hidden_size": 12},
-        (7, 2, 2, 12),
-        *((2, 2, 12),) * 2,
-    ),
-    blocked("ReorderInput", ((1, 32, 12, 10),), {"channels_last": 0}, (1, 32, 12, 10)),
-    blocked("ReorderInput", ((1, 12, 10, 32),), {"channels_last": 1}, (1, 32, 12, 10)),
-    blocked("ReorderOutput", ((1, 16, 12, 10),), {"channels": 12, "channels_last": 0}, (1, 12, 12, 10)),
-    blocked("ReorderOutput", ((1, 16, 12, 10),), {"channels": 12, "channels_last": 1}, (1, 12, 10, 12)),
-    blocked("Conv", ((1, 32, 12, 10), (16, 24, 3, 3), (16,)), {"group": 1, "activation": "Relu"}, (1, 16, 10, 8)),
-    blocked("MaxPool", ((1, 32, 12, 10),), {"kernel_shape": (2, 2), "strides": (2, 2)}, (1, 32, 6, 5)),
-    blocked("AveragePool", ((1, 32, 12, 10),), {"kernel_shape": (3, 3)}, (1, 32, 10, 8)),
-    *(blocked(f"Global{kind}Pool", ((1, 32, 12, 10),), {}, (1, 32, 1, 1)) for kind in ("Average", "Max")),
-    blocked("Upsample", ((1, 32, 12, 10),), {"scales": (1, 1, 2, 3)}, (1, 32, 24, 30)),
+    *(Case(op, ((4, 6),), {}, ("?",), "ai.onnx.ml") for op in ("CastMap", "ZipMap")),
 ]
 CASES = [
     *RESIZED,
@@ -270,6 +190,7 @@ CASES = [
     *TEXTS,
     *CLASSICAL,
     *CONTRIB,
+    *MORE,
     *LAID_OUT,
 ]
 

@@ -152,7 +152,7 @@ register(
     _row("GatherBlockQuantized", _block_quantized, dtype=lambda call: call.tensor(2).dtype),
     _row("Unique", _unique, dtype=lambda call: [call.tensor(0).dtype, "int64", "int64"]),
     _row("Tokenizer", _words),
-    _row("WordConvEmbedding", lambda call: [(*call.shape()[:-1], call.shape(1)[0])], dtype=lambda call: "float32"),
+    _row("WordConvEmbedding", lambda call: [(call.shape()[0], call.shape(1)[0])], dtype=lambda call: "float32"),
     _row("NGramRepeatBlock", lambda call: [call.shape(1)], dtype=lambda call: call.tensor(1).dtype),
     _row("MurmurHash3", same_shape, dtype=lambda call: "uint32" if call.attr("positive", 1) else "int32"),
     _row("CropAndResize", _crops),

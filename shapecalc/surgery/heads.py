@@ -258,7 +258,7 @@ OFFERED = 3
 def _candidates(graph: Graph) -> str:
     """The last layers that could be heads, for a person to name."""
     matrices = [node for node in graph.nodes if node.op in CLASSIFIERS and node.op != "Conv"]
-    last = [node.name for node in matrices if stored(graph, node.inputs[1]) is not None]
+    last = [node.name for node in matrices if stored(graph, node.input(1)) is not None]
     if not last:
         return "a head is a fully connected layer or a convolution before the scores"
     return f"name the layer that gives the classes: --head {' or '.join(reversed(last[-OFFERED:]))}"

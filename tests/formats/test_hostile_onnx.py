@@ -89,7 +89,7 @@ def test_a_map_without_places_has_no_share_of_padding() -> None:
 
 
 #: What stands behind a head, or is one, and lacks what it reads.
-HEADLESS = {
+HEADLESS: dict[str, list[tuple[str, list[Any]]]] = {
     "a scoring without scores": [("Softmax", [])],
     "an average without a map": [("GlobalAveragePool", []), ("Softmax", [0])],
     "a product of one": [("MatMul", ["x"])],
@@ -121,7 +121,7 @@ def test_why_explains_what_does_not_fit_inside_a_graph() -> None:
     net = shapecalc.load(model([scan], {"s": [2], "x": [5, 3]}, {"y": None}))
     cause = net.why(run=False).cause
     assert cause is not None
-    assert [step.layer for step in cause.chain][-1] == "Scan_0"
+    assert cause.problem.also[-1] == "Scan_0"
 
 
 # -- files that cannot be read ----------------------------------------------------------------------------------------
