@@ -229,4 +229,8 @@ def show(shape: Shape | Unknown | None, separator: str = "×") -> str:
     """A shape for people: ``256×6×6``; ``?`` where nothing is known."""
     if shape is None or isinstance(shape, Unknown):
         return "?"
-    return separator.join(str(d) for d in shape) if shape else "scalar"
+    sums = len(shape) > 1  # N + 1 is read apart from what stands beside it
+    return (
+        separator.join(f"({d})" if sums and isinstance(d, Expr) and len(d.terms) > 1 else str(d) for d in shape)
+        or "scalar"
+    )

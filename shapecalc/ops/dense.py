@@ -67,10 +67,11 @@ def _misfit(call: Call, given: Dim, wanted: Dim) -> Detail:
 def _formula(call: Call, outputs: Shapes) -> str:
     axis = _flatten_axis(call)
     given = _fan_in(call)
-    flat = f"{factors(call.shape()[axis:])} = " if axis is not None and len(call.shape()) > axis + 1 else ""
+    flat = factors(call.shape()[axis:]) if axis is not None and len(call.shape()) > axis + 1 else ""
+    total = "" if flat and isinstance(given, dims.Expr) else str(given)  # a product of symbols is written once
     wanted, channels = _weight(call)
     clash = f" ≠ {wanted}" if dims.equal(given, wanted) is False else ""
-    return f"{flat}{given}{clash} → {channels}"
+    return f"{' = '.join(filter(None, (flat, total)))}{clash} → {channels}"
 
 
 def _macs(call: Call, outputs: Shapes) -> Dim:

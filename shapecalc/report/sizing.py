@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Layers, pairs and requirements named one by one.
 SHOWN = 6
+#: Ways to write a product as a map that are listed.
+SQUAREST = 3
 COLOURS = {
     1: "1: gray; a colour image must be averaged",
     3: "3: RGB; a gray image must be repeated, or `retarget --channels 1`",
@@ -170,8 +172,9 @@ def _rectangles(found: Sizes) -> list[tuple[str, str]]:
 
 def _coupled(coupling: Coupling) -> list[tuple[str, str]]:
     many = f", {len(coupling.pairs)} ways" if len(coupling.pairs) > 1 else ""
+    many += ", the squarest" if len(coupling.pairs) > SQUAREST else ""
     lines = [("rectangles", f"{coupling.layer} wants height × width of its map = {coupling.product}{many}:")]
-    shown = sorted(coupling.pairs, key=lambda row: abs(row[0] - row[1]))[:3]
+    shown = sorted(coupling.pairs, key=lambda row: abs(row[0] - row[1]))[:SQUAREST]
     lines += [("", f"{a}×{b} from height {rows}, width {columns}") for a, b, rows, columns in shown]
     return lines
 
@@ -190,7 +193,7 @@ def _images(given: Input | None) -> list[tuple[str, str]]:
         return []
     channels, batch = given.native[given.layout.index("C")], given.native[0]
     text = COLOURS.get(channels, str(channels)) if isinstance(channels, int) else "as the data has it"
-    free = f"{batch}, as the file says" if isinstance(batch, int) else "free"
+    free = f"{batch}, as the file says; `retarget --batch 8` writes another" if isinstance(batch, int) else "free"
     return [("channels", text), ("batch", free)]
 
 

@@ -23,6 +23,10 @@ PLUMBING = frozenset({"Constant", "ConstantOfShape", "Shape"})
 LONGEST = 16
 
 
+#: As SI has them, largest first.
+UNITS = tuple((unit, 1000**power) for power, unit in reversed([*enumerate("kMGTPEZY", 1)]))
+
+
 def grouped(value: Any) -> str:
     """``62,378,344``; empty for none of it, ``?`` where it is not known."""
     if value is None:
@@ -40,10 +44,8 @@ def short(value: Any) -> str:
         return text if len(text) <= LONGEST else "…"
     if not isinstance(value, int) or value < 100_000:
         return grouped(value)
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value >= size:
-            return f"{value / size:.1f}{unit}"
-    return str(value)
+    unit, size = next(row for row in UNITS if value >= row[1])
+    return f"{value / size:.1f}{unit}"
 
 
 def tight(formula: str) -> str:
@@ -106,6 +108,16 @@ def _columns(batch: bool, wide: bool, compact: bool) -> list[Column]:
     return [column for column in columns if wide or not column.wide]
 
 
+#: Columns that fold, down to so many characters; the others hold numbers, which are not torn.
+FOLDING, FOLDED = ("Layer", "Type", "Formula"), 8
+#: Columns that a narrow terminal does without, in this order; JSON has them.
+LEAST_ASKED = ("Jump", "RF", "MACs", "Params")
+
+
+def _least(column: Column, widest: int) -> int:
+    return min(widest, FOLDED) if column.heading in FOLDING else widest
+
+
 class Cells(NamedTuple):
     """The table as texts: columns, the layers that are its rows, their cells; ``compact`` where it had to be."""
 
@@ -118,6 +130,12 @@ class Cells(NamedTuple):
     def widths(self) -> list[int]:
         """Characters of each column, heading included."""
         return [max([len(c.heading), *(len(row[i]) for row in self.rows)]) for i, c in enumerate(self.columns)]
+
+    @property
+    def least(self) -> int:
+        """Characters of the whole table with names and formulas folded as far as can be, and no number torn."""
+        widths = (_least(column, width) for column, width in zip(self.columns, self.widths, strict=True))
+        return sum(widths) + (self.padding + 1) * (len(self.columns) - 1)
 
     @property
     def padding(self) -> int:
@@ -164,7 +182,12 @@ def trace_cells(trace: Trace, width: int) -> Cells:
         columns = _columns(batch, wide, compact)
         cells = Cells(columns, layers, [[column.cell(layer) for column in columns] for layer in layers], compact)
         if sum(cells.widths) + 2 * (len(columns) - 1) <= width:
-            break
+            return cells
+    left = (heading for heading in LEAST_ASKED if cells.least > width)
+    for heading in left:
+        kept = [i for i, column in enumerate(cells.columns) if column.heading != heading]
+        rows = [[row[i] for i in kept] for row in cells.rows]
+        cells = cells._replace(columns=[cells.columns[i] for i in kept], rows=rows)
     return cells
 
 
@@ -193,7 +216,7 @@ def filled(cells: Cells) -> Table:
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=column.right,
-            min_width=min(widest, 8) if column.heading in ("Layer", "Formula") else None,
+            min_width=_least(column, widest),
             header_style="bold",
         )
     for layer, row in zip(cells.layers, cells.rows, strict=True):
