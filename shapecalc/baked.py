@@ -30,6 +30,8 @@ from .traced import Baked, Layer, Problem, Trace
 USUAL = (224, 256, 384, 512, 288, 240, 192, 320, 448, 640, 128, 64, 299, 32)
 #: Operators that keep every element of a map.
 FLATTENING = frozenset({"Flatten", "Reshape", "Dropout", "Identity", "Squeeze"})
+#: What a window asks of its input, whatever the size a file was made for: room, and groups.
+WINDOWS = frozenset({"E103", "E104"})
 #: Layers looked at behind one misfit.
 MOST_LAYERS = 2_000
 
@@ -269,7 +271,7 @@ class Finder:
     def _met(self, layer: Layer) -> tuple[str, str, str, str] | None:
         """As `_kept`, of the weight, or the tensor made of constants alone, that does not go with what comes in."""
         old = self.before.get(layer.name)
-        if old is None:
+        if old is None or all(problem.code in WINDOWS for problem in layer.problems) or self._fed(layer):
             return None
         changed = [self._changed(a, b) for a, b in zip(old.call.inputs, layer.call.inputs, strict=False)]
         if True not in changed:
@@ -281,6 +283,11 @@ class Finder:
         if index is None or tensor is None or not tensor.shape or self._open(names[index] or ""):
             return None
         return names[index] or "", layer.name, dims.show(tensor.shape), self._places(layer, then, now)
+
+    def _fed(self, layer: Layer) -> bool:
+        """Whether a layer reads the image itself and misses channels: those are the caller's, no size of a file."""
+        given = layer.node.inputs[:1]
+        return given[0] in self.trace.feeds and any(problem.code == "E102" for problem in layer.problems)
 
     def _open(self, name: str) -> bool:
         """Whether the definition leaves the size of a weight open: nothing was written down."""

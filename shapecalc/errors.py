@@ -13,6 +13,9 @@ actual, because, try.
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 #: code -> title. E0 usage, E1 problems of a net, E2 reading, E3 surgery, E4 verification, E5 devices.
 TITLES = {
     "E001": "shape literal",
@@ -59,6 +62,11 @@ def details(expected: str | None, actual: str | None, because: str | None, hint:
     """The lines under a headline, in their fixed order; absent ones are left out."""
     rows = (("expected", expected), ("actual", actual), ("because", because), ("try", hint))
     return [f"  {label:<9}{text}" for label, text in rows if text]
+
+
+def pip_install(package: str) -> str:
+    """The command that installs a package where shapecalc runs, pasted into any shell."""
+    return f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(package)}"
 
 
 class ShapecalcError(Exception):

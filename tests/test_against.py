@@ -226,7 +226,7 @@ def test_without_pillow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(shapecalc.UsageError, match="Pillow, which is not installed") as caught:
         scores(tmp_path / "a.png")
-    assert caught.value.hint == "pip install 'shapecalc[image]'"
+    assert caught.value.hint == f"{sys.executable} -m pip install pillow"
 
 
 def test_options_of_an_image_without_one(capsys: pytest.CaptureFixture[str]) -> None:

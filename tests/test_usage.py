@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import shapecalc
 from shapecalc.cli.app import COMMANDS, run
 from shapecalc.report.console import plain
 
@@ -140,3 +141,25 @@ def test_help_at_80_columns_says_every_command_whole(capsys: Capture, monkeypatc
     assert "..." not in text.partition("Options:")[2]
     for name, command in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(command.about)}$", text, re.MULTILINE)
+
+
+# an input of other channels -> what is expected of it, and how the hint goes; nothing is said of the file's weights
+CHANNELS = [
+    ("224x320x3", "3 channels", "the channels come first here: 3x224x320"),
+    (
+        "4x227x227",
+        "3 channels",
+        "an input of 3 channels (RGB): repeat or average the image's own; or retarget --channels 4",
+    ),
+]
+
+
+@pytest.mark.parametrize(("shape", "expected", "hint"), CHANNELS, ids=[row[0] for row in CHANNELS])
+def test_channels_are_the_image_s_own(shape: str, expected: str, hint: str) -> None:
+    problem = shapecalc.load("alexnet").trace(tuple(map(int, shape.split("x")))).problems[0]
+    assert (problem.code, problem.expected, problem.hint, problem.cause) == ("E102", expected, hint, None)
+
+
+def test_a_window_too_large_is_no_number_of_the_file() -> None:
+    problem = shapecalc.load("alexnet").trace(10).problems[0]
+    assert (problem.code, problem.cause) == ("E103", None)

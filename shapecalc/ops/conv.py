@@ -84,13 +84,18 @@ def _uneven(call: Call, what: str, count: Dim, groups: Dim) -> Detail:
 def _channels(call: Call, wanted: Dim) -> Detail:
     given = call.channels
     colours = {1: "gray", 3: "RGB", 4: "RGB and alpha"}
+    graph = call.scope.graph
+    image = graph is not None and call.node.inputs[0] in [item.name for item in graph.inputs]
     hint = ""
-    if given in colours and wanted in colours:
+    if image and call.layout == "NCHW" and call.shape()[-1] == wanted:
+        hint = f"the channels come first here: {dims.show((wanted, *call.shape()[1:-1]), 'x')}"
+    elif given in colours and wanted in colours:
         hint = f"an input of {counted(wanted, 'channel')} ({colours[wanted]}): repeat or average the image's own"
+        hint += f"; or retarget --channels {given}" if image else ""
     elif call.layout == "NHWC" and call.shape()[1] == wanted:
         hint = "the channels come last here: 1x224x224x3"
     return Detail(
-        f"{call.name} expects {wanted} channels, {call.giver()} gives {given}",
+        f"{call.name} expects {counted(wanted, 'channel')}, {call.giver()} gives {given}",
         counted(wanted, "channel"),
         f"{counted(given, 'channel')} ({dims.show(call.shape())})",
         hint,

@@ -317,7 +317,7 @@ def _refusal(
     """What to raise where no repair, or not the one that was ``wanted``, makes it fit; ``others`` would."""
     first, near = traced.problems[0], _nearest(model, traced)
     who = {None: "no weightless repair makes it fit", "none": "without a repair it does not fit"}
-    hint = near.hint() if near is not None else first.hint or None
+    hint = near.hint() if near is not None and not (first.code == "E102" and first.hint) else first.hint or None
     if others:
         hint = f"--repair {' or '.join(dict.fromkeys(repair.name for repair in others))}, or no --repair at all"
     return RefusedError(

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DeviceError, RefusedError, UsageError
+from ..errors import DeviceError, RefusedError, UsageError, pip_install
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -51,7 +51,7 @@ def _unavailable(reason: str) -> DeviceError:
         "CUDA was asked for and cannot run; nothing was run on the CPU instead",
         "E501",
         because=reason,
-        hint="--device cpu, or on a machine with an NVIDIA GPU: pip install 'shapecalc[cuda]'",
+        hint=f"--device cpu, or on a machine with an NVIDIA GPU: {pip_install('onnxruntime-gpu[cuda,cudnn]')}",
     )
 
 

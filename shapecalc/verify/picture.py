@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from ..errors import UsageError
+from ..errors import UsageError, pip_install
 from ..graph import Graph, Input
 from ..lower import scores
 from ..surgery.channels import channel_axis
@@ -83,7 +83,7 @@ def _opened(path: Path) -> Any:
     try:
         from PIL import Image, ImageOps
     except ImportError:
-        hint = "pip install 'shapecalc[image]'"
+        hint = pip_install("pillow")
         raise UsageError("images are read by Pillow, which is not installed", "E002", hint=hint) from None
     try:
         with Image.open(path) as image:

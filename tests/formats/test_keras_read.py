@@ -444,7 +444,7 @@ def test_without_h5py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ModelError) as caught:
         shapecalc.load(b"\x89HDF\r\n\x1a\n" + bytes(64))
-    assert caught.value.hint == "pip install 'shapecalc[keras]'"
+    assert caught.value.hint == f"{sys.executable} -m pip install h5py"
 
 
 def test_spans_are_those_of_the_file() -> None:

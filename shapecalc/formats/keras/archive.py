@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from typing import Any
 
-from ...errors import ModelError
+from ...errors import ModelError, pip_install
 from .. import Source
 from .text import Document
 
@@ -53,7 +53,7 @@ def zipped(source: Source) -> Document:
 
 
 def hdf5(source: Source) -> Document:
-    """The definition of an HDF5 file (Keras' older format); raises ModelError, without h5py naming the extra."""
+    """The definition of an HDF5 file (Keras' older format); raises ModelError, also where h5py is missing."""
     try:
         import h5py
     except ImportError:
@@ -61,7 +61,7 @@ def hdf5(source: Source) -> Document:
             "this is an HDF5 file, which needs h5py",
             "E202",
             location=source.name,
-            hint="pip install 'shapecalc[keras]'",
+            hint=pip_install("h5py"),
         ) from None
     try:
         with h5py.File(source.path if source.path is not None else io.BytesIO(bytes(source.data)), "r") as file:

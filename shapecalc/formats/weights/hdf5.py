@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...errors import ModelError
+from ...errors import ModelError, pip_install
 from ...graph import Location
 from .base import Entry, check_inflation, damaged
 from .keras_groups import arranged
@@ -29,8 +29,7 @@ BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError)
 class Store(NamedTuple):
     """An HDF5 file: one on disk, or (with ``data``) bytes ``start`` to ``start + length`` of a buffer.
 
-    ``placed`` tells bytes that lie so in the file ``path``, from ``start`` on, from those unpacked out of it; ``extra``
-    is what brings h5py for such files.
+    ``placed`` tells bytes that lie so in the file ``path``, from ``start`` on, from those unpacked out of it.
     """
 
     path: Path
@@ -39,18 +38,17 @@ class Store(NamedTuple):
     start: int = 0
     length: int = 0
     placed: bool = True
-    extra: str = "hdf5"
 
     def opened(self) -> Any:
-        """The file for h5py, to be closed; raises ModelError naming the extra where h5py is not installed."""
-        h5py = library(self.shown, self.extra)
+        """The file for h5py, to be closed; raises ModelError where h5py is not installed."""
+        h5py = library(self.shown)
         if self.data is None:
             return h5py.File(self.path, "r")
         return h5py.File(io.BufferedReader(Part(self.data, self.start, self.length)), "r")
 
 
-def library(shown: str, extra: str = "hdf5") -> Any:
-    """The module h5py; raises ModelError naming the extra where it is not installed."""
+def library(shown: str) -> Any:
+    """The module h5py; raises ModelError where it is not installed."""
     try:
         import h5py
     except ImportError:
@@ -58,7 +56,7 @@ def library(shown: str, extra: str = "hdf5") -> Any:
             "this is an HDF5 file, and h5py is not installed",
             "E202",
             location=shown,
-            hint=f"pip install 'shapecalc[{extra}]'",
+            hint=pip_install("h5py"),
         ) from None
     return h5py
 
@@ -70,7 +68,7 @@ def read(path: Path, shown: str, data: Any) -> dict[str, Entry]:
 
 def entries(store: Store) -> dict[str, Entry]:
     """The data sets of numbers of a file on disk, or of one inside another. Raises ModelError."""
-    h5py = library(store.shown, store.extra)
+    h5py = library(store.shown)
     try:
         with store.opened() as file:
             found = {key: _entry(store, key, item) for key, item in _sets(h5py, file, "", 0, set(), store.shown)}

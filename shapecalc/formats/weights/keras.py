@@ -33,11 +33,11 @@ def read(path: Path, shown: str, data: Any) -> dict[str, Entry]:
         )
     member = zipped.located(shown, data, info)
     if not member.deflated:
-        return entries(Store(path, shown, data, member.start, member.size, extra="keras"))
+        return entries(Store(path, shown, data, member.start, member.size))
     check_inflation(shown, ARCHIVED, member.stored, member.size)
     if member.size > LARGEST:
         raise damaged(shown, f"{ARCHIVED} unpacks to {member.size:,} bytes, more than is held in memory")
     whole = zipped.inflated(shown, ARCHIVED, data, member, member.size + 1)
     if len(whole) != member.size:
         raise damaged(shown, f"{ARCHIVED} unpacks to another size than the archive says")
-    return entries(Store(path, shown, whole, 0, len(whole), placed=False, extra="keras"))
+    return entries(Store(path, shown, whole, 0, len(whole), placed=False))
