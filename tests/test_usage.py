@@ -144,6 +144,7 @@ def test_help_at_80_columns_says_every_command_whole(capsys: Capture, monkeypatc
 
 
 # an input of other channels -> what is expected of it, and how the hint goes; nothing is said of the file's weights
+REPEAT = "an input of 3 channels (RGB): repeat or average the image's own"
 CHANNELS = [
     ("224x320x3", "3 channels", "the channels come first here: 3x224x320"),
     (
