@@ -26,11 +26,14 @@ ELEMENT = 4
 def runs(what: Runnable, device: str, *, repeat: int = 1, budget: int = BUDGET) -> Iterator[Run]:
     """Every tensor of ``what``, in one run (timed, the best of ``repeat``) or, beyond ``budget`` bytes, in parts.
 
+    Constants that the file holds are not among the tensors where anything else is: nothing computes them.
     A net with subgraphs, functions or values that are no tensors is not cut. Raises DeviceError, or RefusedError.
     """
     sizes = {name: _bytes(shape) for name, shape in what.predicted.items()}
     if sum(sizes.values()) <= budget or not _can_be_cut(what.proto):
-        return iter([execute(what, device, repeat=repeat)])
+        whole = execute(what, device, repeat=repeat)
+        computed = _without(whole.tensors, _constants(what.proto.graph.node))
+        return iter([whole._replace(tensors=computed or whole.tensors)])
     return _parts(what, device, _groups(what.proto.graph.node, sizes, budget))
 
 
@@ -65,12 +68,19 @@ def _groups(nodes: Any, sizes: Mapping[str, int], budget: int) -> list[list[Any]
 def _parts(what: Runnable, device: str, groups: list[list[Any]]) -> Iterator[Run]:
     last = {name: index for index, group in enumerate(groups) for node in group for name in node.input}
     values = dict(what.inputs)
-    constants = {name for group in groups for node in group if node.op_type == "Constant" for name in node.output}
+    constants = {name for group in groups for name in _constants(group)}
     for index, group in enumerate(groups):
         made = execute(_part(what, group, values), device, repeat=0)
         values = {name: a for name, a in {**values, **made.tensors}.items() if last.get(name, -1) > index}
-        # A constant is handed on, but nobody predicts it, as in a run of the whole.
-        yield made._replace(tensors={name: a for name, a in made.tensors.items() if name not in constants})
+        yield made._replace(tensors=_without(made.tensors, constants))
+
+
+def _constants(nodes: Any) -> set[str]:
+    return {name for node in nodes if node.op_type == "Constant" for name in node.output}
+
+
+def _without(tensors: Mapping[str, Array], names: set[str]) -> dict[str, Array]:
+    return {name: array for name, array in tensors.items() if name not in names}
 
 
 def _part(what: Runnable, nodes: list[Any], values: Mapping[str, Array]) -> Runnable:
