@@ -1,9 +1,10 @@
 """Tables of positions at another size: the numbers behind the recipes that resizing a net needs.
 
 Each function takes the old table and gives the new one. Position embeddings are interpolated as timm does when it
-loads weights at another size (bicubic, with antialiasing), tables of relative positions bicubic without; the size is
-given, never a scale. The kernel is Keys' (1981); a = -0.5 with antialiasing and -0.75
-without are PyTorch's choices, which its `interpolate` documents by its results.
+loads weights at another size (bicubic, with antialiasing); the size is given, never a scale. The kernel is Keys'
+(1981); a = -0.5 with antialiasing and -0.75 without are PyTorch's choices, which its `interpolate` documents by its
+results. Tables of relative positions are spread as BEiT does (Bao et al. 2022) and timm after it: the old offsets
+stand at distances that grow geometrically until the last is the new map's last, and new ones are read between them.
 """
 
 from __future__ import annotations
@@ -57,6 +58,29 @@ def _interpolated(table: Array, axis: int, before: Size, now: Size, *, antialias
     return found.astype(table.dtype)
 
 
+#: Between these lies the ratio by which distances of old offsets grow, found by halving to this precision: BEiT's
+#: choice, down to the last digit, so that the numbers are the same.
+RATIO, PRECISE = (1.01, 1.5), 1e-6
+
+
+def _places(before: int, now: int) -> Array:
+    """Where ``before`` offsets (-n … n) stand on the scale of ``now`` offsets."""
+    low, high = RATIO
+    many = before // 2
+    ratio = low
+    while high - low > PRECISE:
+        ratio = (low + high) / 2
+        low, high = (low, ratio) if (1 - ratio**many) / (1 - ratio) > now // 2 else (ratio, high)
+    far = numpy.cumsum(ratio ** numpy.arange(many))
+    return numpy.concatenate([-far[::-1], [0.0], far])
+
+
+def geometric(before: int, now: int) -> Array:
+    """The (now, before) matrix that reads ``now`` offsets between ``before`` old ones, both odd; the ends go on."""
+    wanted = numpy.arange(now) - now // 2
+    return numpy.stack([numpy.interp(wanted, _places(before, now), row) for row in numpy.eye(before)], axis=1)
+
+
 #: What is left where a table fits one size only.
 IN_FRONT = "--repair resize scales the image in front to the size it was made for"
 
@@ -100,11 +124,9 @@ def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int)
             because="its numbers differ between pairs of places that are equally far apart",
             hint=IN_FRONT,
         )
-    sides = tuple((2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
-    spread = flat.reshape(*flat.shape[:-1], sides[0][0], sides[1][0])
-    grown = _interpolated(
-        spread, flat.ndim - 1, (sides[0][0], sides[1][0]), (sides[0][1], sides[1][1]), antialias=False
-    ).reshape(*flat.shape[:-1], -1)[..., _offsets(now)]
+    down, across = (geometric(2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
+    spread = flat.reshape(*flat.shape[:-1], down.shape[1], across.shape[1])
+    grown = (down @ spread @ across.T).astype(table.dtype).reshape(*flat.shape[:-1], -1)[..., _offsets(now)]
     if tokens:  # a token's bias to every place is one number per row or column
         grown = _with_tokens(moved, grown, tokens)
     return numpy.ascontiguousarray(numpy.moveaxis(grown, (-2, -1), axes))

@@ -19,6 +19,7 @@ from .definition import Definition
 from .dims import product
 from .errors import RefusedError
 from .graph import Graph, Param
+from .folding import folded
 from .resampling import TABLES
 
 Array = numpy.typing.NDArray[Any]
@@ -208,6 +209,7 @@ RECIPES: dict[str, Callable[..., Array]] = {
     "window": lambda weight, shape, turned: (weight.T if turned else weight).reshape(shape),
     "divided": _divided,
     "shifted": _shifted,
+    "folded": folded,
     **TABLES,
 }
 #: Recipes that only move the numbers of one source, so that one made up in ONNX's order can be moved back.
@@ -270,7 +272,7 @@ class Numbers:
             return numpy.full(shape, CONSTANTS[param.recipe], numpy.float32)
         if param.recipe in STARTS:
             return self._started(param, *STARTS[param.recipe])
-        if param.recipe in TABLES and not self.given.keys() >= set(param.sources):
+        if param.recipe in (*TABLES, "folded") and not self.given.keys() >= set(param.sources):
             return self._made_up(param)  # what is made up has none of the regularity that a table is told by
         if param.recipe is not None:
             return RECIPES[param.recipe](*(self.array(source) for source in param.sources), *param.arguments)

@@ -17,6 +17,7 @@ from .convolutional import Convolutional
 from .crop import CropMap
 from .cutting import Cut
 from .edits import ChangePool, Edit, InsertPool, SetInput
+from .folded import Fold
 from .front import ResizeInput
 from .labels import NameClasses
 from .lookup import Lookup
@@ -39,6 +40,7 @@ KINDS: Mapping[str, Any] = {
     "set-constant": SetConstant,
     "lookup": Lookup,
     "resample": Resample,
+    "fold": Fold,
     "cut": Cut,
 }
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ..dims import all_numbers
 from ..graph import Graph, Node
 from ..trace import Layer
+from .folded import Fold, foldable
 from .regroup import Scale, Sizes
 from .retable import Resample
 
@@ -69,33 +70,46 @@ class Seen(NamedTuple):
         return None
 
 
-def resampled(layer: Layer, seen: Seen, graph: Graph) -> Resample | None:
+def resampled(layer: Layer, seen: Seen, graph: Graph) -> Resample | Fold | None:
     """The edit that carries over the table a misfitting node reads; None where it reads none that can be."""
-    for name, reader, shape, wanted in _tables(layer, graph):
-        axes = tuple(axis for axis, (a, b) in enumerate(zip(shape, wanted, strict=True)) if a != b)
-        found = _carried(shape, wanted, axes, seen)
+    for table in _tables(layer, graph):
+        axes = tuple(axis for axis, (a, b) in enumerate(zip(table.shape, table.wanted, strict=True)) if a != b)
+        found = _carried(table.shape, table.wanted, axes, seen)
         if found is not None:
             recipe, arguments, what = found
-            return Resample(reader, name, recipe, arguments, wanted, what)
+            kind = Resample if table.stored else Fold
+            return kind(table.reader, table.name, recipe, arguments, table.wanted, what)
     return None
 
 
-def _tables(layer: Layer, graph: Graph) -> Iterator[tuple[str, str, Sizes, Sizes]]:
-    """(parameter, the node that reads it, its shape, the shape that would fit) of those that a join reads."""
+class _Table(NamedTuple):
+    """A parameter (or a value computed from some), the node that reads it, its shape and the shape that would fit."""
+
+    name: str
+    reader: str
+    shape: Sizes
+    wanted: Sizes
+    stored: bool
+
+
+def _tables(layer: Layer, graph: Graph) -> Iterator[_Table]:
+    """The tables that a join reads."""
     shapes = [tensor.shape if tensor is not None else None for tensor in layer.call.inputs]
     producers = graph.producers()
     for index, value in enumerate(layer.node.inputs):
         shape, around = shapes[index], shapes[1 - index] if len(shapes) == 2 else None
         if not all_numbers(shape) or not all_numbers(around) or len(around) < len(shape):  # type: ignore[arg-type]
             continue
+        fitting = [a if a == 1 else b for a, b in zip(shape, around[len(around) - len(shape) :], strict=True)]  # type: ignore[index,arg-type]
         name, reader, inserted = _behind(value, layer.node, producers, graph)
         if name is None:
+            if foldable(graph, value):
+                yield _Table(value, layer.name, tuple(map(int, shape or ())), tuple(fitting), False)  # type: ignore[arg-type]
             continue
-        fitting = [a if a == 1 else b for a, b in zip(shape, around[len(around) - len(shape) :], strict=True)]  # type: ignore[index,arg-type]
         own = graph.params[name].shape or ()
         kept = [size for axis, size in enumerate(fitting) if axis not in inserted]
         if len(kept) == len(own):
-            yield name, reader.name, own, tuple(kept)
+            yield _Table(name, reader.name, own, tuple(kept), True)
 
 
 def _behind(

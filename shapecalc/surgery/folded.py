@@ -1,0 +1,126 @@
+"""A table that a graph computes from weights before a join reads it, carried over as a whole to another map.
+
+TorchScript keeps BEiT's look-ups, the dynamo exporter CoAtNet's, both TensorFlow's MaxViT as sums of products: what
+comes out is a bias between every two places all the same. The new one is computed from the same weights when the file
+is written; the chain that made the old one goes where nothing else reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..dims import show
+from ..folding import OPERATORS, Step
+from ..graph import Graph, Node, Param, Tensor
+from ..source import Origin
+from .names import free_param
+from .stored import swept
+
+#: Operators of one chain.
+MOST_STEPS = 200
+
+
+class Chain(NamedTuple):
+    """What a value is computed from and how: the parameters, and the steps behind them."""
+
+    sources: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+
+class Fold(NamedTuple):
+    """A value that is computed from weights alone, replaced for one layer by what it is on another map."""
+
+    layer: str  # the node that reads it
+    value: str
+    recipe: str
+    arguments: tuple[Any, ...]
+    shape: tuple[int, ...]
+    what: str
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph in which this layer reads the new table; the weights stay as its sources."""
+        made = _made(graph, self.value)
+        assert made is not None
+        held, chain = made
+        dtype = next((graph.params[name].dtype for name in chain.sources if name in graph.params), "float32")
+        name = free_param(graph, f"{self.value}_{show(self.shape, 'x')}")
+        table = Param(
+            name, self.shape, _kind(graph, chain, dtype), recipe="folded", sources=chain.sources,
+            arguments=(chain.steps, self.recipe, self.arguments), origin=Origin(op="resampled"),
+        )  # fmt: skip
+        nodes = tuple(self._reading(node, name) if node.name == self.layer else node for node in graph.nodes)
+        return swept(graph, graph.replace(nodes=nodes, params={**graph.params, **held, name: table}))
+
+    def _reading(self, node: Node, name: str) -> Node:
+        return node.replace(inputs=tuple(name if value == self.value else value for value in node.inputs))
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"{self.value}: {self.what}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        return {
+            "edit": "fold",
+            "layer": self.layer,
+            "value": self.value,
+            "recipe": self.recipe,
+            "arguments": [list(a) if isinstance(a, tuple) else a for a in self.arguments],
+            "shape": list(self.shape),
+            "what": self.what,
+        }
+
+
+def _kind(graph: Graph, chain: Chain, otherwise: str) -> str:
+    """The element type of what comes out: that of the weights, whatever the indices are."""
+    kinds = [graph.params[name].dtype for name in chain.sources if name in graph.params]
+    return next((kind for kind in kinds if kind.startswith(("float", "bfloat"))), otherwise)
+
+
+def foldable(graph: Graph, value: str) -> bool:
+    """Whether a value is computed from weights alone, by operators that are computed here too."""
+    return _made(graph, value) is not None
+
+
+def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
+    """How a value is made, and parameters for the constants on the way; None where the input has a part in it."""
+    producers = graph.producers()
+    order: list[Node] = []
+    sources: dict[str, Param] = {}
+    todo, known = [value], set[str]()
+    while todo:
+        name = todo[-1]
+        if name in known:
+            todo.pop()
+            continue
+        param, node = _held(graph, name, producers.get(name)), producers.get(name)
+        if param is not None:
+            sources[name] = param
+        elif node is None or node.op not in OPERATORS or len(node.outputs) != 1 or len(order) >= MOST_STEPS:
+            return None
+        elif waiting := [read for read in node.inputs if read not in known]:
+            if any(read in todo for read in waiting):
+                return None
+            todo += waiting
+            continue
+        else:
+            order.append(node)
+        known.add(todo.pop())
+    if not order or not any(param.trained for param in sources.values()):
+        return None
+    places = {name: index for index, name in enumerate((*sources, *(node.outputs[0] for node in order)))}
+    steps = tuple(Step(n.op, tuple(places[read] for read in n.inputs), tuple(n.attrs.items())) for n in order)
+    names = {name: name if name in graph.params else free_param(graph, f"{name}/held") for name in sources}
+    held = {names[name]: param for name, param in sources.items() if name not in graph.params}
+    renamed = {new: Param(new, p.shape, p.dtype, contents=p.contents, trained=False) for new, p in held.items()}
+    return renamed, Chain(tuple(names.values()), steps)
+
+
+def _held(graph: Graph, name: str, node: Node | None) -> Param | None:
+    """The parameter or the small constant that a value is."""
+    if name in graph.params:
+        return graph.params[name]
+    found = node.attrs.get("value") if node is not None and node.op == "Constant" else None
+    if not isinstance(found, Tensor) or found.contents is None or not isinstance(found.shape, tuple):
+        return None
+    return Param(name, found.shape, found.dtype or "int64", contents=found.contents, trained=False)  # type: ignore[arg-type]
