@@ -175,6 +175,11 @@ def over_windows(table: Array, axis: int, before: Size, now: Size, window: Size)
     )
 
 
+def shifted_windows(size: Size, window: Size, shift: Size, masked: float) -> Array:
+    """(windows, 1, places, places): ``masked`` where two places of a shifted window were no neighbours before."""
+    return numpy.where(_shifted(size, window, shift), masked, 0.0)[:, None].astype(numpy.float32)
+
+
 def distances(queries: Size, keys: Size) -> Array:
     """(places that ask, places asked): how far apart they are, as row·width + column; which row of a table to read.
 
@@ -194,4 +199,5 @@ TABLES: dict[str, Callable[..., Array]] = {
     "relative": over_offsets,
     "windows": over_windows,
     "distances": distances,
+    "shifted_windows": shifted_windows,
 }

@@ -23,6 +23,7 @@ from .labels import NameClasses
 from .lookup import Lookup
 from .new_head import ReplaceHead
 from .retable import Resample, SetConstant
+from .shifting import MaskWindows, RollMap, TrimMap
 
 #: What an edit is called in JSON -> the edit.
 KINDS: Mapping[str, Any] = {
@@ -41,6 +42,9 @@ KINDS: Mapping[str, Any] = {
     "lookup": Lookup,
     "resample": Resample,
     "fold": Fold,
+    "roll": RollMap,
+    "trim": TrimMap,
+    "mask": MaskWindows,
     "cut": Cut,
 }
 

@@ -59,7 +59,16 @@ def _reshape(old: Layer, layer: Layer, seen: Seen) -> Ways:
     ways = regrouped(before, after, now, seen.became, seen.scale)
     if not layer.problems and (shape_of(layer, output=True) in ways or not _same(old, layer, RULES["Reshape"])):
         return []
-    return [tuple(-1 if size % ITEMS == 0 else size for size in way) for way in ways]
+    return [_open(way) for way in ways]
+
+
+def _open(way: Sizes) -> Sizes:
+    return tuple(-1 if size % ITEMS == 0 else size for size in way)
+
+
+def mended(layer: Layer, wanted: Sizes) -> Ways:
+    """The target of a reshape that is to give ``wanted``; nothing where it does."""
+    return [] if not layer.problems and shape_of(layer, output=True) == wanted else [_open(wanted)]
 
 
 def _slice(old: Layer, layer: Layer, seen: Seen) -> Ways:

@@ -16,11 +16,12 @@ from ..graph import Graph, Node, Param
 from ..trace import Layer, Trace
 from .crop import SLICE_SINCE, Retrace, cropped
 from .edits import Edit, carried_out
-from .follow import RULES, constant, shape_of
+from .follow import RULES, constant, mended, shape_of
 from .lookup import looked_up
 from .positions import Seen, resampled
 from .regroup import ITEMS, Scale, batched
 from .retable import SetConstant
+from .windows import Windows
 
 #: Edits of one net; a hostile file could ask for any number.
 MOST_EDITS = 5_000
@@ -58,6 +59,7 @@ class _Rebaking:
         natives = {name: _items(t.shape) for name, t in fitting.feeds.items() if isinstance(t.shape, tuple)}
         self.feeds = {name: _items(shape) for name, shape in feeds.items()}
         self.before = {layer.name: layer for layer in retrace(fitting.graph, natives, fitting.dialect, None).layers}
+        self.windows = Windows(fitting.graph, self.before)
         self.retrace, self.dialect = retrace, fitting.dialect
         self.graph = graph
         self.preferred = preferred
@@ -87,9 +89,14 @@ class _Rebaking:
 
     def edit(self, old: Layer, layer: Layer) -> Edit | None:
         """The edit of one layer."""
-        rule = RULES.get(layer.op)
+        rule, windows = RULES.get(layer.op), self.windows.edit(old, layer)
+        if windows is not None:
+            return windows
         if rule is not None and shape_of(old) != shape_of(layer):
-            ways = rule.ways(old, layer, self.seen)
+            cut = self.windows.target(old, layer, self.seen) if layer.op == "Reshape" else None
+            ways = rule.ways(old, layer, self.seen) if cut is None else mended(layer, cut)
+            if ways and ways[self.preferred] == constant(layer, rule):
+                return None  # it is what it should be, and does not fit
             before = batched(constant(old, rule))
             return SetConstant(layer.name, rule.place, rule.attribute, ways[self.preferred], before) if ways else None
         if any(problem.code == "E105" for problem in layer.problems):
