@@ -124,6 +124,8 @@ def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int)
             because="its numbers differ between pairs of places that are equally far apart",
             hint=IN_FRONT,
         )
+    if before == now:
+        return table
     down, across = (geometric(2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
     spread = flat.reshape(*flat.shape[:-1], down.shape[1], across.shape[1])
     grown = (down @ spread @ across.T).astype(table.dtype).reshape(*flat.shape[:-1], -1)[..., _offsets(now)]
@@ -175,9 +177,13 @@ def over_windows(table: Array, axis: int, before: Size, now: Size, window: Size)
     )
 
 
-def shifted_windows(size: Size, window: Size, shift: Size, masked: float) -> Array:
-    """(windows, 1, places, places): ``masked`` where two places of a shifted window were no neighbours before."""
-    return numpy.where(_shifted(size, window, shift), masked, 0.0)[:, None].astype(numpy.float32)
+def shifted_windows(size: Size, window: Size, shift: Size, masked: float, between: int) -> Array:
+    """(windows, places, places): ``masked`` where two places of a shifted window were no neighbours before.
+
+    ``between``: axes of 1 behind the windows, for heads.
+    """
+    mask = numpy.where(_shifted(size, window, shift), masked, 0.0).astype(numpy.float32)
+    return mask.reshape(len(mask), *(1,) * between, *mask.shape[1:])
 
 
 def distances(queries: Size, keys: Size) -> Array:

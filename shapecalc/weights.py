@@ -18,8 +18,8 @@ from . import memory
 from .definition import Definition
 from .dims import product
 from .errors import RefusedError
-from .graph import Graph, Param
 from .folding import folded
+from .graph import Graph, Param
 from .resampling import TABLES
 
 Array = numpy.typing.NDArray[Any]

@@ -123,4 +123,4 @@ def _held(graph: Graph, name: str, node: Node | None) -> Param | None:
     found = node.attrs.get("value") if node is not None and node.op == "Constant" else None
     if not isinstance(found, Tensor) or found.contents is None or not isinstance(found.shape, tuple):
         return None
-    return Param(name, found.shape, found.dtype or "int64", contents=found.contents, trained=False)  # type: ignore[arg-type]
+    return Param(name, found.shape, found.dtype or "int64", contents=found.contents, trained=False)

@@ -21,6 +21,7 @@ from .lookup import looked_up
 from .positions import Seen, resampled
 from .regroup import ITEMS, Scale, batched
 from .retable import SetConstant
+from .rolls import halves, rolled
 from .windows import Windows
 
 #: Edits of one net; a hostile file could ask for any number.
@@ -60,6 +61,7 @@ class _Rebaking:
         self.feeds = {name: _items(shape) for name, shape in feeds.items()}
         self.before = {layer.name: layer for layer in retrace(fitting.graph, natives, fitting.dialect, None).layers}
         self.windows = Windows(fitting.graph, self.before)
+        self.rolls = halves(fitting.graph)
         self.retrace, self.dialect = retrace, fitting.dialect
         self.graph = graph
         self.preferred = preferred
@@ -92,6 +94,8 @@ class _Rebaking:
         rule, windows = RULES.get(layer.op), self.windows.edit(old, layer)
         if windows is not None:
             return windows
+        if layer.name in self.rolls and (met := rolled(old, layer)) is not None:
+            return met
         if rule is not None and shape_of(old) != shape_of(layer):
             cut = self.windows.target(old, layer, self.seen) if layer.op == "Reshape" else None
             ways = rule.ways(old, layer, self.seen) if cut is None else mended(layer, cut)

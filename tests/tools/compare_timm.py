@@ -84,10 +84,7 @@ def built(name: str, **options: Any) -> Any:
     """The net of that name, cut short where it repeats one block."""
     import timm
 
-    try:
-        model = timm.create_model(name, pretrained=False, **options)
-    except TypeError:
-        raise
+    model = timm.create_model(name, pretrained=False, **options)
     if type(model).__module__.rpartition(".")[2] in ONE_STAGE:
         with contextlib.suppress(TypeError):
             model = timm.create_model(name, pretrained=False, depth=BLOCKS, **options)
@@ -101,8 +98,6 @@ ONE_STAGE = frozenset({"vision_transformer", "beit", "eva", "cait", "deit", "vis
 
 def own(name: str, model: Any, size: Size) -> tuple[Any, str]:
     """timm's own net at a size with the weights of ``model``, and how it came to be."""
-    import torch
-
     try:
         other = built(name, img_size=size)
     except TypeError:
@@ -126,7 +121,6 @@ def own(name: str, model: Any, size: Size) -> tuple[Any, str]:
     missing = [key for key in left.missing_keys if key not in buffers]
     if missing or left.unexpected_keys:
         raise LookupError(f"weights left over: {missing[:3]} {left.unexpected_keys[:3]}")
-    _ = torch
     return other.eval(), how
 
 
@@ -178,10 +172,11 @@ def record(name: str, exporters: tuple[str, ...], folder: Path) -> None:
             continue
         example = torch.from_numpy(image(native))
         try:
+            names = {"input_names": ["x"], "output_names": ["y"]}
             if how == "ts":
-                torch.onnx.export(model, (example,), str(path), dynamo=False, input_names=["x"], output_names=["y"])
+                torch.onnx.export(model, (example,), str(path), dynamo=False, **names)
             else:
-                torch.onnx.export(model, (example,), dynamo=True, input_names=["x"], output_names=["y"], verbose=False).save(str(path))
+                torch.onnx.export(model, (example,), dynamo=True, verbose=False, **names).save(str(path))
         except Exception as error:  # noqa: BLE001  a net that torch cannot export says nothing of this project
             path.with_suffix(".failed").write_text(f"{type(error).__name__}: {str(error)[:300]}")
 

@@ -1,0 +1,273 @@
+"""Maps cut into windows before attention, at another size: which number stays, what is padded, which are shifted.
+
+A net that pads its maps first (Swin, Liu et al. 2021; Twins, Chu et al. 2021) keeps the side of its windows and has
+more of them; exporters write the padding down as nothing where none was needed. A map smaller than a window is one
+window. A net that does not pad (MaxViT, Tu et al. 2022) keeps how many windows there are, and their sides grow.
+Swin shifts every second partition of a stage, unless its map is one window: where it no longer is, the shift is put in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from typing import NamedTuple
+
+from ..graph import Graph, Node
+from ..trace import Layer
+from .follow import constant, shape_of
+from .positions import Seen
+from .regroup import Sizes
+from .retable import SetConstant
+from .shifting import MaskWindows, RollMap, TrimMap
+
+#: Axes of a map with its channels last, and of its windows: (N, windows down, side, windows across, side, channels).
+MAP, WINDOWS = 4, 6
+#: Axes of the scores of places: (windows, heads, places, places), or without heads.
+SCORES = (3, 4)
+#: The input of a Pad that holds how much.
+PADS = 1
+#: Nodes that are looked at between a map's windows and the map again.
+MOST_BETWEEN = 1_000
+
+Edit = SetConstant | RollMap | TrimMap | MaskWindows
+
+
+class Partition(NamedTuple):
+    """One map cut into windows: the layers that do it, and the axes of the windows' sides among the cut ones."""
+
+    split: str
+    pad: str
+    softmax: str
+    join: str  # the reshape that gives the map again
+    sides: tuple[int, int]
+    before: Sizes  # the cut map, as the net was made
+    rolled: bool
+    shape: Sizes  # of the map that is cut
+    between: tuple[str, ...] = ()  # reshapes of windows, from the cut map to the one that is joined
+    shrinks: bool = False  # whether a map that is smaller than a window is one, as in nets that shift windows
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """The axes of the windows' numbers."""
+        return (1, 3) if self.sides == (2, 4) else (2, 4)
+
+    def cut(self, size: Sizes) -> Sizes | None:
+        """(N, …, C) of a map of (N, height, width, C), cut; None where it comes out whole in no way."""
+        found = [size[0], 0, 0, 0, 0, size[3]]
+        for place, (side, count) in enumerate(zip(self.sides, self.counts, strict=True)):
+            now, many = size[1 + place], self.before[count]
+            if self.pad:
+                wide = min(self.before[side], now) if self.shrinks else self.before[side]
+            else:
+                wide = self.before[side] if now % many else now // many
+            if now % wide:
+                return None
+            found[side], found[count] = wide, now // wide
+        return tuple(found)
+
+    def uncut(self, after: Sizes, now: Sizes, whole: Sizes) -> Sizes | None:
+        """What a reshape of windows that gave ``after`` gives of ``now``, where the padded map ``whole`` was cut."""
+        cut = self.cut(whole)
+        if cut is None:
+            return None
+        olds, news = ([given[side] for side in self.sides] for given in (self.before, cut))
+        if after == _turned(self.before):
+            return _turned(cut)
+        many, more = (given[self.counts[0]] * given[self.counts[1]] for given in (self.before, cut))
+        made = list(after)
+        for axis, size in enumerate(after):
+            if axis and size == prod(olds):
+                made[axis] = prod(news)
+            elif axis and [*after[axis : axis + 2]] == olds:
+                made[axis : axis + 2] = news
+        if after[0] == self.before[0] and many > 1 and many in after[1:]:
+            made[after.index(many, 1)] = more
+        rest = prod(made[1:])
+        return (prod(now) // rest, *made[1:]) if prod(now) % rest == 0 else None
+
+    def padded(self, size: Sizes) -> Sizes:
+        """Rows and columns to add to a map of (N, height, width, C), so that windows of the old side fill it."""
+        sides = (self.before[side] for side in self.sides)
+        return tuple(
+            -now % (min(side, now) if self.shrinks else side) for now, side in zip(size[1:3], sides, strict=True)
+        )
+
+
+def _turned(cut: Sizes) -> Sizes:
+    """A cut map with its windows' numbers in front of their sides."""
+    return (cut[0], cut[1], cut[3], cut[2], cut[4], cut[5])
+
+
+def partitions(graph: Graph, before: Mapping[str, Layer]) -> Iterator[Partition]:
+    """Every map that is cut into windows, in order."""
+    producers, users = graph.producers(), graph.users()
+    for index, node in enumerate(graph.nodes):
+        layer = before.get(node.name)
+        if node.op != "Reshape" or layer is None:
+            continue
+        shape, cut = shape_of(layer), shape_of(layer, output=True)
+        if shape is None or cut is None or not _cuts(shape, cut):
+            continue
+        turn = next((user for user in users.get(node.outputs[0], ()) if user.op == "Transpose"), None)
+        perm = tuple(turn.attrs.get("perm") or ()) if turn is not None else ()
+        sides = (perm[3], perm[4]) if len(perm) == WINDOWS and perm[5] == WINDOWS - 1 else (0, 0)
+        if turn is None or sides not in ((1, 3), (2, 4)):
+            continue
+        softmax, join, between = _inside(turn, shape, graph.nodes[index + 1 : index + MOST_BETWEEN], before)
+        pad = producers.get(node.inputs[0])
+        if join:
+            padding = pad.name if pad is not None and pad.op == "Pad" and sides == (2, 4) else ""
+            maker = producers.get(pad.inputs[0]) if pad is not None and padding else None
+            rolled = maker is not None and maker.op == "Concat"
+            yield Partition(node.name, padding, softmax, join, sides, cut, rolled, shape, between)
+
+
+def _cuts(shape: Sizes, cut: Sizes) -> bool:
+    """Whether a reshape cuts height and width of a map into two each."""
+    if len(shape) != MAP or len(cut) != WINDOWS or (shape[0], shape[3]) != (cut[0], cut[5]):
+        return False
+    return cut[1] * cut[2] == shape[1] and cut[3] * cut[4] == shape[2]
+
+
+def _inside(
+    turn: Node, shape: Sizes, later: Sequence[Node], before: Mapping[str, Layer]
+) -> tuple[str, str, tuple[str, ...]]:
+    """The softmax over the places of the windows, the reshape that gives the map again, and those between.
+
+    "" for what is not found.
+    """
+    made, softmax, between = {*turn.outputs}, "", list[str]()
+    for node in later:
+        layer = before.get(node.name)
+        if layer is None or made.isdisjoint(node.inputs):
+            continue
+        made.update(node.outputs)
+        if node.op == "Softmax":
+            softmax = softmax or node.name
+        if node.op != "Reshape":
+            continue
+        if softmax and len(shape_of(layer) or ()) == WINDOWS and shape_of(layer, output=True) == shape:
+            return softmax, node.name, tuple(between)
+        between.append(node.name)
+    return softmax, "", ()
+
+
+class Windows:
+    """What becomes of a net's windows while it is traced at another size; the state of one tracing."""
+
+    def __init__(self, graph: Graph, before: Mapping[str, Layer]) -> None:
+        found = [*partitions(graph, before)]
+        self.all = [part._replace(shrinks=any(other.rolled for other in found)) for part in found]
+        self.splits = {part.split: part for part in self.all}
+        self.pads = {part.pad: part for part in self.all if part.pad}
+        self.joins = {part.join: part for part in self.all if part.pad}
+        self.softmaxes = {part.softmax: part for part in self.all if part.pad}
+        self.reshapes = {name: part for part in self.all if part.pad for name in part.between}
+        self.shifted = _to_be_shifted(self.all)
+        self.maps: dict[str, Sizes] = {}  # the map before it was padded, by the partition's split
+        self.shifts: dict[str, tuple[int, int]] = {}
+        self.done: set[str] = set()
+
+    def edit(self, old: Layer, layer: Layer) -> Edit | None:
+        """The edit of a layer that belongs to a partition; None where it follows, or belongs to none."""
+        name = layer.name
+        size = shape_of(layer)
+        if size is None or not (self.maps or shape_of(old) != size):
+            return None
+        if name in self.pads:
+            return self._before(self.pads[name], old, layer, size)
+        if name in self.softmaxes and name not in self.done:
+            return self._masked(self.softmaxes[name], size, layer)
+        if name in self.joins and name not in self.done:
+            return self._after(self.joins[name], layer)
+        return None
+
+    def target(self, old: Layer, layer: Layer, seen: Seen) -> Sizes | None:
+        """What a reshape that cuts a map, joins one or is between the two should give; None for any other.
+
+        Windows of another side are ``seen`` as a map that became another: tables with an entry for each place follow.
+        """
+        size, name, after = shape_of(layer), layer.name, shape_of(old, output=True)
+        if size is None or after is None:
+            return None
+        if name in self.splits:
+            return self._cut(self.splits[name], size, seen)
+        part = self.reshapes.get(name) or self.joins.get(name)
+        whole = self.maps.get(part.split) if part is not None else None
+        if part is None or whole is None:
+            return None
+        padded = self._padded(part)
+        return padded if name == part.join else part.uncut(after, size, padded)
+
+    def _cut(self, part: Partition, size: Sizes, seen: Seen) -> Sizes | None:
+        cut = part.cut(size)
+        if cut is not None:
+            pair = tuple((given[part.sides[0]], given[part.sides[1]]) for given in (part.before, cut))
+            if pair[0] != pair[1] and pair not in seen.maps:
+                seen.maps.insert(0, (pair[0], pair[1]))  # before maps that have as many places by chance
+        return cut
+
+    def _padded(self, part: Partition) -> Sizes:
+        whole = self.maps[part.split]
+        return (whole[0], *(n + more for n, more in zip(whole[1:3], part.padded(whole), strict=True)), whole[3])
+
+    def _before(self, part: Partition, old: Layer, layer: Layer, size: Sizes) -> Edit | None:
+        """The shift, then the padding."""
+        if part.split not in self.maps:
+            self.maps[part.split] = size
+            grown = [now > part.before[side] for now, side in zip(size[1:3], part.sides, strict=True)]
+            if part.split in self.shifted and any(grown):
+                shift = [part.before[side] // 2 * grew for side, grew in zip(part.sides, grown, strict=True)]
+                self.shifts[part.split] = (shift[0], shift[1])
+                value = layer.node.inputs[0]
+                return RollMap(layer.name, value, f"{layer.name}/shifted", (-shift[0], -shift[1]), True)
+        pads, made, was = constant(layer, _HOLDS_PADS), constant(old, _HOLDS_PADS), shape_of(old)
+        rows, columns = part.padded(size)
+        wanted = (0, 0, 0, 0, 0, rows, columns, 0)
+        if pads is None or made is None or was is None or pads == wanted or tuple(made[5:7]) != part.padded(was):
+            return None
+        return SetConstant(layer.name, PADS, "pads", wanted, tuple(made))
+
+    def _masked(self, part: Partition, size: Sizes, layer: Layer) -> Edit | None:
+        shift, whole = self.shifts.get(part.split), self.maps.get(part.split)
+        self.done.add(layer.name)
+        if shift is None or whole is None or len(size) not in SCORES:
+            return None
+        window = tuple(min(part.before[s], now) for s, now in zip(part.sides, whole[1:3], strict=True))
+        return MaskWindows(layer.name, layer.node.inputs[0], size, self._padded(part)[1:3], window, shift)
+
+    def _after(self, part: Partition, layer: Layer) -> Edit | None:
+        """What was padded is taken off behind the windows, then the shift is undone."""
+        whole = self.maps.get(part.split)
+        made = shape_of(layer, output=True)
+        if layer.problems or whole is None or made is None or made != self._padded(part):
+            return None
+        value = layer.node.outputs[0]
+        self.done.add(layer.name)
+        sizes = ((made[1], made[2]), (whole[1], whole[2]))
+        shift = self.shifts.get(part.split, (0, 0))
+        if sizes[0] == sizes[1] and shift == (0, 0):
+            return None
+        return TrimMap(layer.name, value, sizes, shift)
+
+
+class _Pads(NamedTuple):
+    place: int = PADS
+    attribute: str = "pads"
+
+
+_HOLDS_PADS = _Pads()
+
+
+def _to_be_shifted(parts: list[Partition]) -> set[str]:
+    """Partitions of one window that would be shifted on a larger map: every second of a stage, as elsewhere."""
+    places: dict[str, int] = {}
+    stage: list[Partition] = []
+    for part in parts:
+        stage = [*stage, part] if stage and stage[-1].shape == part.shape else [part]
+        places[part.split] = len(stage) - 1
+    several = [part for part in parts if max(part.before[count] for count in part.counts) > 1]
+    alternate = all(part.rolled == bool(places[part.split] % 2) for part in several)
+    if not several or not alternate or not any(part.rolled for part in several):
+        return set()
+    return {part.split for part in parts if part not in several and part.pad and places[part.split] % 2}

@@ -1,0 +1,211 @@
+"""Nets that cut maps into windows, at other sizes: equal to the same net as it would be exported there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy
+import onnx
+import onnx.parser
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+import shapecalc
+from shapecalc.folding import folded
+from shapecalc.resampling import _offsets, _shifted, geometric, over_offsets
+from shapecalc.surgery.rebake import rebake
+from shapecalc.surgery.windows import Partition
+
+DATA = Path(__file__).parent / "data"
+CHANNELS, WINDOW = 4, 4
+
+
+class Net:
+    """Two stages of attention in windows of 4×4, the second block of each shifted, as PyTorch's exporter writes them.
+
+    What it writes down is for one size: the padding (that is nothing at 16×16), targets, masks, where a roll meets.
+    """
+
+    def __init__(self, size: tuple[int, int], pads: bool = True) -> None:
+        self.lines: list[str] = []
+        self.arrays: dict[str, Any] = {}
+        self.pads = pads
+        self.noise = numpy.random.default_rng(7)
+        self.add("map", "Conv <strides = [2, 2]> (x, patch)")
+        self.weight("patch", CHANNELS, 3, 2, 2)
+        value = self.add("last", "Transpose <perm = [0, 2, 3, 1]> (map)")
+        sides = (size[0] // 2, size[1] // 2)
+        for stage in ("a", "b"):
+            for block in (0, 1):
+                value = self.block(f"{stage}{block}", value, sides, bool(block))
+            if stage == "a":
+                value = self.halved(value, sides)
+                sides = (sides[0] // 2, sides[1] // 2)
+        self.add("y", f"ReduceMean <axes = [1, 2], keepdims = 0> ({value})")
+        head = f"net (float[1, 3, {size[0]}, {size[1]}] x) => (float[1, {CHANNELS}] y)"
+        text = '<ir_version: 8, opset_import: ["" : 17]>\n' + head + " {\n" + "\n".join(self.lines) + "\n}"
+        self.proto = onnx.parser.parse_model(text)
+        self.proto.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in self.arrays.items())
+
+    def add(self, value: str, expression: str) -> str:
+        self.lines.append(f"  {value} = {expression}")
+        return value
+
+    def weight(self, name: str, *shape: int) -> str:
+        self.arrays[name] = self.noise.standard_normal(shape, dtype=numpy.float32) / 3  # no score outweighs all others
+        return name
+
+    def held(self, name: str, numbers: Any) -> str:
+        self.arrays[name] = numpy.asarray(numbers)
+        return name
+
+    def reshape(self, value: str, source: str, *target: int) -> str:
+        return self.add(value, f"Reshape ({source}, {self.held(f'{value}_to', numpy.array(target, numpy.int64))})")
+
+    def rolled(self, name: str, value: str, steps: tuple[int, int], sides: tuple[int, int]) -> str:
+        for axis, (step, side) in enumerate(zip(steps, sides, strict=True), 1):
+            if not step % side:
+                continue
+            at, here = self.held(f"{name}{axis}_at", numpy.array([-step % side], numpy.int64)), f"{name}{axis}"
+            zero, end, which = (
+                self.held(f"{here}_{w}", numpy.array([n], numpy.int64))
+                for w, n in (("zero", 0), ("end", side), ("axis", axis))
+            )
+            tail = self.add(f"{here}_tail", f"Slice ({value}, {at}, {end}, {which})")
+            front = self.add(f"{here}_front", f"Slice ({value}, {zero}, {at}, {which})")
+            value = self.add(here, f"Concat <axis = {axis}> ({tail}, {front})")
+        return value
+
+    def block(self, name: str, value: str, sides: tuple[int, int], shifted: bool) -> str:
+        window = tuple(min(WINDOW, side) for side in sides)
+        shift = tuple(WINDOW // 2 * (shifted and side > WINDOW) for side in sides)
+        more = [-side % wide for side, wide in zip(sides, window, strict=True)]
+        high, wide = (side + extra for side, extra in zip(sides, more, strict=True))
+        down, across = high // window[0], wide // window[1]
+        places, windows = window[0] * window[1], down * across
+        moved = self.rolled(f"{name}_roll", value, (-shift[0], -shift[1]), sides) if any(shift) else value
+        if self.pads:
+            pads = self.held(f"{name}_pads", numpy.array([0, 0, 0, 0, 0, *more, 0], numpy.int64))
+            moved = self.add(f"{name}_padded", f"Pad ({moved}, {pads})")
+        cut = self.reshape(f"{name}_cut", moved, 1, down, window[0], across, window[1], CHANNELS)
+        turned = self.add(f"{name}_turned", f"Transpose <perm = [0, 1, 3, 2, 4, 5]> ({cut})")
+        rows = self.reshape(f"{name}_rows", turned, windows, places, CHANNELS)
+        keys = self.add(f"{name}_keys", f"Transpose <perm = [0, 2, 1]> ({rows})")
+        scores = self.add(f"{name}_scores", f"MatMul ({rows}, {keys})")
+        scores = self.add(f"{name}_placed", f"Add ({scores}, {self.bias(name, window)})")
+        if any(shift):
+            mask = numpy.where(_shifted((high, wide), window, shift), -100.0, 0.0)  # type: ignore[arg-type]
+            masked = self.held(f"{name}_mask", mask.astype(numpy.float32))
+            scores = self.add(f"{name}_masked", f"Add ({scores}, {masked})")
+        shares = self.add(f"{name}_shares", f"Softmax <axis = -1> ({scores})")
+        seen = self.add(f"{name}_seen", f"MatMul ({shares}, {rows})")
+        back = self.reshape(f"{name}_back", seen, 1, down, across, *window, CHANNELS)
+        straight = self.add(f"{name}_straight", f"Transpose <perm = [0, 1, 3, 2, 4, 5]> ({back})")
+        whole = self.reshape(f"{name}_whole", straight, 1, high, wide, CHANNELS)
+        if any(more):
+            cut_to = [
+                self.held(f"{name}_{w}", numpy.array(n, numpy.int64))
+                for w, n in (("s", [0, 0]), ("e", sides), ("a", [1, 2]))
+            ]
+            whole = self.add(f"{name}_trimmed", f"Slice ({whole}, {', '.join(cut_to)})")
+        whole = self.rolled(f"{name}_unroll", whole, shift, sides) if any(shift) else whole  # type: ignore[arg-type]
+        return self.add(f"{name}_out", f"Add ({value}, {whole})")
+
+    def bias(self, name: str, window: tuple[int, ...]) -> str:
+        """A table of offsets, looked up in the graph: (1, places, places)."""
+        table = self.noise.standard_normal(((2 * WINDOW - 1) ** 2, 1), dtype=numpy.float32)
+        if window != (WINDOW, WINDOW):
+            full = table[_offsets((WINDOW, WINDOW))][..., 0][None]
+            return self.held(f"{name}_bias", over_offsets(full, (1, 2), (WINDOW, WINDOW), window, 0))  # type: ignore[arg-type]
+        self.held(f"{name}_table", table)
+        found = self.add(f"{name}_found", f"Gather ({name}_table, {self.held(f'{name}_index', _offsets((4, 4)))})")
+        return self.add(f"{name}_bias", f"Transpose <perm = [2, 0, 1]> ({found})")
+
+    def halved(self, value: str, sides: tuple[int, int]) -> str:
+        cut = self.reshape("merge_cut", value, 1, sides[0] // 2, 2, sides[1] // 2, 2, CHANNELS)
+        turned = self.add("merge_turned", f"Transpose <perm = [0, 1, 3, 4, 2, 5]> ({cut})")
+        joined = self.reshape("merge_joined", turned, 1, sides[0] // 2, sides[1] // 2, 4 * CHANNELS)
+        return self.add("merged", f"MatMul ({joined}, {self.weight('merging', 4 * CHANNELS, CHANNELS)})")
+
+
+def run(proto: onnx.ModelProto, size: tuple[int, int]) -> Any:
+    image = numpy.random.default_rng(0).standard_normal((1, 3, *size), numpy.float32)
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": image})[0]
+
+
+#: Sizes whose maps need padding, are cut into one window where there was one, into several, or are smaller than one.
+SIZES = [(24, 24), (20, 28), (32, 16), (12, 40), (32, 32)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_net_of_shifted_windows_is_the_one_of_that_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    onnx.save(Net((16, 16)).proto, tmp_path / "net.onnx")
+    plan = shapecalc.load(tmp_path / "net.onnx").retarget(input=size)
+    plan.save(tmp_path / "out.onnx", device="cpu")
+    wanted = run(Net(size).proto, size)
+    got = run(onnx.load(tmp_path / "out.onnx"), size)
+    assert numpy.abs(got - wanted).max() < 1e-5 * numpy.abs(wanted).max()
+
+
+def test_the_plan_is_replayed_and_says_its_shift(tmp_path: Path) -> None:
+    onnx.save(Net((16, 16)).proto, tmp_path / "net.onnx")
+    model = shapecalc.load(tmp_path / "net.onnx")
+    plan = model.retarget(input=24)
+    said = [edit.describe() for edit in plan.edits]
+    assert any("its windows are shifted by 2×2 from now on" in line for line in said)
+    assert any("a mask for shifted 4×4 windows of 8×8" in line for line in said)
+    plan.save_plan(tmp_path / "plan.json")
+    again = model.replay(tmp_path / "plan.json")
+    assert [edit.describe() for edit in again.edits] == said
+
+
+def test_without_padding_there_are_as_many_windows_as_before() -> None:
+    part = Partition("cut", "", "softmax", "join", (2, 4), (1, 8, 7, 8, 7, 96), False, (1, 56, 56, 96))
+    assert part.cut((1, 72, 88, 96)) == (1, 8, 9, 8, 11, 96)
+    grid = part._replace(sides=(1, 3), before=(1, 7, 8, 7, 8, 96))
+    assert grid.cut((1, 72, 88, 96)) == (1, 9, 8, 11, 8, 96)
+    assert part.cut((1, 57, 56, 96)) is None
+
+
+def test_with_padding_windows_keep_their_side() -> None:
+    part = Partition("cut", "pad", "softmax", "join", (2, 4), (1, 8, 7, 8, 7, 96), False, (1, 56, 56, 96))
+    assert part.padded((1, 64, 6, 96)) == (6, 1)
+    assert part.cut((1, 70, 7, 96)) == (1, 10, 7, 1, 7, 96)
+    shrinking = part._replace(shrinks=True)
+    assert shrinking.padded((1, 64, 6, 96)) == (6, 0)
+    assert shrinking.cut((1, 70, 6, 96)) == (1, 10, 7, 1, 6, 96)
+
+
+@pytest.mark.parametrize(
+    "row", json.loads((DATA / "offsets_timm.json").read_text())["rows"], ids=lambda r: f"{r['before']} to {r['now']}"
+)
+def test_offsets_are_spread_as_timm_does(row: dict[str, Any]) -> None:
+    (high, wide), (new_high, new_wide) = row["before"], row["now"]
+    down, across = geometric(2 * high - 1, 2 * new_high - 1), geometric(2 * wide - 1, 2 * new_wide - 1)
+    made = down @ numpy.reshape(row["table"], (2 * high - 1, 2 * wide - 1)) @ across.T
+    assert numpy.abs(made.reshape(-1) - row["spread"]).max() < 1e-5
+
+
+def test_a_chain_of_operators_is_computed() -> None:
+    table, index = numpy.arange(6.0).reshape(3, 2), numpy.array([[0, 2], [1, 1]])
+    steps = (
+        ("Gather", (0, 1), ()),
+        ("Transpose", (2,), (("perm", (2, 0, 1)),)),
+        ("Unsqueeze", (3,), (("axes", (0,)),)),
+    )
+    made = folded(table, index, steps, "", ())
+    assert made.tolist() == [[[[0, 4], [2, 2]], [[1, 5], [3, 3]]]]
+    with pytest.raises(shapecalc.ShapecalcError, match="what Conv makes of weights cannot be computed"):
+        folded(table, (("Conv", (0,), ()),), "", ())
+
+
+def test_a_reshape_that_stays_wrong_is_left() -> None:
+    proto = Net((16, 16)).proto
+    model = shapecalc.load(proto)
+    fitting = model.retrace(model.graph, model.native)
+    found = rebake(model.graph, fitting, {"x": (1, 3, 17, 31)}, model.retrace)
+    assert len(found.edits) < len(proto.graph.node) * 3
