@@ -7,7 +7,7 @@ the image. What they make of it is computed here, so that it can be carried over
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy
 
@@ -16,14 +16,6 @@ from .resampling import TABLES, Array
 
 #: Dimensions of a target that mean something else: the rest, and as it was.
 REST, KEPT = -1, 0
-
-
-class Step(NamedTuple):
-    """One operator: its ONNX name, which earlier values it reads (sources first), and its attributes."""
-
-    op: str
-    reads: tuple[int, ...]
-    attrs: tuple[tuple[str, Any], ...]
 
 
 def _reshape(values: list[Array], attrs: Mapping[str, Any]) -> Array:

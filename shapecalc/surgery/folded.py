@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..dims import show
-from ..folding import OPERATORS, Step
 from ..graph import Graph, Node, Param, Tensor
 from ..source import Origin
 from .names import free_param
@@ -18,6 +17,14 @@ from .stored import swept
 
 #: Operators of one chain.
 MOST_STEPS = 200
+
+
+class Step(NamedTuple):
+    """One operator: its ONNX name, which earlier values it reads (sources first), and its attributes."""
+
+    op: str
+    reads: tuple[int, ...]
+    attrs: tuple[tuple[str, Any], ...]
 
 
 class Chain(NamedTuple):
@@ -84,6 +91,8 @@ def foldable(graph: Graph, value: str) -> bool:
 
 def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
     """How a value is made, and parameters for the constants on the way; None where the input has a part in it."""
+    from ..folding import OPERATORS  # numpy, which a trace does without
+
     producers = graph.producers()
     order: list[Node] = []
     sources: dict[str, Param] = {}
