@@ -104,7 +104,7 @@ class _Rebaking:
             before = batched(constant(old, rule))
             return SetConstant(layer.name, rule.place, rule.attribute, ways[self.preferred], before) if ways else None
         if any(problem.code == "E105" for problem in layer.problems):
-            table = resampled(layer, self.seen, self.graph) or looked_up(layer, self.seen, self.graph)
+            table = looked_up(layer, self.seen, self.graph) or resampled(layer, self.seen, self.graph)
             return table or (cropped(layer, self.graph) if self.graph.opset >= SLICE_SINCE else None)
         return None
 
