@@ -6,7 +6,7 @@ the image. What they make of it is computed here, so that it can be carried over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -76,3 +76,18 @@ def folded(*given: Any) -> Array:
         except (KeyError, ValueError, IndexError, TypeError) as error:
             raise RefusedError(f"what {op} makes of weights cannot be computed ({error})", "E303") from None
     return numpy.ascontiguousarray(TABLES[recipe](values[-1], *arguments) if recipe else values[-1])
+
+
+def tried(
+    sources: Sequence[tuple[tuple[int, ...], tuple[Any, ...] | None]], steps: Any, recipe: str, arguments: Any
+) -> bool:
+    """Whether `folded` takes sources of these (shape, contents): any numbers where the contents are not known."""
+    noise = numpy.random.default_rng(0)
+    arrays = [
+        noise.random(shape) if contents is None else numpy.array(contents).reshape(shape) for shape, contents in sources
+    ]
+    try:
+        folded(*arrays, steps, recipe, arguments)
+    except RefusedError:
+        return False
+    return True

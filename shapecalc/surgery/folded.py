@@ -89,6 +89,24 @@ def foldable(graph: Graph, value: str) -> bool:
     return _made(graph, value) is not None
 
 
+def carries(graph: Graph, edit: Fold) -> bool:
+    """Whether the chain gives a table that the recipe carries over, whatever the weights are.
+
+    Where the file holds indices that were not read with it, that is seen when their numbers are.
+    """
+    from ..folding import tried  # numpy, which a trace does without
+
+    made = _made(graph, edit.value)
+    if made is None:
+        return False
+    held, chain = made
+    sources = [held.get(name) or graph.params[name] for name in chain.sources]
+    if any(param.contents is None and param.dtype.startswith("int") for param in sources):
+        return True
+    given = [(param.shape or (), param.contents) for param in sources]
+    return tried(given, chain.steps, edit.recipe, edit.arguments)
+
+
 def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
     """How a value is made, and parameters for the constants on the way; None where the input has a part in it."""
     from ..folding import OPERATORS  # numpy, which a trace does without

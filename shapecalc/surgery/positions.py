@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..dims import all_numbers
 from ..graph import Graph, Node
 from ..trace import Layer
-from .folded import Fold, foldable
+from .folded import Fold, carries, foldable
 from .regroup import Scale, Sizes
 from .retable import Resample
 
@@ -77,8 +77,11 @@ def resampled(layer: Layer, seen: Seen, graph: Graph) -> Resample | Fold | None:
         found = _carried(table.shape, table.wanted, axes, seen)
         if found is not None:
             recipe, arguments, what = found
-            kind = Resample if table.stored else Fold
-            return kind(table.reader, table.name, recipe, arguments, table.wanted, what)
+            if table.stored:
+                return Resample(table.reader, table.name, recipe, arguments, table.wanted, what)
+            edit = Fold(table.reader, table.name, recipe, arguments, table.wanted, what)
+            if carries(graph, edit):
+                return edit
     return None
 
 
