@@ -24,6 +24,8 @@ __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input
 DEEPEST = 16
 #: Nodes walked inside subgraphs and functions, each as often as it is entered; a hostile file could ask for any number.
 MOST_INSIDE = 100_000
+#: The names of ONNX's own domain, which is closed.
+OWN_DOMAIN = frozenset({"", "ai.onnx"})
 
 
 def trace(
@@ -109,7 +111,7 @@ class _Walk:
         row = find(node.op, node.domain)
         call = self.call(node, row)
         ruled = row is not None and node.op != "Input"
-        outputs = self.apply(row, call, problems) if ruled else self.without_rule(call)  # type: ignore[arg-type]
+        outputs = self.apply(row, call, problems) if ruled else self.without_rule(call, problems)  # type: ignore[arg-type]
         if self.inside:
             problems += self.inside
             self.inside = []
@@ -142,13 +144,15 @@ class _Walk:
             for node in nodes:
                 self.step(node)
 
-    def without_rule(self, call: Call) -> list[Tensor]:
+    def without_rule(self, call: Call, problems: list[Problem]) -> list[Tensor]:
         """The outputs of a fed value, of a function of the model, or of an operator nobody knows."""
         node = call.node
         if node.op == "Input":
             return [self.tensors.get(name) or Tensor(Unknown(f"{name} was not fed")) for name in node.outputs]
         body = self.functions.get((node.domain, node.op))
         if body is None:
+            if self.result.graph.format == "onnx" and node.domain in OWN_DOMAIN:
+                problems.append(self.problem(call, Need(False, "E111", lambda: _left_over(call))))
             reason = Unknown(f"{node.name}: there is no rule for {node.origin.op or node.op}")
             return [Tensor(reason) for _ in node.outputs]
         entered = self.enter(call, body, call.inputs)
@@ -285,6 +289,14 @@ class _Walk:
             hint=words.hint,
             location=call.node.origin.location,
         )
+
+
+def _left_over(call: Call) -> Detail:
+    """What stands in ONNX's own domain and is not ONNX's, no runtime has."""
+    return Detail(
+        f"{call.name}: ONNX has no operator {call.node.op}",
+        hint="its exporter could not convert it: export again for a higher opset, or cut the net before it",
+    )
 
 
 def _outputs(row: Operator, call: Call) -> list[Tensor]:

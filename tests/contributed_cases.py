@@ -221,6 +221,14 @@ MORE = [
         for op in ("BeamSearch", "WhisperBeamSearch")
     ),
     *(contrib(op, ((2, 5), ints(20)), {"vocab_size": 50}, (2, 20)) for op in ("GreedySearch", "Sampling")),
+    contrib(
+        "LinearAttention",
+        (TOKENS, (2, 5, 32), (2, 5, 48)),
+        {"q_num_heads": 4, "kv_num_heads": 2, "state_window": 3},
+        (2, 5, 96),
+        (3, 2, 2, 16, 24),
+    ),
+    contrib("CausalConvWithState", ((2, 6, 9), (6, 1, 4)), {}, (2, 6, 9), (2, 6, 3)),
     contrib("TorchEmbedding", ((100, 64), (2, 5)), {}, TOKENS),
     contrib("GatherBlockQuantized", ((100, 64), (2, 5), (100, 4)), {"block_size": 16}, TOKENS),
     contrib("Unique", ((9,),), {}, ("o0[0]",), (9,), ("o0[0]",)),

@@ -64,6 +64,8 @@ def test_a_size_that_branches_do_not_share_lies_between_theirs() -> None:
 LOOP = """g (float[2, 3] x, int64 n, bool c) => (float last, float rows) {{
     true = Constant <value = bool {{1}}> ()
     turns = Constant <value_int = 3> ()
+    many = Constant <value_int = 1000000> ()
+    end = Constant <value_int = 3> ()
     last, rows = Loop ({turns}, {condition}, x) <
         body = b (int64 i, bool go, float state) => (bool again, float next, float row) {{
             again = {again}
@@ -80,10 +82,13 @@ LOOP = """g (float[2, 3] x, int64 n, bool c) => (float last, float rows) {{
         ("turns", "", "Identity (go)", "Relu (state)", ["2×3", "3×2"]),
         ("turns", "true", "Identity (go)", "Concat <axis = 0> (state, x)", ["8×3", "3×2"]),
         ("turns", "true", "Not (go)", "Concat <axis = 0> (state, x)", ["4×3", "1×2"]),
-        ("turns", "c", "Identity (go)", "Concat <axis = 0> (state, x)", ["?×3", "rows[0]×2"]),
+        ("turns", "c", "Identity (go)", "Concat <axis = 0> (state, x)", ["last[0]×3", "rows[0]×2"]),
         ("n", "true", "Identity (go)", "Relu (state)", ["2×3", "rows[0]×2"]),
-        ("n", "true", "Identity (go)", "Transpose (state)", ["?×?", "rows[0]×2"]),
+        ("n", "true", "Identity (go)", "Transpose (state)", ["last[0]×last[1]", "rows[0]×2"]),
         ("", "c", "Identity (go)", "Relu (state)", ["2×3", "rows[0]×2"]),
+        ("", "true", "Less (i, end)", "Concat <axis = 0> (state, x)", ["10×3", "4×2"]),
+        ("many", "true", "Less (i, end)", "Concat <axis = 0> (state, x)", ["10×3", "4×2"]),
+        ("many", "true", "Identity (go)", "Concat <axis = 0> (state, x)", ["last[0]×3", "1000000×2"]),
     ],
 )
 def test_a_loop_is_walked_as_often_as_it_turns(

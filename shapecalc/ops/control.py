@@ -13,6 +13,8 @@ from .lists import Listed, merged, whole
 
 #: Loops of so many turns or fewer are walked turn by turn.
 MOST_TURNS = 64
+#: The number of turns of a loop that only its condition ends.
+ENDLESS = 2**63 - 1
 
 
 def _graph(call: Call, name: str) -> Graph:
@@ -89,23 +91,34 @@ def _goes_on(entered: Entered) -> bool | None:
 def _loop(call: Call) -> list[Tensor]:
     """Values carried from turn to turn, then one row a turn of what else the body gives."""
     start = [call.tensor(i) for i in range(2, len(call.inputs))]
-    turns, condition = _known(call, 0, None), _known(call, 1, 1)
-    if condition == 0:
-        turns = 0
-    elif condition is None:
-        turns = None
-    walked = _walked(call, start, turns) if turns is not None and turns <= MOST_TURNS else None
+    turns = _most(call)
+    walked = _walked(call, start, turns) if turns is not None and _worth_walking(call, start, turns) else None
     return walked if walked is not None else _settled(call, start, turns)
 
 
+def _most(call: Call) -> int | None:
+    """How many turns there are at most, as far as a net can count; None where that is not known."""
+    condition = _known(call, 1, 1)
+    if condition is None:
+        return None
+    return _known(call, 0, ENDLESS) if condition else 0
+
+
+def _worth_walking(call: Call, start: list[Tensor], turns: int) -> bool:
+    """Whether the turns are few, or each decides anew whether another follows."""
+    if turns <= MOST_TURNS:
+        return True
+    return _goes_on(_turn(call, [Tensor(tensor.shape, tensor.dtype) for tensor in start], None)) is not True
+
+
 def _walked(call: Call, start: list[Tensor], turns: int) -> list[Tensor] | None:
-    """Turn by turn; None where one does not tell whether another follows."""
+    """Turn by turn; None where one does not tell whether another follows, or too many do."""
     state, rows, count = start, [], 0
     reports: list[Entered] = []
     for number in range(turns):
         entered = _turn(call, state, number)
         further = _goes_on(entered)
-        if further is None:
+        if further is None or number >= MOST_TURNS:
             return None
         reports.append(entered)
         count += 1
@@ -131,13 +144,23 @@ def _settled(call: Call, start: list[Tensor], turns: int | None) -> list[Tensor]
         if all(_same(a, b) for a, b in zip(state, wider, strict=True)):
             break
         state = wider
-    exact = turns is not None and _goes_on(entered) is True
+    exact = turns is not None and turns < ENDLESS and _goes_on(entered) is True
     if exact:
         call.report(entered)
     counts = [
         turns if exact else runtime_count(call, len(start) + i, high=_known(call, 0, None)) for i in range(len(row))
     ]
-    return [*state, *(_stacked([tensor], count)[0] for tensor, count in zip(row, counts, strict=True))]
+    ended = [_ended(call, index, tensor) for index, tensor in enumerate(state)]
+    return [*ended, *(_stacked([tensor], count)[0] for tensor, count in zip(row, counts, strict=True))]
+
+
+def _ended(call: Call, output: int, tensor: Tensor) -> Tensor:
+    """A carried value after the last turn: a symbol in the place of each size that changes from turn to turn."""
+    if not isinstance(tensor.shape, tuple):
+        return tensor
+    sizes = enumerate(tensor.shape)
+    named = tuple(runtime_count(call, output, axis) if isinstance(d, Unknown) else d for axis, d in sizes)
+    return Tensor(named, tensor.dtype)
 
 
 def _parted(entered: Entered, carried: int) -> tuple[list[Tensor], list[Tensor]]:

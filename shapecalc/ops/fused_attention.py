@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from .. import dims
 from ..dims import Dim, Shape, Unknown
-from ..graph import Tensor
 from .attention import heads
 from .base import Call, Operator, Shapes, register
 from .counting import runtime_count
-from .lists import whole as whole_tensors
 from .microsoft import DOMAIN, SOURCE
 from .views import view
 
@@ -172,7 +170,7 @@ def _searched(call: Call) -> Shapes:
     return _some(call, [(batch, _number(call, 1, 0, 1)), (batch, words)])
 
 
-def _with_window(call: Call) -> list[Tensor]:
+def _with_window(call: Call) -> Shapes:
     """ONNX's operator of that name, whose state may be that of the last ``state_window`` tokens."""
     from . import find
 
@@ -182,7 +180,7 @@ def _with_window(call: Call) -> list[Tensor]:
     result, *state = row.shapes(view(call, call.node.op, range(len(call.inputs))))
     window = int(call.attr("state_window", 0))
     kept = [(window, *shape) if window and isinstance(shape, tuple) else shape for shape in state]
-    return [Tensor(shape, call.tensor(0).dtype) for shape in (result, *kept)]
+    return [result, *kept]
 
 
 register(
@@ -213,7 +211,7 @@ register(
         Operator(name, _searched, dtype=lambda call: ["int32", "float32"], source=SOURCE)
         for name in ("GreedySearch", "Sampling")
     ),
-    *(whole_tensors(name, _with_window, SOURCE) for name in ("LinearAttention", "CausalConvWithState")),
+    *(Operator(name, _with_window, source=SOURCE) for name in ("LinearAttention", "CausalConvWithState")),
     domain=DOMAIN,
 )
 

@@ -363,3 +363,15 @@ def test_a_mutation_can_reach_a_trace() -> None:
     place = data.index(b"fc6_w_0")
     data[place : place + 7] = b"fc6_w_9"
     assert refused(bytes(data)).code in ("E205", "E206")
+
+
+def test_what_an_exporter_left_of_another_framework_is_a_problem_and_can_be_cut_off() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("StridedSlice", ["a"], ["y"], name="slice")]
+    net = shapecalc.load(model(nodes, {"x": [2, 3]}, {"y": None}))
+    (problem,) = net.trace().problems
+    assert (problem.code, problem.layer, problem.message) == (
+        "E111",
+        "slice",
+        "slice: ONNX has no operator StridedSlice",
+    )
+    assert net.cut("Relu_0").trace.ok
