@@ -37,7 +37,12 @@ from shapecalc.trace import Trace, trace
 
 Feeds = dict[str, tuple[int, ...]]
 #: How onnxruntime names the node that fails, while it runs and while it loads.
-FAILING = (r"running \S+ node\. Name:'(.*?)' Status", r"Node:? ?\(?'?(.*?)'?\)? ?(?:Op|Status|with)", r"node \((.*?)\)")
+FAILING = (
+    r"In Node, \(\"(.*?)\"",
+    r"running \S+ node\. Name:'(.*?)' Status",
+    r"Node:? ?\(?'?(.*?)'?\)? ?(?:Op|Status|with)",
+    r"node \((.*?)\)",
+)
 
 
 class Line(NamedTuple):
