@@ -19,6 +19,7 @@ from .definition import Definition
 from .dims import Shape
 from .errors import UsageError
 from .graph import Tensor, places
+from .literal import USUAL
 from .ops import baked
 from .sizes import reference
 from .surgery.follow import constant
@@ -26,8 +27,6 @@ from .surgery.regroup import ITEMS, Group, Sizes, batched, groups
 from .trace import first_input
 from .traced import Baked, Layer, Problem, Trace
 
-#: Sizes images are usually trained at, tried where the file names none.
-USUAL = (224, 256, 384, 512, 288, 240, 192, 320, 448, 640, 128, 64, 299, 32)
 #: Operators that keep every element of a map.
 FLATTENING = frozenset({"Flatten", "Reshape", "Dropout", "Identity", "Squeeze"})
 #: What a window asks of its input, whatever the size a file was made for: room, and groups.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from . import dims
+from . import dims, elements
 from .definition import Definition
 from .dims import Dim, Expr
 from .errors import UsageError
@@ -22,9 +22,6 @@ from .trace import Layer, Trace, first_input
 
 #: Precision -> bytes of a number that is a float in the definition.
 PRECISIONS = {"fp64": 8, "fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
-#: Element types -> bytes of one element; a float takes the precision asked for.
-FLOATS = {"float64": 8, "double": 8, "float32": 4, "float": 4, "float16": 2, "bfloat16": 2}
-OTHERS = {"int64": 8, "uint64": 8, "int32": 4, "uint32": 4, "int16": 2, "uint16": 2, "int8": 1, "uint8": 1, "bool": 1}
 #: Operators whose output is their first input, laid out anew or as it is.
 VIEWS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Copies", "Input"}
 #: Operators without places of their own that may write over their input, besides those that work place by place.
@@ -132,12 +129,13 @@ def _same(size: Dim, other: Dim | None) -> bool:
 
 
 def _bytes(tensor: Tensor, each: int | None) -> int | None:
-    """Bytes of a tensor; None where its size is not known."""
-    if not isinstance(tensor.shape, tuple):
+    """Bytes of a tensor, a float's in the precision asked for; None where its size is not known."""
+    if not isinstance(tensor.shape, tuple) or not isinstance(count := dims.product(tensor.shape), int):
         return None
-    count = dims.product(tensor.shape)
-    one = OTHERS.get(tensor.dtype or "") or each or FLOATS.get(tensor.dtype or "", 4)
-    return count * one if isinstance(count, int) else None
+    kind = elements.BY_NAME[tensor.dtype or "float32"]
+    if kind.bits == 0:  # texts are as long as they are
+        return None
+    return count * each if each is not None and kind.name in elements.FLOATS else kind.length(count)
 
 
 def _total(sizes: Iterable[int | None]) -> int | None:

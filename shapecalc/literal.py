@@ -20,6 +20,11 @@ from .graph import Graph, Input
 GRAMMAR = "256, 224x320 (height x width), 3x224x224, 1x3x224x224 or name:1x3x224x224; N or ? for a free dimension"
 #: Larger sizes are a slip of the keyboard: no image is so large, and its activations fit no memory.
 LARGEST = 10**9
+#: Square sizes that nets are trained, exported and fed at, tried in turn where nothing names one.
+USUAL = (
+    *(224, 256, 299, 227, 384, 240, 288, 192, 320, 512, 448, 128, 160, 640),
+    *(416, 608, 96, 64, 32, 28, 150, 1024),
+)
 
 _NAMED_BRACKET = re.compile(r"(?P<name>.*[^:=\[])\[(?P<dims>[^\[\]]*)\]$")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import shapecalc
 from shapecalc.verify import plans
@@ -121,3 +124,17 @@ def test_a_free_batch_is_run_as_one() -> None:
     found = model.verify("?x3x64x64", device="cpu")
     assert found.ok
     assert found.inputs == {"data": (1, 3, 64, 64)}
+
+
+@pytest.mark.parametrize("kind", ["int64", "float16", "float64"])
+def test_what_a_published_graph_lacks_is_made_up_in_its_own_type(kind: str, tmp_path: Path) -> None:
+    """A graph without its file of weights, one of them a table that is no float (ConvNeXt by torch's exporter)."""
+    table = numpy_helper.from_array(numpy.ones((1, 3, 40, 1), kind), "table")
+    cast = helper.make_node("Cast", ["table"], ["t"], to=TensorProto.FLOAT)
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 3, 40, 8)) for n in "xy")
+    graph = helper.make_graph([cast, helper.make_node("Add", ["x", "t"], ["y"])], "g", [x], [y], [table])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    (tmp_path / "w.bin").unlink()
+    opened = shapecalc.load(tmp_path / "m.onnx")
+    assert prove(runnable(opened, opened.graph, opened.trace(), 0), device="cpu", repeat=1).ok

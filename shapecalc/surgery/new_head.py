@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ..elements import FLOATS
 from ..graph import Graph, Node, Param
 from .edits import renamed
 from .stored import Stored, param_of, stored, swept
@@ -12,8 +13,6 @@ from .stored import Stored, param_of, stored, swept
 PER_CLASS = frozenset({"Add", "Sub", "Mul", "Div"})
 #: Operators around numbers whose range was measured with the old classes.
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear"})
-#: Types that new weights are made in; those of quantized heads are floats.
-FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 #: How new weights may start.
 STARTS = ("zeros", "normal", "framework")
 
@@ -71,7 +70,9 @@ class ReplaceHead(NamedTuple):
         shape = _resized(found, _class_axis(node, index), self.times * self.before, self.times * self.after)
         if shape == found.shape and shape is not None:
             return name
-        dtype = before.dtype if before is not None and before.dtype in FLOATS else "float32"
+        dtype = (
+            before.dtype if before is not None and before.dtype in FLOATS else "float32"
+        )
         params[fresh] = Param(fresh, shape, dtype, trained=True, **self._made(graph, shape, index))
         return fresh
 

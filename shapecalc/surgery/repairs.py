@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..dims import Shape, all_numbers, is_number, show
 from ..graph import Graph, places
+from ..literal import USUAL
 from ..ops import find
 from ..sizes import Bound, bounds_of_values
 from ..trace import Layer, Trace
@@ -103,10 +104,6 @@ def followed(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
         return []
     attempt = _done(made.edits, misfit, feeds, retrace)
     return [Repair("rebake", made.edits, attempt, -1, True)] if attempt.ok else []
-
-
-#: Sizes that nets are exported at, where the file leaves height and width free.
-USUAL = (224, 256, 384, 240, 288, 192, 160, 299, 320, 448, 512, 128, 96, 64, 32)
 
 
 def _told(fitting: Trace, retrace: Retrace) -> Trace:

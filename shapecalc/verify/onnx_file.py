@@ -147,8 +147,14 @@ def _seed_missing(proto: onnx.ModelProto, graph: Graph, numbers: Numbers, folder
         where = {entry.key: entry.value for entry in declared.external_data}
         absent = "location" in where and declared.name in graph.params and not (folder / where["location"]).is_file()
         if absent and numbers.uses.get(declared.name) is not None:
-            arrays[declared.name] = numbers.array(declared.name)
+            arrays[declared.name] = _made_up(numbers, graph.params[declared.name])
     return arrays
+
+
+def _made_up(numbers: Numbers, param: Param) -> Array:
+    """Numbers for a parameter whose own are missing; a table of whole numbers counts or points, and 0 does no harm."""
+    whole = param.dtype.startswith(("int", "uint"))
+    return numpy.zeros(param.shape or (), param.dtype) if whole else _typed(numbers.array(param.name), param)
 
 
 def _seed_placeholders(proto: onnx.ModelProto, graph: Graph, numbers: Numbers) -> dict[str, Array]:

@@ -13,8 +13,8 @@ from ..errors import RefusedError
 from ..formats.onnx.write import to_proto
 from ..graph import Graph, Input, places
 from ..layout import forms
+from ..literal import USUAL
 from ..lower import lower
-from ..surgery.repairs import USUAL
 from ..trace import Trace, trace
 from ..weights import Array, Numbers, from_file, proving, trained
 from . import onnx_file

@@ -15,7 +15,7 @@ from ..dims import Expr, Shape, equal, product
 from ..explain import slides_of
 from ..graph import places
 from ..intervals import Interval, SizeSet
-from ..literal import AXIS_NAMES
+from ..literal import AXIS_NAMES, USUAL
 from ..ops import MissingInputError, OpenRankError
 from ..said import Said
 from ..said.row import CHANNELS, FAN_IN, INPUT, JOIN, KERNEL, PROFILE, RESHAPE, WEIGHTS
@@ -23,8 +23,6 @@ from ..trace import Layer, Trace, first_input, trace
 
 #: Square sizes that are tried.
 LARGEST = 2048
-#: Sizes people feed, tried first among those that give the numbers.
-USUAL = (224, 256, 227, 299, 128, 192, 384, 448, 512, 320, 640, 416, 608, 96, 64, 32, 28, 150, 1024)
 
 
 class Tie(NamedTuple):

@@ -5,7 +5,9 @@
 Asked are, of each file, the squares where fitting begins or ends and their neighbours (ends of intervals, members of
 congruences), corners of the rectangles that are said to fit, each also a row and a column beside, and some at random.
 An ONNX file is run as it is, its input opened. A definition is written as ONNX at a size that fits, and run there; at a
-size that does not, the file written for the nearest that does is opened and fed. Prints every answer that differs.
+size that does not, the file written for the nearest that does is opened and fed, and onnxruntime's answer held against
+what is said of that file by onnxruntime's rules. Prints every answer that differs. onnxruntime runs in a process of its
+own: at some sizes it crashes, which is no acceptance.
 """
 
 from __future__ import annotations
@@ -13,19 +15,22 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import shapecalc
 from shapecalc.definition import Definition
+from shapecalc.graph import Graph
 from shapecalc.literal import AXIS_NAMES
+from shapecalc.lower import lower
 from shapecalc.model import Model
 from shapecalc.sizes.found import Sizes, native_size
-from shapecalc.trace import Trace, first_input
+from shapecalc.trace import Trace, first_input, trace
 from shapecalc.verify.device import make_session
 from shapecalc.verify.run import Runnable, runnable
 
@@ -89,8 +94,6 @@ def _corners(sizes: Sizes, native: Size, largest: int) -> list[Size]:
 
 # -- who answers -------------------------------------------------------------------------------------------------------
 
-Answer = Callable[[Size, bool], str]
-
 
 def opened(what: Runnable) -> Any:
     """A session of it whose inputs and outputs say no size, every tensor kept."""
@@ -129,7 +132,7 @@ class Asking:
         assert given is not None
         self.given = given
         self.native = native_size(self.model) or (224, 224)
-        self.sessions: dict[Size, Any] = {}
+        self.sessions: dict[Size, tuple[Any, Graph | None]] = {}
 
     def feeds(self, size: Size) -> dict[str, Any]:
         """The shapes of all inputs, the image at ``size``."""
@@ -139,29 +142,35 @@ class Asking:
             shape[AXIS_NAMES[self.given.layout].index(axis)] = side
         return {**feeds, self.given.name: tuple(shape)}
 
-    def made(self, size: Size) -> Runnable:
-        """The model as something that runs at a size. Raises ShapecalcError where it cannot be written."""
-        traced: Trace = Definition.trace(self.model.told(self.feeds(size)), self.feeds(size))
-        return runnable(self.model.told(self.feeds(size)), traced.graph, traced, 0)
+    def made(self, size: Size) -> tuple[Runnable, Graph | None]:
+        """The model as something that runs at a size, and its ONNX form where it is none. Raises ShapecalcError."""
+        told = self.model.told(self.feeds(size))
+        traced: Trace = Definition.trace(told, self.feeds(size))
+        lowered = None if self.model.graph.format == "onnx" else lower(traced.graph, traced)
+        return runnable(told, traced.graph, traced, 0), lowered
 
-    def answer(self, size: Size, fits: bool) -> str:
-        """What onnxruntime says at a size."""
+    def answer(self, size: Size, fits: bool) -> tuple[bool, str]:
+        """Whether what is run fits by our rules, and what onnxruntime says."""
         import numpy
 
         if self.model.graph.format != "onnx" and fits:
-            what = self.made(size)
+            what, _ = self.made(size)
             session = make_session(what.proto.SerializeToString(), "cpu", what.arrays, what.folder)
-            return said(session, what.inputs)
+            return True, said(session, what.inputs)
         base = self.base(size)
         if base not in self.sessions:
-            self.sessions = {base: opened(self.made(base))}  # one at a time: it holds all weights
-        session = self.sessions[base]
+            what, lowered = self.made(base)
+            self.sessions = {base: (opened(what), lowered)}  # one at a time: it holds all weights
+        session, lowered = self.sessions[base]
+        if lowered is not None:
+            feeds = {given.name: self.feeds(size)[given.name] for given in lowered.inputs}
+            fits = trace(lowered, feeds, dialect="onnxruntime").ok
         images = numpy.random.default_rng(0)
         fed = {}
         for given in session.get_inputs():
             kind = {"tensor(float)": "float32", "tensor(int64)": "int64"}.get(given.type, "float32")
             fed[given.name] = images.standard_normal(self.feeds(size)[given.name]).astype(kind)
-        return said(session, fed)
+        return fits, said(session, fed)
 
     def base(self, size: Size) -> Size:
         """The size at which the file is written that is fed another."""
@@ -171,18 +180,48 @@ class Asking:
         return near if near is not None else self.native
 
 
-def rows_of(name: str, largest: int, seconds: float) -> Iterable[dict[str, Any]]:
-    """A file's answers, as many as come in time. Raises ShapecalcError where it cannot be asked."""
+def rows_of(name: str, largest: int, seconds: float, start: int) -> Iterator[dict[str, Any]]:
+    """A file's answers from a place on, as many as come in time, each first without. Raises ShapecalcError."""
     asking = Asking(name)
     begun = time.monotonic()
-    for size in asked(asking.sizes, asking.native, largest):
+    for place, size in enumerate(asked(asking.sizes, asking.native, largest)):
+        if place < start:
+            continue
         if time.monotonic() - begun > seconds:
             return
-        fits = size in asking.sizes
-        words = asking.answer(size, fits)
-        if any(part in words for part in NO_VERDICT):
-            continue
-        yield {"file": name, "format": asking.model.graph.format, "size": size, "fits": fits, "runtime": words[-300:]}
+        said = size in asking.sizes
+        row = {"file": name, "format": asking.model.graph.format, "size": size, "said": said, "fits": said}
+        yield {**row, "runtime": None}
+        fits, words = asking.answer(size, said)
+        yield {**row, "fits": fits, "runtime": "no verdict" if any(p in words for p in NO_VERDICT) else words[-300:]}
+
+
+def answers(name: str, largest: int, seconds: float) -> list[dict[str, Any]]:
+    """A file's answers, from processes of their own: a size at which one crashes is passed over by the next."""
+    rows: list[dict[str, Any]] = []
+    start = 0
+    while True:
+        command = [sys.executable, __file__, "--one", str(start), "--largest", str(largest), "--seconds", str(seconds)]
+        ran = subprocess.run([*command, name], capture_output=True, text=True, check=False)
+        lines = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+        rows += [line for line in lines if line["runtime"] not in (None, "no verdict")]
+        if ran.returncode >= 0:
+            if ran.returncode:
+                print(f"{Path(name).name}: {' '.join(ran.stdout.splitlines()[-1:])[:150]}", flush=True)
+            return rows
+        rows.append({**lines[-1], "runtime": f"crashed (signal {-ran.returncode})"})
+        start += sum(line["runtime"] is None for line in lines)
+
+
+def one(name: str, largest: int, seconds: float, start: int) -> int:
+    """Prints a file's answers as lines of JSON."""
+    try:
+        for row in rows_of(name, largest, seconds, start):
+            print(json.dumps(row), flush=True)
+    except shapecalc.ShapecalcError as error:
+        print(" ".join(str(error).split()))
+        return 3
+    return 0
 
 
 # -- what came of it ---------------------------------------------------------------------------------------------------
@@ -197,21 +236,24 @@ def page(rows: Iterable[dict[str, Any]]) -> str:
         found[row["file"]].append(row)
     lines = []
     for name, answers in sorted(found.items(), key=lambda item: (item[1][0]["format"], Path(item[0]).name)):
-        taken = sum(row["fits"] for row in answers)
+        taken = sum(row["said"] for row in answers)
         same = sum(row["fits"] == (not row["runtime"]) for row in answers)
-        cells = (Path(name).name, answers[0]["format"], len(answers), taken, len(answers) - taken, same)
+        other = sum(row["said"] != row["fits"] for row in answers)
+        cells = (Path(name).name, answers[0]["format"], len(answers), taken, len(answers) - taken, same, other or "")
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    counts = [sum(map(len, found.values())), sum(row["fits"] for rows in found.values() for row in rows)]
+    counts = [sum(map(len, found.values())), sum(row["said"] for rows in found.values() for row in rows)]
     total = f"{counts[0]:,} sizes of {len(found)} files, {counts[1]:,} of them said to fit"
     text = f"# Sizes asked of onnxruntime\n\n{INTRODUCTION}\n\nonnxruntime {onnxruntime.__version__}: {total}.\n\n"
-    heading = "| file | format | asked | fit | do not | same answer |\n|---|---|---|---|---|---|\n"
+    heading = "| file | format | asked | fit | do not | same answer | by other rules |\n|---|---|---|---|---|---|---|\n"
     return text + heading + "\n".join(lines) + "\n"
 
 
 INTRODUCTION = """Made by `tests/tools/ask_runtime.py --page`. Asked are the sizes where fitting begins or ends and
 their neighbours, corners of the rectangles that fit and what lies beside them, and some at random. An ONNX file is
 run as it is, its input opened. A definition is written as ONNX at each size that fits, and run; at a size that does
-not, the file written for the nearest that does is opened and fed."""
+not, the file written for the nearest that does is opened and fed, and the answer held against what is said of that
+file. The last column counts where that file takes what the definition's own framework refuses: onnxruntime rounds
+(1 - 2)/2 to 0, so a window may stand on a map that is smaller than it; Keras refuses that."""
 
 
 def main() -> int:
@@ -221,20 +263,18 @@ def main() -> int:
     parser.add_argument("--page", type=Path)
     parser.add_argument("--largest", type=int, default=480)
     parser.add_argument("--seconds", type=float, default=90)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("paths", nargs="*")
     options = parser.parse_args()
+    if options.one is not None:
+        return one(options.paths[0], options.largest, options.seconds, options.one)
     done = options.into.read_text().splitlines() if options.into and options.into.exists() else []
     rows = list(map(json.loads, done))
     known = {row["file"] for row in rows}
     for name in named(options.paths):
         if name in known:
             continue
-        found: list[dict[str, Any]] = []
-        try:
-            found += rows_of(name, options.largest, options.seconds)
-        except shapecalc.ShapecalcError as error:
-            print(f"{Path(name).name}: after {len(found)}, {' '.join(str(error).split())[:150]}", flush=True)
-            continue
+        found = answers(name, options.largest, options.seconds)
         if options.into:
             with options.into.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in found)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ... import elements
 from ...graph import Graph, Reference, Tensor
 from ...source import Span
 from . import schema
@@ -86,7 +87,7 @@ READ: dict[str, Callable[[File, Any, Path | None], Any]] = {
 def _type_name(value: Any) -> str | None:
     """An element type by name; opset 1 of Cast spelled it ("FLOAT"), later ones number it."""
     if isinstance(value, int):
-        row = schema.BY_NUMBER.get(value)
+        row = elements.BY_NUMBER.get(value)
         return row.name if row else None
     word = str(value).lower()
     return {"float": "float32", "double": "float64"}.get(word, word)

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ... import elements
 from ...dims import Expr, Shape
 from ...errors import RefusedError
 from ...graph import Graph, Location, Node, Tensor
@@ -17,7 +18,7 @@ from .pieces import Pieces, field, size_of
 def attribute(op: str, name: str, value: Any) -> Pieces:
     """AttributeProto; subgraphs are copied from the source. Raises RefusedError for what ONNX cannot hold."""
     if (op, name) in schema.TYPE_ATTRIBUTES and isinstance(value, str):
-        value = schema.BY_NAME[value].number
+        value = elements.BY_NAME[value].number
     head = wire.text(1, name)
     kind, body = _value(name, value)
     return [head, *body, wire.integer(20, kind)]
@@ -76,9 +77,9 @@ def node(given: Node) -> Pieces:
 # -- tensors ----------------------------------------------------------------------------------------------------------
 
 
-def element_type(dtype: str | None) -> schema.ElementType:
+def element_type(dtype: str | None) -> elements.ElementType:
     """The element type called ``dtype``; None is float32."""
-    return schema.BY_NAME[dtype or "float32"]
+    return elements.BY_NAME[dtype or "float32"]
 
 
 def packed(dtype: str | None, contents: Sequence[Any]) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ... import dims
+from ... import dims, elements
 from ...dims import Shape
 from ...errors import ModelError
 from ...graph import Graph, Input, Location, Node, Param, Tensor
@@ -143,7 +143,7 @@ def _weight_slots(nodes: Iterable[Node]) -> dict[str, bool]:
 def _as_weight(reader: Reader, node: Node, params: Mapping[str, Param], slots: Mapping[str, bool]) -> Param | None:
     """The parameter that a node without inputs from the graph stands for, None for any other node."""
     value = node.attrs.get("value")
-    if node.domain or not isinstance(value, Tensor) or value.dtype not in schema.FLOATS or len(node.outputs) != 1:
+    if node.domain or not isinstance(value, Tensor) or value.dtype not in elements.FLOATS or len(node.outputs) != 1:
         return None
     name = node.outputs[0]
     origin = Origin(node.origin.file, None, node.op, node.origin.span)
@@ -203,7 +203,7 @@ def _input(file: File, span: Span) -> Input:
     tensor = declared_tensor(file, name, span)
     declared = tensor.shape if isinstance(tensor.shape, tuple) else None
     dtype = tensor.dtype or "float32"
-    image = dtype in schema.FLOATS and (declared is None or len(declared) >= 3)
+    image = dtype in elements.FLOATS and (declared is None or len(declared) >= 3)
     return Input(
         name,
         declared,
@@ -219,7 +219,7 @@ def declared_tensor(file: File, name: str, span: Span) -> Tensor:
     fields = record(file, span, schema.VALUE_INFO)
     kind = record(file, fields["type"], schema.TYPE) if "type" in fields else {}
     tensor = record(file, kind["tensor_type"], schema.TENSOR_TYPE) if "tensor_type" in kind else {}
-    row = schema.BY_NUMBER.get(tensor.get("elem_type", 0))
+    row = elements.BY_NUMBER.get(tensor.get("elem_type", 0))
     shape = _declared(file, name, tensor["shape"]) if "shape" in tensor else dims.Unknown(f"{name} declares no shape")
     return Tensor(shape, row.name if row is not None else None)
 

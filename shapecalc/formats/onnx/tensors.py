@@ -6,6 +6,7 @@ import struct
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from ... import elements
 from ...dims import product
 from ...graph import Location, Param, Tensor
 from ...source import Origin, Span
@@ -40,7 +41,7 @@ class Stored(NamedTuple):
 def read_tensor(file: File, span: Span, folder: Path | None) -> Stored:
     """The TensorProto in ``span``; ``folder`` is the model's, for external data. Raises ModelError."""
     fields = record(file, span, schema.TENSOR)
-    kind = schema.BY_NUMBER.get(fields.get("data_type", 0))
+    kind = elements.BY_NUMBER.get(fields.get("data_type", 0))
     if kind is None:
         raise file.broken(
             span.start, f"a tensor of element type {fields.get('data_type', 0)}, which ONNX does not know"
@@ -64,7 +65,7 @@ def checked_shape(file: File, span: Span, dims: list[int]) -> tuple[int, ...]:
 
 
 def _payload(
-    file: File, span: Span, fields: dict[str, Any], kind: schema.ElementType, shape: tuple[int, ...]
+    file: File, span: Span, fields: dict[str, Any], kind: elements.ElementType, shape: tuple[int, ...]
 ) -> Span | None:
     payload = fields.get("raw_data")
     if payload is None:
@@ -90,12 +91,12 @@ def _contents(
     file: File,
     span: Span,
     fields: dict[str, Any],
-    kind: schema.ElementType,
+    kind: elements.ElementType,
     shape: tuple[int, ...],
     payload: Span | None,
 ) -> tuple[Any, ...] | None:
     count = int(product(shape))
-    whole = kind.name in schema.INTEGERS
+    whole = kind.name in elements.INTEGERS
     if not kind.letter or count > (SMALL_INTEGERS if whole else SMALL_FLOATS):
         return None
     if payload is not None:
@@ -109,7 +110,7 @@ def _contents(
     return found
 
 
-def _typed(file: File, fields: dict[str, Any], kind: schema.ElementType) -> list[Any]:
+def _typed(file: File, fields: dict[str, Any], kind: elements.ElementType) -> list[Any]:
     """Numbers in one of the typed fields; float16 is kept there as the integer of its bits."""
     if kind.name in FLOAT_FIELDS:
         return [
@@ -124,7 +125,7 @@ def _typed(file: File, fields: dict[str, Any], kind: schema.ElementType) -> list
     return numbers
 
 
-def _reals(file: File, kind: schema.ElementType, start: int, end: int) -> tuple[float, ...]:
+def _reals(file: File, kind: elements.ElementType, start: int, end: int) -> tuple[float, ...]:
     count, rest = divmod(end - start, kind.bits // 8)
     if rest:
         raise file.broken(start, f"{end - start} bytes do not hold whole numbers of {kind.name}")
@@ -169,7 +170,7 @@ def as_param(file: File, stored: Stored, span: Span, path: str) -> Param:
         stored.dtype,
         contents=stored.contents,
         where=where,
-        trained=stored.dtype in schema.FLOATS,
+        trained=stored.dtype in elements.FLOATS,
         origin=Origin(file.name, op="initializer", span=span),
     )
 
@@ -182,4 +183,4 @@ def read_sparse(file: File, span: Span, folder: Path | None) -> Param:
     values = read_tensor(file, fields["values"], folder)
     shape = checked_shape(file, span, fields.get("dims", []))
     origin = Origin(file.name, op="sparse_initializer", span=span)
-    return Param(values.name, shape, values.dtype, trained=values.dtype in schema.FLOATS, origin=origin)
+    return Param(values.name, shape, values.dtype, trained=values.dtype in elements.FLOATS, origin=origin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ... import elements
 from ...dims import Expr, Shape
 from ...graph import Graph, Node, Param, Tensor
 from ...trace import Trace
@@ -22,11 +23,7 @@ PLACEHOLDER = "shapecalc.placeholder_weights"
 
 def element_type(dtype: str | None) -> int:
     """ONNX's number of an element type named as numpy names it."""
-    import onnx
-
-    names = {"float32": "FLOAT", "float64": "DOUBLE"}
-    word = dtype or "float32"
-    return int(onnx.TensorProto.DataType.Value(names.get(word, word.upper())))
+    return elements.BY_NAME[dtype or "float32"].number
 
 
 def _value(name: str, shape: Shape | None, dtype: str | None) -> onnx.ValueInfoProto:
@@ -50,7 +47,7 @@ def _node(node: Node) -> onnx.NodeProto:
 
 def _attribute(op: str, name: str, value: Any) -> Any:
     if (op, name) in schema.TYPE_ATTRIBUTES and isinstance(value, str):
-        return schema.BY_NAME[value].number
+        return elements.BY_NAME[value].number
     if isinstance(value, Tensor):
         from onnx import helper
 
