@@ -70,9 +70,7 @@ class ReplaceHead(NamedTuple):
         shape = _resized(found, _class_axis(node, index), self.times * self.before, self.times * self.after)
         if shape == found.shape and shape is not None:
             return name
-        dtype = (
-            before.dtype if before is not None and before.dtype in FLOATS else "float32"
-        )
+        dtype = before.dtype if before is not None and before.dtype in FLOATS else "float32"
         params[fresh] = Param(fresh, shape, dtype, trained=True, **self._made(graph, shape, index))
         return fresh
 
