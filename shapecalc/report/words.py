@@ -277,7 +277,10 @@ def print_beside(console: Console, path: Path, found: Iterable[Beside]) -> None:
     """The files of weights that a written file names."""
     for item in found:
         why = f" (a link cannot be made: {item.why})" if item.why else ""
-        words = SHARED[item.how].format(path.parent / item.location, item.path)
+        there = path.parent / item.location
+        words = SHARED[item.how].format(there, item.path)
+        if not there.exists():
+            words, why = f"its weights belong in {there}, which is missing here: nothing loads the file without", ""
         console.print(hanging(Text(words + why), 2))
 
 

@@ -68,8 +68,11 @@ class Lines(NamedTuple):
         return {"lines_kept": self.kept, "lines_changed": self.changed}
 
     def describe(self) -> list[str]:
-        """One line."""
-        return [f"{self.changed:,} lines are new or changed, {self.kept:,} are the original's"]
+        """One line; none where the text is a single line, as JSON may be."""
+        if not self.kept:
+            return []
+        are = "line is" if self.changed == 1 else "lines are"
+        return [f"{self.changed:,} {are} new or changed, {self.kept:,} are the original's"]
 
 
 def lines_of(before: str, after: str) -> Lines:

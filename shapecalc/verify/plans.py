@@ -320,7 +320,14 @@ def _check_computed(model: Definition, edited: Graph, tensors: Mapping[str, byte
     for name, param in edited.params.items():
         lost = [source for source in sources_of(edited, param) if not is_placeholder(edited.params[source])]
         if lost and name not in tensors and name not in model.graph.params:
-            raise RefusedError(f"{name} is computed from {lost[0]}, whose numbers are not there", "E303")
+            away = [Path(place).name for place in sorted(elsewhere(model, model.graph)) if not Path(place).is_file()]
+            raise RefusedError(
+                f"{name} is computed from {lost[0]}, whose numbers are not there",
+                "E303",
+                location=model.source.name if model.source is not None else None,
+                because=f"{away[0]}, which the file names for its weights, is missing" if away else None,
+                hint=f"put {away[0]} beside it; --dry-run shows the change without" if away else None,
+            )
 
 
 def _check_loads(file: BinaryIO, model: Definition) -> None:
