@@ -73,6 +73,10 @@ class Cost:
         self.peak, self.peak_layer = _most(traced.layers, plan)
         self.peak_in_place, self.peak_in_place_layer = _most(traced.layers, tight)
 
+    def __repr__(self) -> str:
+        name = self.trace.graph.name
+        return f"Cost({name!r}, {self.weights:,} bytes of weights, at most {self.peak:,} held, at {self.peak_layer!r})"
+
     def to_dict(self) -> dict[str, Any]:
         """The cost as JSON prints it."""
         return {
@@ -107,6 +111,8 @@ def cost(
     """
     if precision is not None and precision not in PRECISIONS:
         raise UsageError(f"there is no precision {precision!r}", "E002", hint=", ".join(PRECISIONS))
+    if batch is not None and (not isinstance(batch, int) or batch < 1):
+        raise UsageError(f"a batch of {batch!r} makes no sense", "E002", hint="a whole number, 1 or more")
     feeds = model.feeds(input)
     given = first_input(model.graph)
     declared = feeds[given.name][0] if given is not None and feeds.get(given.name) else None

@@ -271,6 +271,9 @@ class Model(Definition):
         from .surgery.wishes import Wishes
         from .verify.plans import Plan
 
+        unknown = next((name for name in wishes if name not in Wishes._fields), None)
+        if unknown is not None:
+            raise TypeError(f"retarget() got an unexpected argument {unknown!r}")
         asked = Wishes(**_tuples(wishes))
         return Plan.make(self, classes=classes, input=input, repair=repair, choice=plan, wishes=asked)
 
@@ -327,6 +330,8 @@ def load(
     ``save`` use them, bit for bit. Nothing read is executed. Raises ModelError.
     """
     trained = _weights(weights)
+    if phase.upper() not in ("TEST", "TRAIN"):
+        raise UsageError(f"no phase {phase!r}", "E002", hint="TEST or TRAIN")
     options = Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}), level)
     if hasattr(model, "SerializeToString"):
         return _model(Source("model", None, model.SerializeToString()), options, "onnx", weights=trained)

@@ -428,5 +428,6 @@ class Trace:
         }
 
     def __repr__(self) -> str:
-        state = "ok" if self.ok else f"{len(self.problems)} problems"
+        count = len(self.problems)
+        state = "ok" if self.ok else f"{count} problem{'s' if count > 1 else ''}"
         return f"Trace({self.graph.name!r}, {len(self.layers)} layers, {state})"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapecalc.dialects import get_dialect
 from shapecalc.dims import Unknown, symbol
 from shapecalc.graph import Node, Tensor
-from shapecalc.ops import Call, Scope
+from shapecalc.ops import Call, Scope, find
 from shapecalc.ops.contents import cast, of_reduction, picked, transposed
 
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
@@ -78,3 +78,51 @@ def test_floats_are_reduced_where_no_order_changes_the_sum(op: str, values: tupl
 
 def reduced(op: str, tensor: Tensor) -> Call:
     return Call(Node("r", op, ("x",), ("y",)), [tensor], Scope(get_dialect("onnx")))
+
+
+def known(op: str, attrs: dict[str, Any], *tensors: Tensor) -> Call:
+    names = tuple(f"x{i}" for i in range(len(tensors)))
+    return Call(Node("r", op, names, ("y", "z"), attrs), list(tensors), Scope(get_dialect("onnx")))
+
+
+def whole(*values: int) -> Tensor:
+    return Tensor((len(values),), "int64", values)
+
+
+@given(shapes, st.data())
+def test_slicing_is_numpys(shape: tuple[int, ...], draw: st.DataObject) -> None:
+    axes = draw.draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, unique=True))
+    bounds = st.integers(-6, 6)
+    starts, ends = (draw.draw(st.lists(bounds, min_size=len(axes), max_size=len(axes))) for _ in "se")
+    steps = draw.draw(st.lists(st.sampled_from([-2, -1, 1, 2]), min_size=len(axes), max_size=len(axes)))
+    array = numpy.arange(math.prod(shape)).reshape(shape)
+    cut: list[slice] = [slice(None)] * len(shape)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        # ONNX clamps what lies before the first place; numpy counts it from the end once more
+        last = None if step < 0 and end < -shape[axis] else end
+        cut[axis] = slice(max(start, -shape[axis]), last, step)
+    data = Tensor(shape, "int64", tuple(array.ravel().tolist()))
+    call = known("Slice", {}, data, whole(*starts), whole(*ends), whole(*axes), whole(*steps))
+    assert contents_of(call) == tuple(array[tuple(cut)].ravel().tolist())
+
+
+@given(shapes, st.data())
+def test_splitting_is_numpys(shape: tuple[int, ...], draw: st.DataObject) -> None:
+    axis = draw.draw(st.integers(0, len(shape) - 1))
+    first = draw.draw(st.integers(0, shape[axis]))
+    array = numpy.arange(math.prod(shape)).reshape(shape)
+    data = Tensor(shape, "int64", tuple(array.ravel().tolist()))
+    call = known("Split", {"axis": axis}, data, whole(first, shape[axis] - first))
+    assert contents_of(call) == [tuple(part.ravel().tolist()) for part in numpy.split(array, [first], axis)]
+
+
+@pytest.mark.parametrize("parts", [Tensor((2,), "int64"), Tensor((2,), "int64", (symbol("N"), 1))])
+def test_parts_that_are_not_known_have_no_contents(parts: Tensor) -> None:
+    assert contents_of(known("Split", {"axis": 0}, whole(1, 2), parts)) is None
+
+
+def contents_of(call: Call) -> Any:
+    row = find(call.node.op)
+    assert row is not None
+    assert row.contents is not None
+    return row.contents(call)

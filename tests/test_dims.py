@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,3 +99,17 @@ def test_truncated_division_is_c_plus_plus(a: int, b: int, quotient: int) -> Non
 
 def test_symbols_are_found_inside() -> None:
     assert dims.symbols((H - 3) // 2 + dims.minimum(W, 9)) == {"H", "W"}
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=6))
+def test_sizes_join_in_an_array_as_they_do_one_by_one(pairs: list[tuple[int, int]]) -> None:
+    left, right = (numpy.array(side) for side in zip(*pairs, strict=True))
+    fit = numpy.array([dims.joins(a, b) for a, b in pairs])
+    assert (numpy.asarray(dims.joins(left, right)) == fit).all()
+    expected = numpy.array([dims.joined(a, b) for a, b in pairs])
+    assert (numpy.asarray(dims.joined(left, right))[fit] == expected[fit]).all()
+
+
+def test_a_sum_in_a_shape_stands_apart() -> None:
+    assert dims.show((96, H + 1, 2 * W)) == "96×(H + 1)×2*W"
+    assert dims.show((H + 1,)) == "H + 1"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import mmap
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -222,8 +223,22 @@ def read(source: Source, options: Options = Options(), format: str | None = None
         raise ModelError("the file is empty", "E202", location=source.name)
     refuse_foreign(bytes(source.data[:SEEN]), source.name, "a definition")
     try:
-        graph = format_of(source, format).reader().read(source, options)
+        row = format_of(source, format)
+        graph = row.reader().read(source, options)
     except ModelError as error:
         error.hint = options.along(error.hint) if error.hint else error.hint
         raise
-    return graph.replace(meta={**graph.meta, "options": options})  # a patched source is read again as this one was
+    warnings = (*graph.warnings, *_unheeded(source, options, row.name))
+    meta = {**graph.meta, "options": options}  # a patched source is read again as this one was
+    return graph.replace(meta=meta, warnings=warnings)
+
+
+def _unheeded(source: Source, options: Options, format: str) -> Iterator[str]:  # noqa: A002
+    """What the caller said that nothing in the file asks for: a name that is mistyped would go unnoticed."""
+    if options.class_name is not None and format != "chainer":
+        yield f"--class-name {options.class_name} chooses nothing: this is no Chainer source"
+    text = source.text() if options.arguments and format in ("chainer", "caffe") else ""
+    for name in options.arguments:
+        last = name.rpartition(".")[2]
+        if not re.search(rf"\b{re.escape(last)}\b" if format == "chainer" else rf"\b{re.escape(last)}\s*:\s*\?", text):
+            yield f"--arg {name} is given to nothing: {source.name} does not ask for it"

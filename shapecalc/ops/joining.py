@@ -156,7 +156,13 @@ def _sliced(size: Dim, start: Dim, end: Dim, step: int) -> Dim:
         return dims.maximum(dims.ceil_divide(_clamped(end, size) - _clamped(start, size), step), 0)
     if not isinstance(size, int) or not isinstance(start, int) or not isinstance(end, int):
         return Unknown("a backward slice of a free dimension")
-    return len(range(size)[start if start >= -size else 0 : end if end >= -size else None : step])
+    return len(_places(size, start, end, step))
+
+
+def _places(size: int, start: int, end: int, step: int) -> range:
+    """The places that a slice takes; ONNX puts a start before the first place at the first, backward too."""
+    last = None if step < 0 and end < -size else end  # Python would count from the end once more
+    return range(size)[start if start >= -size else 0 : last : step]
 
 
 def _slice_shapes(call: Call) -> Shapes:
@@ -177,8 +183,7 @@ def _slice_contents(call: Call) -> tuple[Dim, ...] | None:
         size = shape[axis]
         if data is None or not all(isinstance(d, int) for d in (size, start, end)):
             return None
-        last = None if step < 0 and end < -size else end
-        places = range(size)[start:last:step]
+        places = _places(size, start, end, step)
         data = picked(data, shape, axis, places)
         shape = (*shape[:axis], len(places), *shape[axis + 1 :])
     return data if plan is not None else None

@@ -340,8 +340,10 @@ def valid_sizes(
     """Every size that the net accepts, in closed form.
 
     ``exact``: only sizes at which every division is whole, so that no pixel is dropped. ``input`` is what the
-    definition leaves open (channels). Raises UsageError where the net takes no image.
+    definition leaves open (channels). Raises UsageError where the net takes no image, or ``limit`` is no size.
     """
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise UsageError(f"a limit of {limit!r} makes no sense", "E002", hint="a whole number, 1 or more")
     cases = _cases(model, input, dialect, exact, {})
     return Sizes([cases], limit or LIMIT, (dialect or model.graph.dialect,))
 

@@ -81,6 +81,10 @@ class Report:
         self.against: Any = None  # another model on the same inputs, as `against.Against`
         self.seen: Any = None  # what it says of an image, as `picture.Seen`
 
+    def __repr__(self) -> str:
+        failures = len(self.failures)
+        return f"Report({self.run.device}, {len(self.shapes)} tensors, {'ok' if self.ok else f'{failures} failed'})"
+
     @property
     def ok(self) -> bool:
         """Whether everything that was checked held."""
