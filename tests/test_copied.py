@@ -112,7 +112,8 @@ def test_a_prototxt_says_how_many_lines_differ(tmp_path: Path, capsys: pytest.Ca
     old, new = CAFFE.splitlines(), target.read_text().splitlines()
     assert len(old) == len(new)
     differ = sum(a != b for a, b in zip(old, new, strict=True))
-    said = f"{differ} lines are new or changed, {len(new) - differ} are the original's"
+    assert differ == 1
+    said = f"1 line is new or changed, {len(new) - differ} are the original's"
     assert said in " ".join(capsys.readouterr().out.split())
 
 

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,3 +166,49 @@ def test_channels_are_the_image_s_own(shape: str, expected: str, hint: str) -> N
 def test_a_window_too_large_is_no_number_of_the_file() -> None:
     problem = shapecalc.load("alexnet").trace(10).problems[0]
     assert (problem.code, problem.cause) == ("E103", None)
+
+
+# what nothing in the file asks for -> the warning
+UNHEEDED = [
+    ("alexnet", {"arguments": {"n_clas": 13}}, "--arg n_clas is given to nothing: zoo/alexnet.py does not ask for it"),
+    ("lenet", {"class_name": "LeNet", "arguments": {"n_class": 3}}, None),
+    ("vgg16", {"arguments": {"fc8.num_output": 13}}, "--arg fc8.num_output is given to nothing"),
+    ("vgg16", {"class_name": "VGG"}, "--class-name VGG chooses nothing: this is no Chainer source"),
+    ("mobilenet_v2", {"arguments": {"a": 1}}, "--arg a is given to nothing"),
+]
+
+
+@pytest.mark.parametrize(("name", "said", "warning"), UNHEEDED, ids=[f"{row[0]} {row[1]}" for row in UNHEEDED])
+def test_what_nothing_asks_for_is_warned_of(name: str, said: dict[str, Any], warning: str | None) -> None:
+    warnings = shapecalc.load(name, **said).graph.warnings
+    assert [text.startswith(warning or "") for text in warnings] == [True] * (warning is not None)
+
+
+def senseless() -> list[tuple[str, Callable[[], object]]]:
+    model = shapecalc.load("lenet")
+    return [
+        ("a limit of 0 makes no sense", lambda: model.sizes(limit=0)),
+        ("a batch of 0 makes no sense", lambda: model.cost(batch=0)),
+        ("no phase 'DEPLOY'", lambda: shapecalc.load("lenet", phase="DEPLOY")),
+        ("--mean nan makes no sense", lambda: model.retarget(mean=[float("nan")])),
+    ]
+
+
+@pytest.mark.parametrize(("message", "ask"), senseless(), ids=[row[0] for row in senseless()])
+def test_a_question_that_makes_no_sense_is_refused_in_python_too(message: str, ask: Callable[[], object]) -> None:
+    with pytest.raises(shapecalc.UsageError) as caught:
+        ask()
+    assert (caught.value.message, caught.value.exit_code) == (message, 2)
+    assert caught.value.hint
+
+
+def test_a_wish_there_is_not_is_named() -> None:
+    with pytest.raises(TypeError, match=r"^retarget\(\) got an unexpected argument 'clases'$"):
+        shapecalc.load("lenet").retarget(clases=3)
+
+
+def test_answers_say_what_they_are() -> None:
+    model = shapecalc.load("alexnet")
+    assert repr(model.trace(256)) == "Trace('AlexNet', 22 layers, 1 problem)"
+    assert repr(model.cost()) == "Cost('AlexNet', 249,513,376 bytes of weights, at most 2,323,200 held, at 'relu1')"
+    assert repr(shapecalc.load("lenet").verify(device="cpu")) == "Report(cpu, 8 tensors, ok)"
