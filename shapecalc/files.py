@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -28,13 +27,20 @@ class Work:
     def __init__(self, show: Callable[[int, int], object] = lambda done, total: None) -> None:
         self.show = show
         self.done = self.total = 0
+        self.stopped = False
 
     def expect(self, count: int) -> None:
         """So many bytes more are to be copied."""
         self.total += count
 
+    def stop(self) -> None:
+        """What copies in another thread is to end at its next step."""
+        self.stopped = True
+
     def did(self, count: int) -> None:
-        """So many bytes more were copied."""
+        """So many bytes more were copied. Raises InterruptedError where the work is to stop."""
+        if self.stopped:
+            raise InterruptedError
         self.done += count
         self.show(self.done, self.total)
 
@@ -53,23 +59,32 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
     """Has ``write`` fill a temporary file beside ``path``, then puts it in place in one step.
 
     A reader sees the old file or the new one, never a part, even when the process is killed; what a killed process left
-    is removed by the next one that writes the same path. Raises UsageError where the file exists or the folder cannot
-    be written.
+    is removed by the next one that writes the same path. Where an old file is replaced, the new one is on the disk
+    before (docs/decisions/0019-on-the-disk-before-it-replaces.md). Raises UsageError where the file exists or the
+    folder cannot be written.
     """
     check_writable(path, overwrite=overwrite)
     _remove_abandoned(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{SUFFIX}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{SUFFIX}")
     try:
         with open(temporary, "xb") as file:
             _lock(file.fileno())
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            _settle(file.fileno(), on_disk=path.exists())
             _place(temporary, path, overwrite)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "E003") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _settle(descriptor: int, *, on_disk: bool) -> None:
+    """Raises OSError for what the system says of a written file only now: a network's file system, on closing."""
+    if on_disk:
+        os.fsync(descriptor)
+    else:
+        os.close(os.dup(descriptor))
 
 
 def _place(temporary: Path, path: Path, overwrite: bool) -> None:

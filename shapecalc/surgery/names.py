@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Container
 
 from ..errors import UsageError
@@ -32,6 +31,8 @@ def unused(name: str, taken: Container[str]) -> str:
 
 def no_such_layer(graph: Graph, name: str, option: str) -> UsageError:
     """The error for a layer that is not there, with those whose names are like it."""
+    import difflib
+
     names = list(dict.fromkeys(value for node in graph.nodes for value in (node.name, *node.outputs) if value))
     close = difflib.get_close_matches(name, names, SUGGESTED, 0.4)
     parts = [n for n in names if name and name.lower() in n.lower()][-SUGGESTED:]

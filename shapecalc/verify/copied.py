@@ -5,9 +5,8 @@ A tensor is copied where its numbers lie inside a span that was written verbatim
 
 from __future__ import annotations
 
-import difflib
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from ..dims import product
@@ -77,12 +76,14 @@ class Lines(NamedTuple):
 
 def lines_of(before: str, after: str) -> Lines:
     """How many lines of ``after`` a comparison with ``before`` finds there."""
+    import difflib
+
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     kept = sum(block.size for block in difflib.SequenceMatcher(None, old, new).get_matching_blocks())
     return Lines(kept, len(new) - kept)
 
 
-def copied(old: Graph, written: Graph, pieces: Pieces, given: Mapping[str, bytes]) -> Copied:
+def copied(old: Graph, written: Graph, pieces: Pieces, given: Collection[str]) -> Copied:
     """Counts the tensors of ``written``, whose file is ``pieces`` of that of ``old``; ``given`` are new numbers."""
     spans = _Spans(piece for piece in pieces if isinstance(piece, Span))
     found = {name: [0, 0] for name in Copied._fields}
@@ -111,7 +112,7 @@ class _Spans:
         return place >= 0 and end <= self.ends[place]
 
 
-def _kind(old: Graph, param: Param, spans: _Spans, given: Mapping[str, bytes]) -> str:
+def _kind(old: Graph, param: Param, spans: _Spans, given: Collection[str]) -> str:
     where, origin = param.where, param.origin
     if param.name in given:
         return "new"

@@ -21,7 +21,6 @@ from ..lower import lower
 from ..surgery.labels import NameClasses
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
-from ..weights import Numbers, initial
 
 #: Texts that are tried before an edit is refused.
 MOST_TEXTS = 64
@@ -63,6 +62,8 @@ def write_own(plan: Surgery, file: BinaryIO, path: Path, text: str, seed: int) -
 
     What the edit made anew is initialised from ``seed``.
     """
+    from ..weights import Numbers, initial
+
     model = plan.model
     packer = FORMATS[model.graph.format].packer()
     if packer is None or model.source is None:

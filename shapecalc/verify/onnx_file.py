@@ -7,21 +7,23 @@ as external data. Weights that are placeholder nodes are replaced by seeded numb
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy
-
 from ..definition import Definition
+from ..dims import product
 from ..errors import RefusedError
+from ..formats.onnx.encode import element_type
 from ..formats.onnx.patch import segments, skeleton
-from ..formats.onnx.pieces import assemble
+from ..formats.onnx.pieces import Later, assemble
 from ..graph import Graph, Param
 from ..trace import Trace
-from ..weights import Array, Numbers, initial, proving
 
 if TYPE_CHECKING:
     import onnx
+
+    from ..weights import Array, Numbers
 
 #: Nodes of one number that stand for weights; a Constant with numbers of its own is none (it has a place in the file).
 PLACEHOLDERS = ("ConstantOfShape", "Constant")
@@ -40,7 +42,7 @@ def is_placeholder(param: Param) -> bool:
     return param.where is None and param.origin is not None and param.origin.op in PLACEHOLDERS
 
 
-def new_weights(model: Definition, new: Graph, traced: Trace, seed: int) -> dict[str, bytes]:
+def new_weights(model: Definition, new: Graph, traced: Trace, seed: int) -> dict[str, Later]:
     """Raw numbers for parameters an edit made, by name; those that replace placeholders stay placeholders.
 
     So do those computed from weights whose file is not there. Raises RefusedError where stored numbers cannot be read.
@@ -52,13 +54,26 @@ def new_weights(model: Definition, new: Graph, traced: Trace, seed: int) -> dict
     fresh = [p for name, p in sized.params.items() if name not in old.params]
     made = [p for p in fresh if p.contents is None and p.where is None]
     known = _stored(model, sized, made)
-    numbers = Numbers(sized, known, make=initial, seed=seed)
     ready = [p for p in made if sources_of(sized, p) <= known.keys()]
-    return {p.name: _typed(numbers.array(p.name), p).tobytes() for p in ready}
+
+    @cache
+    def numbers() -> Numbers:
+        from ..weights import Numbers, initial
+
+        return Numbers(sized, known, make=initial, seed=seed)
+
+    return {p.name: Later(_length(p), lambda p=p: _typed(numbers().array(p.name), p).tobytes()) for p in ready}  # type: ignore[misc]
+
+
+def _length(param: Param) -> int:
+    """Bytes of a parameter's numbers."""
+    return element_type(param.dtype).length(int(product(param.shape or ())))
 
 
 def _typed(array: Array, param: Param) -> Array:
     """Numbers of the type that a parameter has. Raises RefusedError for a type that nothing here computes with."""
+    import numpy
+
     try:
         return numpy.ascontiguousarray(array, numpy.dtype(param.dtype))
     except TypeError:
@@ -83,6 +98,8 @@ def sources_of(graph: Graph, param: Param) -> set[str]:
 
 def _numbers_of(model: Definition, param: Param) -> Array | None:
     """The numbers of a stored parameter; None where it has none of its own. Raises RefusedError."""
+    import numpy
+
     where, source = param.where, model.source
     if param.contents is not None:
         return numpy.asarray(param.contents, param.dtype).reshape(param.shape or ())
@@ -120,6 +137,8 @@ def load_edited(
 ) -> Loaded:
     """The file of ``graph`` (the model's own, an edited one, or the first part of it) for onnxruntime."""
     import onnx
+
+    from ..weights import Numbers, proving
 
     source = model.source
     assert source is not None

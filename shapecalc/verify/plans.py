@@ -1,10 +1,13 @@
-"""Proving and writing a plan: it runs, what comes before the edit computes the same, then the file appears."""
+"""Proving and writing a plan: it runs, what comes before the edit computes the same, then the file appears.
+
+What only a proof needs, and numpy, is imported where it is used: a plan that is not proved is written without them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from .. import files
 from ..definition import Definition
@@ -20,15 +23,14 @@ from ..source import Span
 from ..surgery.criteria import untouched
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
-from ..weights import Numbers, from_file, initial, trained
 from .beside import Beside, check_how, elsewhere, placed, planned, renamed
 from .copied import Copied, Lines, copied, lines_of
 from .definition_file import check_weights, holds_weights, own_suffixes, patched, text_of, write_own
-from .device import make_session
 from .onnx_file import is_placeholder, new_weights, sized_graph, sources_of, without_sources
-from .promises import measured
-from .proof import RTOL, Report, prove
-from .run import Runnable, runnable
+
+if TYPE_CHECKING:
+    from .proof import Report
+    from .run import Runnable
 
 #: Bytes of weights that fit into a message of 2 GB, with room for everything else.
 LARGEST = (1 << 31) - (1 << 24)
@@ -124,6 +126,10 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
 
     Raises RefusedError naming the first thing that does not hold, DeviceError where ``device`` cannot run.
     """
+    from .promises import measured
+    from .proof import RTOL, prove
+    from .run import runnable
+
     limit = RTOL if rtol is None else rtol
     edited = runnable(plan.model, plan.graph, plan.trace, seed)
     untouched = before_edits(plan.model.graph, plan.graph)
@@ -142,12 +148,16 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
 
 def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rtol: float | None) -> Report:
     """The proof of a definition at the input of a trace. Raises RefusedError where the trace has problems."""
+    from .run import runnable
+
     check_runs(model, traced)
     return prove_runnable(model, runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=rtol)
 
 
 def prove_runnable(model: Definition, what: Runnable, *, device: str, seed: int, rtol: float | None) -> Report:
     """The proof of a definition that is ready to run, with the name of its weights."""
+    from .proof import RTOL, prove
+
     report = prove(what, device=device, seed=seed, rtol=RTOL if rtol is None else rtol)
     report.weights = model.weights.name if model.weights is not None else None
     return report
@@ -315,7 +325,7 @@ def _write(plan: Plan, file: BinaryIO, names: Mapping[str, str], how: Writing) -
         _check_loads(file, plan.model)
 
 
-def _check_computed(model: Definition, edited: Graph, tensors: Mapping[str, bytes]) -> None:
+def _check_computed(model: Definition, edited: Graph, tensors: Collection[str]) -> None:
     """Weights computed from others need their numbers. Raises RefusedError where the file with them is not there."""
     for name, param in edited.params.items():
         lost = [source for source in sources_of(edited, param) if not is_placeholder(edited.params[source])]
@@ -335,6 +345,8 @@ def _check_loads(file: BinaryIO, model: Definition) -> None:
 
     Not where weights of the original are missing: then no file with them can be loaded, the original neither.
     """
+    from .device import make_session
+
     file.flush()
     if _has_weights(model):
         make_session(file.name, "cpu", {})
@@ -351,6 +363,8 @@ def as_onnx(model: Definition, graph: Graph, traced: Trace, *, init: bool, seed:
     Its weights are the trained ones of the model's file, what an edit made anew initialised; without a file they are
     placeholders, or all initialised.
     """
+    from ..weights import Numbers, from_file, initial, trained
+
     lowered = lower(graph, traced)
     _check_fits(lowered)
     predicted = trace(lowered, {i.name: i.declared for i in lowered.inputs if i.declared is not None})

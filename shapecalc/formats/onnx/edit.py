@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ...graph import Graph, Param, Tensor
 from ...source import Span
 from . import schema, wire
+from .pieces import Later
 from .wire import File, record
 
 NODE, INITIALIZER, INPUT, OUTPUT, VALUE_INFO, SPARSE = 1, 5, 11, 12, 13, 15
@@ -30,7 +31,7 @@ class Edit:
         data: Any,
         old: Graph,
         new: Graph,
-        tensors: Mapping[str, bytes],
+        tensors: Mapping[str, bytes | Later],
         values: Mapping[str, Tensor],
         skeleton_of: str | None = None,
         locations: Mapping[str, str] | None = None,

@@ -10,7 +10,7 @@ from ...graph import Location, Param
 from ...source import Span
 from . import encode, schema, wire
 from .edit import INITIALIZER, NODE, SPARSE, Edit, Row
-from .pieces import Pieces, field, size_of, wrapped
+from .pieces import Piece, Pieces, field, size_of, wrapped
 from .wire import record
 
 #: The field of a TensorProto that says where its numbers lie.
@@ -50,14 +50,14 @@ def is_filler(edit: Edit, param: Param) -> bool:
     return param.origin is not None and param.origin.op in ("ConstantOfShape", "Constant")
 
 
-def numbers(edit: Edit, param: Param) -> Span | bytes | None:
+def numbers(edit: Edit, param: Param) -> Piece | None:
     """The bytes of a parameter: given, its contents, or a span of the old file; None for none of them."""
     if param.name in edit.tensors:
         raw = edit.tensors[param.name]
         wanted = encode.element_type(param.dtype).length(int(product(param.shape or ())))
         if len(raw) != wanted:
             raise RefusedError(f"{param.name} needs {wanted} bytes, {len(raw)} were given", "E303")
-        return bytes(raw)
+        return raw
     if param.contents is not None:
         return encode.packed(param.dtype, param.contents)
     if param.where is not None and not _outside(edit, param.where):

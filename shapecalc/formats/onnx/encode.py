@@ -10,9 +10,8 @@ from ... import elements
 from ...dims import Expr, Shape
 from ...errors import RefusedError
 from ...graph import Graph, Location, Node, Tensor
-from ...source import Span
 from . import schema, wire
-from .pieces import Pieces, field, size_of
+from .pieces import Piece, Pieces, field, size_of
 
 
 def attribute(op: str, name: str, value: Any) -> Pieces:
@@ -96,8 +95,8 @@ def tensor_head(shape: Shape, dtype: str | None, name: str) -> bytes:
     return dims + wire.integer(2, element_type(dtype).number) + (wire.text(8, name) if name else b"")
 
 
-def tensor(name: str, shape: Shape, dtype: str | None, numbers: Span | bytes) -> Pieces:
-    """A whole TensorProto; its numbers are bytes, or a span of the source."""
+def tensor(name: str, shape: Shape, dtype: str | None, numbers: Piece) -> Pieces:
+    """A whole TensorProto; its numbers are bytes, made now or later, or a span of the source."""
     return [tensor_head(shape, dtype, name), wire.prefix(9, size_of([numbers])), numbers]
 
 

@@ -13,7 +13,7 @@ from ...graph import Graph, Tensor
 from ...source import Span
 from . import edit_nodes, edit_params, edit_values, encode, schema
 from .edit import INITIALIZER, INPUT, NODE, OUTPUT, SPARSE, VALUE_INFO, Edit
-from .pieces import Pieces, merged, wrapped
+from .pieces import Later, Pieces, merged, wrapped
 from .wire import record
 
 GRAPH, METADATA = 7, 14
@@ -23,7 +23,7 @@ def segments(
     data: Any,
     old: Graph,
     new: Graph,
-    tensors: Mapping[str, bytes] | None = None,
+    tensors: Mapping[str, bytes | Later] | None = None,
     values: Mapping[str, Tensor] | None = None,
     locations: Mapping[str, str] | None = None,
 ) -> Pieces:
@@ -44,7 +44,7 @@ def skeleton(
     old: Graph,
     new: Graph,
     location: str,
-    tensors: Mapping[str, bytes] | None = None,
+    tensors: Mapping[str, bytes | Later] | None = None,
     values: Mapping[str, Tensor] | None = None,
 ) -> Pieces:
     """As `segments`, but every initializer of a kilobyte or more that stays is declared as external data.

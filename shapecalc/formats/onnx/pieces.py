@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from threading import Lock, Thread
 from typing import IO, Any, TypeAlias
 
-from ...errors import ModelError
+from ...errors import ModelError, RefusedError
 from ...files import Work, copy_range
 from ...source import Span
 from .. import Source
 from .wire import prefix
 
-Piece: TypeAlias = Span | bytes
+
+class Later:
+    """Bytes that are made when they are asked for; how many, ``length``, is known before."""
+
+    def __init__(self, length: int, make: Callable[[], bytes]) -> None:
+        self.length = length
+        self._make = make
+        self._made: bytes | None = None
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __bytes__(self) -> bytes:
+        with self._lock:  # whoever asks first makes them, others wait
+            if self._made is None:
+                self._made = made = self._make()
+                if len(made) != self.length:
+                    raise RefusedError(f"numbers of {self.length} bytes are needed, {len(made)} were made", "E303")
+            return self._made
+
+
+Piece: TypeAlias = Span | bytes | Later
 Pieces: TypeAlias = list[Piece]
 
 #: Spans from this size on are copied by the kernel (which may share the blocks on disk) where the source is a file.
 KERNEL_COPY_FROM = 1 << 16
 CHUNK = 1 << 24
+#: From so many bytes on, those that are made later are made while the others are copied.
+BESIDE_FROM = 1 << 24
 
 
 def size_of(pieces: Iterable[Piece]) -> int:
@@ -33,9 +58,9 @@ def merged(pieces: Iterable[Piece]) -> Pieces:
         last = result[-1] if result else None
         if size_of([piece]) == 0:
             continue
-        if not isinstance(piece, Span):
+        if isinstance(piece, bytes):
             small.append(piece)
-        elif not small and isinstance(last, Span) and last.end == piece.start:
+        elif isinstance(piece, Span) and not small and isinstance(last, Span) and last.end == piece.start:
             result[-1] = Span(last.start, piece.end)
         else:
             result += [b"".join(small)] if small else []
@@ -59,21 +84,56 @@ def wrapped(number: int, pieces: Iterable[Piece], whole: Span, payload: Span) ->
 
 def assemble(data: Any, pieces: Iterable[Piece]) -> bytes:
     """The bytes the pieces stand for; ``data`` is the source's."""
-    return b"".join(bytes(data[p.start : p.end]) if isinstance(p, Span) else p for p in pieces)
+    return b"".join(bytes(data[p.start : p.end] if isinstance(p, Span) else p) for p in pieces)
 
 
 def copy_to(target: IO[bytes], source: Source, pieces: Sequence[Piece], work: Work | None = None) -> None:
     """Writes the pieces to an open file; the kernel copies large spans where it can. Raises ModelError, OSError."""
     work = work if work is not None else Work()
-    work.expect(sum(size_of([piece]) for piece in pieces if isinstance(piece, Span)))
+    copied = sum(size_of([piece]) for piece in pieces if isinstance(piece, Span))
+    work.expect(copied)
+    later = [piece for piece in pieces if isinstance(piece, Later)]
     large = any(_large(piece) for piece in pieces)
     with open(source.path, "rb") if large and source.path is not None else nullcontext() as origin:
-        for piece in pieces:
-            if not isinstance(piece, Span):
-                target.write(piece)
-            else:
-                start = piece.start if origin is None else _copied(target, origin.fileno(), source, piece, work)
-                _write(target, source.data, Span(start, piece.end), work)
+
+        def write() -> None:
+            for piece in pieces:
+                _place(target, source, piece, origin, work)
+
+        _beside(write, later, work) if later and copied >= BESIDE_FROM else write()
+
+
+def _place(target: IO[bytes], source: Source, piece: Piece, origin: IO[bytes] | None, work: Work) -> None:
+    """Writes one piece; a large span comes from ``origin``, where that is a file."""
+    if not isinstance(piece, Span):
+        target.write(bytes(piece))
+        return
+    start = piece.start if origin is None else _copied(target, origin.fileno(), source, piece, work)
+    _write(target, source.data, Span(start, piece.end), work)
+
+
+def _beside(write: Callable[[], None], later: Sequence[Later], work: Work) -> None:
+    """Writes in a thread, where mostly the kernel copies, while ``later`` is made in this one."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            write()
+        except BaseException as error:  # noqa: BLE001  raised again where the caller is
+            failed.append(error)
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        for piece in later:
+            bytes(piece)
+        thread.join()
+    except BaseException:
+        work.stop()
+        thread.join()
+        raise
+    if failed:
+        raise failed[0]
 
 
 def _large(piece: Piece) -> bool:
