@@ -18,14 +18,26 @@ except ImportError:  # Windows does not let an open file be deleted, which serve
 SUFFIX = ".part"
 #: The kernel is asked for so many bytes at a time, so that a progress can be shown.
 STEP = 1 << 26
-BLOCK, BUFFER = 1 << 12, 1 << 18
+BLOCK, BUFFER = 1 << 12, 1 << 22
+
+
+class Stopped(Exception):  # noqa: N818  it ends a copy that nobody wants any more
+    """Raised inside what copies in another thread."""
 
 
 class Work:
-    """Bytes that are copied, told to whoever shows it as (done, all)."""
+    """Bytes that are copied, told to whoever shows it as (done, all).
 
-    def __init__(self, show: Callable[[int, int], object] = lambda done, total: None) -> None:
+    ``meanwhile`` is done where the copying leaves time for it: something wanted after it, which is kept then.
+    """
+
+    def __init__(
+        self,
+        show: Callable[[int, int], object] = lambda done, total: None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         self.show = show
+        self.meanwhile = meanwhile
         self.done = self.total = 0
         self.stopped = False
 
@@ -38,9 +50,9 @@ class Work:
         self.stopped = True
 
     def did(self, count: int) -> None:
-        """So many bytes more were copied. Raises InterruptedError where the work is to stop."""
+        """So many bytes more were copied. Raises Stopped where the work is to stop."""
         if self.stopped:
-            raise InterruptedError
+            raise Stopped
         self.done += count
         self.show(self.done, self.total)
 
@@ -145,7 +157,8 @@ def copy_range(target: IO[bytes], origin: int, start: int, end: int, work: Work)
     """Copies bytes ``[start, end)`` of an open file to where ``target`` stands, by the kernel where that pays.
 
     It does where both places lie alike in their blocks, which may then be shared. A copy that is shifted by a few bytes
-    takes it up to twice as long as a small buffer does.
+    takes it twice as long as a buffer does. The buffer is large, so that what else this process does (one thread of
+    Python runs at a time) is not waited for too often.
 
     Gives how far it came: not to ``end`` where ``target`` is no file, or the system cannot. Raises EOFError where the
     file ends before, OSError where ``target`` cannot be written.

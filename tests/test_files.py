@@ -30,6 +30,22 @@ def test_an_existing_file_stays(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+def test_what_replaces_another_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, seen = tmp_path / "a", []
+    sync = os.fsync
+
+    def settled(descriptor: int) -> None:
+        seen.append(target.read_bytes())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", settled)
+    write_whole(target, lambda file: file.write(b"old"), overwrite=True)
+    assert seen == []
+    write_whole(target, lambda file: file.write(b"new"), overwrite=True)
+    assert seen == [b"old"]
+    assert target.read_bytes() == b"new"
+
+
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     target = tmp_path / "a"
     target.write_bytes(b"old")

@@ -189,7 +189,7 @@ def carry_out(
 
 def _save(made: Plan, target: Path, how: Changing) -> None:
     """Writes a plan's result, and says on stderr what is not as a user expects."""
-    with _copying() as work:
+    with _copying(made) as work:
         made.save(target, verify=not how.no_verify, external=how.external, work=work, **how.saving())
     if how.no_verify:
         print(UNPROVED, file=sys.stderr)
@@ -198,15 +198,21 @@ def _save(made: Plan, target: Path, how: Changing) -> None:
 
 
 @contextmanager
-def _copying() -> Iterator[files.Work]:
-    """Tells a terminal of copying that takes over a second."""
+def _copying(made: Plan) -> Iterator[files.Work]:
+    """Tells a terminal of copying that takes over a second; meanwhile, what will be printed is found out."""
+
+    def meanwhile() -> None:
+        from ..report import words  # noqa: F401  so that it is there
+
+        made.diff()
+
     if not sys.stderr.isatty() or SETTINGS.quiet:
-        yield files.Work()
+        yield files.Work(meanwhile=meanwhile)
         return
     from ..report.progress import Bar
 
     with Bar() as bar:
-        yield files.Work(bar.show)
+        yield files.Work(bar.show, meanwhile)
 
 
 def cut(

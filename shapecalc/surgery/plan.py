@@ -55,6 +55,7 @@ class Surgery:
         self.asked = draft.asked
         self.kept = draft.kept
         self.about = dict(draft.about)
+        self._diff: Diff | None = None
 
     @classmethod
     def make(
@@ -149,7 +150,9 @@ class Surgery:
 
     def diff(self) -> Diff:
         """The result against the original: layers added, removed, replaced and changed, sizes and costs."""
-        return diff(self.model, self.trace, self.name)
+        if self._diff is None:
+            self._diff = diff(self.model, self.trace, self.name)
+        return self._diff
 
     def criteria(self) -> list[Criteria]:
         """What each of the repairs is chosen by, in their order."""

@@ -3,9 +3,10 @@
     python -m tests.bench.bench_big [pairs] [FOLDER]
 
 `trace` against `onnx.load` (limits: 0.3 of its time, 90 MB), `retarget --classes 13 --no-verify` against `cp` (2.5
-times, 120 MB), and what the proof adds. The file, VGG16 with its weights inside, is written first, into FOLDER or a
-temporary one. The ratio of each pair is taken, and their median. Peak memory counts touched pages of the file too, and
-starts at the peak of the process that forks: nothing large is imported here.
+times, 120 MB), in place of another file against `cp` with `sync`, and what the proof adds. The file, VGG16 with its
+weights inside, is written first, into FOLDER or a temporary one. The ratio of each pair is taken, and their median.
+Peak memory counts touched pages of the file too, and starts at the peak of the process that forks: nothing large is
+imported here.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def compared(title: str, ours: list[str], peer: list[str], made: list[Path], pai
     ratios = sorted(a.seconds / b.seconds for a, b in rows)
     mine, other = (Cost(*map(statistics.median, zip(*column, strict=True))) for column in zip(*rows, strict=True))
     print(
-        f"{title:44} {mine.seconds:6.2f} s {mine.megabytes:6.0f} MB   peer {other.seconds:5.2f} s"
+        f"{title:45} {mine.seconds:6.2f} s {mine.megabytes:6.0f} MB   peer {other.seconds:5.2f} s"
         f" {other.megabytes:6.0f} MB   ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
         flush=True,
     )
@@ -73,6 +74,9 @@ def measure(folder: Path, pairs: int) -> None:
     retarget = shapecalc("retarget", path, "--classes", "13", "-o", out)
     compared("trace, onnx.load", shapecalc("trace", path), load, [], pairs)
     compared("retarget --no-verify, cp", [*retarget, "--no-verify"], cp, [out, copy], pairs)
+    synced = ["sh", "-c", 'cp "$0" "$1" && sync "$1"', str(path), str(copy)]
+    replaced = [*retarget, "--no-verify", "--overwrite"]
+    compared("retarget --overwrite --no-verify, cp and sync", replaced, synced, [], pairs)
     compared("retarget (proved), retarget --no-verify", retarget, [*retarget, "--no-verify", "--overwrite"], [out], 3)
 
 

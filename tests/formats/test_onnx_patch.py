@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,13 @@ from onnx import TensorProto, helper
 from onnx_models import LIGHT_MODELS, light, model, small
 
 import shapecalc
-from shapecalc.errors import RefusedError
+from shapecalc.errors import ModelError, RefusedError
+from shapecalc.files import Work
 from shapecalc.formats import Options, Source
+from shapecalc.formats.onnx import pieces as onnx_pieces
 from shapecalc.formats.onnx import read
 from shapecalc.formats.onnx.patch import segments, skeleton
-from shapecalc.formats.onnx.pieces import Pieces, assemble, copy_to, size_of
+from shapecalc.formats.onnx.pieces import Later, Pieces, assemble, copy_to, size_of
 from shapecalc.graph import Graph, Input, Node, Param
 from shapecalc.model import Model
 from shapecalc.source import Span
@@ -350,6 +355,69 @@ def test_pieces_are_copied_from_a_file_or_from_memory(tmp_path: Path) -> None:
     copy_to(memory, Source("origin", None, data), pieces)
     assert target.read_bytes() == b"head" + assemble(data, pieces) + b"tail"
     assert memory.getvalue() == assemble(data, pieces)
+
+
+@pytest.mark.parametrize("threshold", [1, 1 << 30], ids=["beside", "in turn"])
+def test_pieces_that_are_made_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threshold: int) -> None:
+    monkeypatch.setattr(onnx_pieces, "BESIDE_FROM", threshold)
+    data = bytes(range(256)) * 1000
+    origin, target = tmp_path / "origin", tmp_path / "target"
+    origin.write_bytes(data)
+    made: list[str] = []
+    later = [Later(3, lambda: made.append("a") or b"abc"), Later(2, lambda: made.append("b") or b"de")]  # type: ignore[func-returns-value]
+    pieces: Pieces = [Span(10, 200_000), later[1], b"new", later[0], Span(0, 5), later[1]]
+    interval = sys.getswitchinterval()
+    with open(target, "wb") as file:
+        copy_to(file, Source("origin", origin, data), pieces, Work(meanwhile=lambda: made.append("report")))
+    assert size_of(pieces) == len(target.read_bytes())
+    assert target.read_bytes() == data[10:200_000] + b"de" + b"new" + b"abc" + data[:5] + b"de"
+    assert sorted(made) == ["a", "b"] + ["report"] * (threshold == 1)
+    assert sys.getswitchinterval() == interval
+
+
+@pytest.mark.parametrize("threshold", [1, 1 << 30], ids=["beside", "in turn"])
+def test_a_piece_that_cannot_be_made_ends_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threshold: int
+) -> None:
+    monkeypatch.setattr(onnx_pieces, "BESIDE_FROM", threshold)
+    origin = tmp_path / "origin"
+    origin.write_bytes(bytes(200_000))
+    pieces: Pieces = [Span(0, 200_000), Later(3, lambda: b"four")]
+    with open(tmp_path / "target", "wb") as file, pytest.raises(RefusedError, match="3 bytes are needed, 4 were made"):
+        copy_to(file, Source("origin", origin, origin.read_bytes()), pieces)
+
+
+def test_what_cannot_be_written_beside_is_raised_where_the_caller_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_pieces, "BESIDE_FROM", 1)
+    origin = tmp_path / "origin"
+    origin.write_bytes(bytes(200_000))
+    with open(tmp_path / "target", "wb") as file, pytest.raises(ModelError, match="became shorter"):
+        copy_to(file, Source("origin", origin, bytes(300_000)), [Span(0, 300_000), Later(1, lambda: b"x")])
+
+
+def test_an_interrupt_ends_the_copy_at_its_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_pieces, "BESIDE_FROM", 1)
+    monkeypatch.setattr("shapecalc.files.STEP", 1 << 12)
+    origin, target = tmp_path / "origin", tmp_path / "target"
+    origin.write_bytes(bytes(1 << 20))
+    begun = threading.Event()
+
+    def show(done: int, total: int) -> None:
+        begun.set()
+        while not work.stopped:
+            time.sleep(0.001)
+
+    def interrupted() -> bytes:
+        begun.wait()
+        raise KeyboardInterrupt
+
+    work = Work(show)
+    with open(target, "wb") as file, pytest.raises(KeyboardInterrupt):
+        copy_to(file, Source("origin", origin, bytes(1 << 20)), [Span(0, 1 << 20), Later(1, interrupted)], work)
+    assert threading.active_count() == 1
+    assert work.done == 1 << 12 < work.total
 
 
 def test_a_skeleton_leaves_the_weights_where_they_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from threading import Lock, Thread
@@ -41,8 +42,11 @@ Pieces: TypeAlias = list[Piece]
 #: Spans from this size on are copied by the kernel (which may share the blocks on disk) where the source is a file.
 KERNEL_COPY_FROM = 1 << 16
 CHUNK = 1 << 24
-#: From so many bytes on, those that are made later are made while the others are copied.
+#: From so many bytes on, what else is to be done is done while they are copied.
 BESIDE_FROM = 1 << 24
+#: Seconds after which one thread gives way to another, so that the one that copies has its next piece at once: with the
+#: usual 5 ms it stands still for as long as the other one computes.
+SWITCH = 1e-4
 
 
 def size_of(pieces: Iterable[Piece]) -> int:
@@ -100,7 +104,7 @@ def copy_to(target: IO[bytes], source: Source, pieces: Sequence[Piece], work: Wo
             for piece in pieces:
                 _place(target, source, piece, origin, work)
 
-        _beside(write, later, work) if later and copied >= BESIDE_FROM else write()
+        _beside(write, later, work) if copied >= BESIDE_FROM else write()
 
 
 def _place(target: IO[bytes], source: Source, piece: Piece, origin: IO[bytes] | None, work: Work) -> None:
@@ -113,7 +117,7 @@ def _place(target: IO[bytes], source: Source, piece: Piece, origin: IO[bytes] | 
 
 
 def _beside(write: Callable[[], None], later: Sequence[Later], work: Work) -> None:
-    """Writes in a thread, where mostly the kernel copies, while ``later`` is made in this one."""
+    """Writes in a thread, where mostly the kernel works, while ``later`` is made in this one."""
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -123,15 +127,20 @@ def _beside(write: Callable[[], None], later: Sequence[Later], work: Work) -> No
             failed.append(error)
 
     thread = Thread(target=run)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
     thread.start()
     try:
         for piece in later:
             bytes(piece)
+        work.meanwhile()
         thread.join()
     except BaseException:
         work.stop()
         thread.join()
         raise
+    finally:
+        sys.setswitchinterval(interval)
     if failed:
         raise failed[0]
 
