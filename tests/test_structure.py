@@ -125,7 +125,6 @@ TRACE = "import shapecalc.cli.app as app, io, contextlib\nwith contextlib.redire
         (TRACE.format(["trace", "mobilenet_v2"]), HEAVY),
         (TRACE.format(["zoo"]), HEAVY),
         ("import shapecalc.verify.plans", HEAVY),  # an edited file is being copied before they are needed
-        ("import shapecalc.cli.app as app", (*HEAVY, "rich", "pydantic", "typer", "argparse")),
     ],
 )
 def test_heavy_modules_are_not_loaded(code: str, absent: tuple[str, ...]) -> None:

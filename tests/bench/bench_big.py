@@ -3,10 +3,10 @@
     python -m tests.bench.bench_big [pairs] [FOLDER]
 
 `trace` against `onnx.load` (limits: 0.3 of its time, 90 MB), `retarget --classes 13 --no-verify` against `cp` (2.5
-times, 120 MB), in place of another file against `cp` with `sync`, and what the proof adds. The file, VGG16 with its
-weights inside, is written first, into FOLDER or a temporary one. The ratio of each pair is taken, and their median.
-Peak memory counts touched pages of the file too, and starts at the peak of the process that forks: nothing large is
-imported here.
+times, 120 MB), the same without what reads the command line (decision 18), in place of another file against `cp` with
+`sync`, and what the proof adds. The file, VGG16 with its weights inside, is written first, into FOLDER or a temporary
+one. The ratio of each pair is taken, and their median. Peak memory counts touched pages of the file too, and starts at
+the peak of the process that forks: nothing large is imported here.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ def measure(folder: Path, pairs: int) -> None:
     retarget = shapecalc("retarget", path, "--classes", "13", "-o", out)
     compared("trace, onnx.load", shapecalc("trace", path), load, [], pairs)
     compared("retarget --no-verify, cp", [*retarget, "--no-verify"], cp, [out, copy], pairs)
+    called = f"import shapecalc; shapecalc.load({str(path)!r}).retarget(classes=13).save({str(out)!r}, verify=False)"
+    compared("the same from Python, cp", [sys.executable, "-c", called], cp, [out, copy], pairs)
     synced = ["sh", "-c", 'cp "$0" "$1" && sync "$1"', str(path), str(copy)]
     replaced = [*retarget, "--no-verify", "--overwrite"]
     compared("retarget --overwrite --no-verify, cp and sync", replaced, synced, [], pairs)
