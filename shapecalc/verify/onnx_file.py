@@ -172,6 +172,8 @@ def _seed_missing(proto: onnx.ModelProto, graph: Graph, numbers: Numbers, folder
 
 def _made_up(numbers: Numbers, param: Param) -> Array:
     """Numbers for a parameter whose own are missing; a table of whole numbers counts or points, and 0 does no harm."""
+    import numpy
+
     whole = param.dtype.startswith(("int", "uint"))
     return numpy.zeros(param.shape or (), param.dtype) if whole else _typed(numbers.array(param.name), param)
 
