@@ -355,6 +355,66 @@ def test_a_profile_for_trtexec_is_legal_throughout(capsys: Capture) -> None:
     assert (low, best, high) == ("1x3x199x199", "1x3x227x227", "1x3x230x230")
 
 
+FREE = """{"class_name": "Functional", "config": {"name": "free", "layers": [
+ {"class_name": "InputLayer", "name": "x", "config": {"batch_shape": [null, null, null, 3], "name": "x"}},
+ {"class_name": "MaxPooling2D", "name": "p", "config": {"name": "p", "pool_size": [2, 2], "strides": [2, 2],
+  "padding": "valid"}, "inbound_nodes": [[["x", 0, 0, {}]]]}],
+ "input_layers": [["x", 0, 0]], "output_layers": [["p", 0, 0]]}}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "options", "note"),
+    [
+        ("f.json", FREE, ["x:1x2x2x3", "x:1x224x224x3", "x:1x4096x4096x3"], ""),
+        (
+            "h.prototxt",
+            NET.format(kernel=4, stride=4, pad=0).replace("[1, 3, 64, 64]", "[5, 3, 64, 64]"),
+            ["x:5x3x64x64", "x:5x3x64x64", "x:5x3x64x64"],
+            "note: sizes with holes: N ≡ 0 (mod 4); the profile is one piece of them\n",
+        ),
+    ],
+)
+def test_a_profile_has_the_batch_of_the_file_and_a_usual_size(
+    name: str, text: str, options: list[str], note: str, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert run(["sizes", str(tmp_path / name), "--emit", "trtexec"]) == 0
+    said = capsys.readouterr()
+    assert [part.split("=")[1] for part in said.out.split()] == options
+    assert said.err == note
+
+
+def test_dialects_that_say_the_same_are_said_together(capsys: Capture) -> None:
+    assert run(["sizes", "googlenet", "--dialect", "caffe,onnx,chainer"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert {"caffe, chainer 223 to 254", "onnx 253 to 284", "in all of them 253 to 254"} <= {*lines}
+    assert "refused 31 to 222: pool5/7x7_s1 (kernel too large, caffe, chainer)" in lines
+    assert "refused 61 to 252: pool5/7x7_s1 (kernel too large, onnx)" in lines
+    assert run(["sizes", "alexnet", "--dialect", "caffe,onnx"]) == 0
+    assert "6×6 from height 227 to 230, width 227 to 230" in " ".join(capsys.readouterr().out.split())
+
+
+def test_beside_the_nearest_stands_the_nearest_with_the_map_it_was_trained_with(capsys: Capture) -> None:
+    assert run(["sizes", "vgg16", "--near", "1080x1920"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    near = lines.index("near 1080x1920 32x1568")
+    assert lines[near + 1] == "as 7×7 224x224, the map it was trained with"
+
+
+@pytest.mark.parametrize("wanted", [(16, 16), (7, 9), (30, 3), (64, 1)])
+def test_the_nearest_rectangle_of_a_net_that_divides_their_product(wanted: tuple[int, int]) -> None:
+    sizes = shapecalc.loads(WINDOWED, format="caffe").sizes()
+    found = sizes.nearest_rectangle(*wanted)
+    assert found is not None
+    pairs = [(h, w) for h in range(1, 130) for w in range(1, 130) if h * w % 64 == 0]
+
+    def apart(pair: tuple[int, int]) -> int:
+        return abs(pair[0] - wanted[0]) + abs(pair[1] - wanted[1])
+
+    assert found in sizes
+    assert apart(found) == min(map(apart, pairs))
+
+
 def test_windows_between_two_sizes(capsys: Capture) -> None:
     found = answer(capsys, "--solve", "kernel,stride", "--from", "12", "--to", "6")["answer"]
     assert found["exact"][:2] == ["kernel 2 stride 2", "kernel 7 stride 1"]

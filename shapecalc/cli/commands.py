@@ -122,7 +122,10 @@ def sizes(
     net = opened(None)
     question = sizing.Question(net, spec, limit, exact, [*dialect.split(",")] if dialect else [None])
     if emit is not None:
-        print(question.emitted(emit))
+        options, note = question.emitted(emit)
+        print(options)
+        if note:
+            print(f"note: {note}", file=sys.stderr)
     elif json:
         print_json(question.to_dict(near))
     else:

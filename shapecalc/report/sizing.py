@@ -78,26 +78,40 @@ class Question:
 
     def _lines(self, near: str | None) -> list[tuple[str, str]]:
         found = self.sizes
-        lines = [(name, str(each)) for each in self.each for name in each.names] if len(self.each) > 1 else []
+        lines = [(", ".join(names), str(each)) for names, each in self.alike] if len(self.each) > 1 else []
         lines.append(("in all of them" if lines else "square N×N", str(found)))
         if self.whole is not None and len(self.each) == 1:
             lines.append(("exact", _exact(self.whole)))
         lines += [*_rectangles(found), *self._beside()]
         if near is not None:
             lines += self._nearest(*_near(near))
-        lines += _forbidden(found)
+        lines += _forbidden(self.alike)
         return lines + _images(self.given)
 
     @cached_property
+    def alike(self) -> list[tuple[list[str], Sizes]]:
+        """Dialects that give the same answer for the same reasons, together."""
+        found: dict[str, tuple[list[str], Sizes]] = {}
+        for each in self.each:
+            reasons = "\n".join(f"{row.layer} {row.code} {row.sizes}" for row in each.refusals)
+            found.setdefault(reasons, ([], each))[0].extend(each.names)
+        return list(found.values())
+
+    @cached_property
     def tied(self) -> list[tuple[str, int, str, Form]]:
-        """(axis, its native size, the other axis, the sizes that go with it), where no list of rectangles says them."""
+        """(axis, its native size, the other axis, the sizes that go with it), where no list of rectangles says them.
+
+        Without a native size that fits, of the nearest square to the usual one.
+        """
         from ..sizes.found import native_size
 
         listed = self.sizes.product and all(coupling.product is not None for coupling in self.sizes.couplings)
-        native = None if listed else native_size(self.model)
-        if native is None:
+        if listed:
             return []
-        height, width = native
+        square = self.sizes.nearest(literal.USUAL[0])
+        height, width = native_size(self.model) or (square, square)
+        if height is None or width is None:
+            return []
         return [
             ("height", height, "width", self._going_with({"height": height})),
             ("width", width, "height", self._going_with({"width": width})),
@@ -128,10 +142,24 @@ class Question:
             for axis, size, form in (("height", height, self.sizes.heights), ("width", width, self.sizes.widths)):
                 around = f"below or at {form.below(size) or 'none'}, above or at {form.above(size) or 'none'}"
                 lines.append((f"  {axis} {size}", around))
-        return lines
+        return lines + self._as_trained(height, width, pair)
 
-    def emitted(self, form: str) -> str:
-        """trtexec's options for one range of sizes without holes, around the native size."""
+    def _as_trained(self, height: int, width: int, pair: tuple[int, int] | None) -> list[tuple[str, str]]:
+        """The nearest that gives the map the net was trained with, where another map is nearer."""
+        from ..sizes.found import native_size
+
+        native = native_size(self.model)
+        if native is None or pair is None or len(self.sizes.couplings) != 1:
+            return []
+        for a, b, rows, columns in self.sizes.couplings[0].pairs:
+            if native[0] in rows and native[1] in columns and not (pair[0] in rows and pair[1] in columns):
+                return [
+                    (f"  as {a}×{b}", f"{rows.nearest(height)}x{columns.nearest(width)}, the map it was trained with")
+                ]
+        return []
+
+    def emitted(self, form: str) -> tuple[str, str]:
+        """trtexec's options for one range of sizes without holes, around the native size; and what they leave out."""
         if form != "trtexec":
             raise UsageError(f"nothing is emitted as {form!r}", "E002", hint="trtexec")
         from ..sizes.profile import trtexec
@@ -162,12 +190,29 @@ def _rectangles(found: Sizes) -> list[tuple[str, str]]:
             each = "" if str(found.heights) == "every size" else f", each {found.heights}"
             return [("rectangles", f"any height and width{each}")]
         return [("height", str(found.heights)), ("width", str(found.widths))]
-    lines = [line for coupling in found.couplings if coupling.product is not None for line in _coupled(coupling)]
+    lines = [line for coupling in _merged(found) if coupling.product is not None for line in _coupled(coupling)]
     others = [coupling.layer for coupling in found.couplings if coupling.product is None]
     if others:
         more = f" and {len(others) - 1} more tie" if len(others) > 1 else " ties"
         lines.append(("rectangles", f"{others[0]}{more} height and width together; ask with --near HxW"))
     return lines
+
+
+def _merged(found: Sizes) -> list[Coupling]:
+    """The requirements of several dialects on one layer as one: the rectangles that meet each of them."""
+    merged: dict[tuple[str, int | None], Coupling] = {}
+    for coupling in found.couplings:
+        key = (coupling.layer, coupling.product)
+        first = merged.setdefault(key, coupling)
+        if first is not coupling:
+            pairs = [
+                (a, b, rows & other_rows, columns & other_columns)
+                for a, b, rows, columns in first.pairs
+                for _, _, other_rows, other_columns in coupling.pairs
+                if rows & other_rows and columns & other_columns
+            ]
+            merged[key] = coupling._replace(pairs=pairs)
+    return list(merged.values())
 
 
 def _coupled(coupling: Coupling) -> list[tuple[str, str]]:
@@ -179,13 +224,23 @@ def _coupled(coupling: Coupling) -> list[tuple[str, str]]:
     return lines
 
 
-def _forbidden(found: Sizes) -> list[tuple[str, str]]:
+def _forbidden(alike: list[tuple[list[str], Sizes]]) -> list[tuple[str, str]]:
+    """Who refuses which sizes, by dialect where several are asked."""
+    lines = []
+    for names, each in alike:
+        named = f", {', '.join(names)}" if len(alike) > 1 else ""
+        rows = [f"{row.sizes}: {row.layer} ({reason_of(row.code)}{named})" for row in each.refusals]
+        left = rows[SHOWN:] if len(rows) > SHOWN + 1 else []
+        lines += [("refused", row) for row in (rows[:SHOWN] if left else rows)]
+        lines += [("", f"and {len(left)} more layers (--json)")] if left else []
+    return lines
+
+
+def reason_of(code: str) -> str:
+    """A code in words."""
     from ..sizes.found import reason
 
-    rows = [(row.layer, reason(row.code), str(row.sizes)) for row in found.refusals]
-    lines = [("refused", f"{sizes}: {layer} ({why})") for layer, why, sizes in rows]
-    left = lines[SHOWN:]
-    return [*lines[:SHOWN], ("", f"and {len(left)} more layers (--json)")] if left else lines
+    return reason(code)
 
 
 def _images(given: Input | None) -> list[tuple[str, str]]:

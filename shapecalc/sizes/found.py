@@ -25,6 +25,8 @@ from .form import EVERY, NOTHING, Form
 LIMIT = 4096
 #: Traces made where rules ask for answers that differ from size to size.
 MOST_SIDES = 64
+#: Rectangles so near are looked at one by one.
+NEAR = 224
 #: A map of more places is not written as every height times width that gives it.
 LARGEST_MAP = 1 << 24
 
@@ -136,11 +138,16 @@ class Sizes:
     def nearest_rectangle(self, height: int, width: int) -> tuple[int, int] | None:
         """The accepted (height, width) closest to a wanted one, by the sum of both differences; None if there is none.
 
-        Of requirements that tie height and width in another way than by a product, only squares are looked at.
+        Of requirements that tie height and width in another way than by a product, rectangles near by are looked at,
+        and beyond them squares only.
         """
         if self.independent:
             found = (self.heights.nearest(height), self.widths.nearest(width))
             return None if None in found else found  # type: ignore[return-value]
+        if not self.product or any(coupling.product is None for coupling in self.couplings):
+            near = self._near(height, width)
+            if near is not None:
+                return near
         choices = [
             (h, w)
             for coupling in self.couplings
@@ -150,6 +157,16 @@ class Sizes:
         square = [n for n in (self.nearest(height), self.nearest(width)) if n is not None]
         choices = [pair for pair in [*choices, *((n, n) for n in square)] if pair in self]
         return min(choices, key=lambda pair: abs(pair[0] - height) + abs(pair[1] - width), default=None)
+
+    def _near(self, height: int, width: int) -> tuple[int, int] | None:
+        """The nearest of the rectangles whose sides differ from these by `NEAR` together at most."""
+        rows, columns = (numpy.arange(max(1, side - NEAR), side + NEAR + 1) for side in (height, width))
+        apart = abs(rows - height)[:, None] + abs(columns - width)[None, :]
+        reach = (apart <= NEAR) & self.fits(rows[:, None], columns[None, :])
+        if not reach.any():
+            return None
+        row, column = numpy.unravel_index(numpy.where(reach, apart, 2 * NEAR).argmin(), reach.shape)
+        return int(rows[row]), int(columns[column])
 
     @property
     def independent(self) -> bool:

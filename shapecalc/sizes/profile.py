@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import RefusedError
 from ..intervals import Interval
-from ..literal import AXIS_NAMES
+from ..literal import AXIS_NAMES, USUAL
 from ..trace import first_input
 from .form import Form
 from .found import Sizes, native_size
@@ -18,21 +18,26 @@ if TYPE_CHECKING:
 LARGEST = 4096
 
 
-def trtexec(model: Definition, sizes: Sizes) -> str:
-    """Options for trtexec. Every height and width from min to max is accepted; raises RefusedError where none is."""
-    given, native = first_input(model.graph), native_size(model)
-    start = (sizes.nearest_rectangle(*native) if native is not None else None) or _first(sizes)
+def trtexec(model: Definition, sizes: Sizes) -> tuple[str, str]:
+    """(options for trtexec, what they leave out), the second "" where nothing is.
+
+    Every height and width from min to max is accepted. Raises RefusedError where none is.
+    """
+    given = first_input(model.graph)
+    start = sizes.nearest_rectangle(*(native_size(model) or (USUAL[0], USUAL[0]))) or _first(sizes)
     if given is None or start is None:
         raise RefusedError(f"no size fits {model.name}", "E302")
     heights, widths = _ranges(sizes, start)
-    note = "" if (len(heights), len(widths)) == (1, 1) else f"# sizes with holes: {sizes}; one piece of them\n"
+    note = (
+        "" if (len(heights), len(widths)) == (1, 1) else f"sizes with holes: {sizes}; the profile is one piece of them"
+    )
     rows = [_around(heights, start[0]), _around(widths, start[1])]
     options = []
     for name, pick in (("min", 0), ("opt", 1), ("max", 2)):
-        size = {"N": 1, "C": _channels(model), "H": rows[0][pick], "W": rows[1][pick]}
+        size = {"N": _declared(model, "N", 1), "C": _declared(model, "C", 3), "H": rows[0][pick], "W": rows[1][pick]}
         shape = "x".join(str(size[axis]) for axis in AXIS_NAMES[given.layout])
         options.append(f"--{name}Shapes={given.name}:{shape}")
-    return note + " ".join(options)
+    return " ".join(options), note
 
 
 def _first(sizes: Sizes) -> tuple[int, int] | None:
@@ -61,8 +66,9 @@ def _around(runs: list[Interval], size: int) -> tuple[int, int, int]:
     return run.low, size, int(run.high or size)
 
 
-def _channels(model: Definition) -> int:
+def _declared(model: Definition, axis: str, otherwise: int) -> int:
+    """The number of channels, or the batch, that the file says; another where it leaves it free."""
     given = first_input(model.graph)
     native = given.native if given is not None else None
-    value = native[given.layout.index("C")] if given is not None and native is not None else 3
-    return value if isinstance(value, int) else 3
+    value = native[AXIS_NAMES[given.layout].index(axis)] if given is not None and native is not None else None
+    return value if isinstance(value, int) else otherwise
