@@ -25,6 +25,9 @@ from typing import Any, NamedTuple
 from .dims import Dim, Shape, Unknown
 from .source import Origin
 
+#: Operators that only hand on sizes and constants: tables leave them out, JSON keeps them.
+PLUMBING = frozenset({"Constant", "ConstantOfShape", "Shape"})
+
 
 class Location(NamedTuple):
     """Where a parameter's bytes lie: a file, the first byte, how many."""

@@ -320,34 +320,36 @@ def load(
     level: int | None = None,
     class_name: str | None = None,
     arguments: Mapping[str, Any] | None = None,
+    path: str | Path | None = None,
     weights: str | Path | None = None,
 ) -> Model:
     """Opens a definition: a path, a zoo name, bytes (with ``format``) or an onnx ModelProto.
 
     ``phase``, ``stages`` and ``level`` choose the layers of a Caffe net, ``class_name`` and ``arguments`` the class of
-    a Chainer file and what its constructor is called with. ``weights`` is a file of trained weights that goes with it
+    a Chainer file and what its constructor is called with, ``path`` a folder besides its own that has modules it
+    imports. ``weights`` is a file of trained weights that goes with it
     (``.caffemodel, ``.npz``, ``.h5``): `Model.match` says what fits, `Model.verify`, `Model.convert` and a plan's
     ``save`` use them, bit for bit. Nothing read is executed. Raises ModelError.
     """
     trained = _weights(weights)
     if phase.upper() not in ("TEST", "TRAIN"):
         raise UsageError(f"no phase {phase!r}", "E002", hint="TEST or TRAIN")
-    options = Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}), level)
+    options = Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}), level, _folder(path))
     if hasattr(model, "SerializeToString"):
         return _model(Source("model", None, model.SerializeToString()), options, "onnx", weights=trained)
     if isinstance(model, (bytes, bytearray, memoryview)):
         return _model(Source("<bytes>", None, bytes(model)), options, format, weights=trained)
     name = str(model)
-    path = Path(name)
+    file = Path(name)
     entry = None
-    if not os.path.isfile(path):  # False, not an error, where the name is too long
+    if not os.path.isfile(file):  # False, not an error, where the name is too long
         entry = zoo.find(name)
         if entry is None:
-            raise _no_such(path, name)
-        path = entry.path
-    shown = f"zoo/{path.name}" if entry is not None else name
-    source = Source(shown, path, contents(path, shown))
-    called = entry.name if entry is not None else path.stem
+            raise _no_such(file, name)
+        file = entry.path
+    shown = f"zoo/{file.name}" if entry is not None else name
+    source = Source(shown, file, contents(file, shown))
+    called = entry.name if entry is not None else file.stem
     return _model(source, options, format, called, weights=trained, zoo_name=entry.name if entry else None)
 
 
@@ -406,12 +408,20 @@ def loads(text: str | bytes, *, format: str, name: str | None = None, **options:
         options.pop("class_name", None),
         dict(options.pop("arguments", None) or {}),
         options.pop("level", None),
+        _folder(options.pop("path", None)),
     )
     trained = _weights(options.pop("weights", None))
     if options:
         raise TypeError(f"loads() got an unexpected argument {next(iter(options))!r}")
     source = Source(name or f"<{format}>", None, data)
     return _model(source, chosen, format, name or "", weights=trained)
+
+
+def _folder(path: str | Path | None) -> str | None:
+    """A folder of modules; raises UsageError where there is none."""
+    if path is not None and not os.path.isdir(path):
+        raise UsageError(f"{path} is no folder", "E002", hint="--path names the folder whose modules are imported")
+    return None if path is None else str(path)
 
 
 def _no_such(path: Path, name: str) -> ModelError:

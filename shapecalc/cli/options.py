@@ -58,6 +58,9 @@ PhaseOption = Annotated[str, typer.Option("--phase", metavar="PHASE", help="Caff
 LevelOption = Annotated[int | None, typer.Option("--level", metavar="N", help="Caffe: the level to be at.")]
 StageOption = Annotated[list[str] | None, typer.Option("--stage", metavar="STAGE", help="Caffe: a stage to be in.")]
 ClassOption = Annotated[str | None, typer.Option("--class-name", metavar="CLASS", help="Chainer: which class.")]
+PathOption = Annotated[
+    str | None, typer.Option("--path", metavar="DIR", help="Chainer: a folder besides its own with modules it imports.")
+]
 ArgOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -117,6 +120,7 @@ class Reading(Group):
     level: LevelOption = None
     class_name: ClassOption = None
     arg: ArgOption = None
+    path: PathOption = None
 
     def open(self, name: str, weights: str | None = None, *, filled: Mapping[str, Any] | None = None) -> Model:
         """The model, and its warnings on stderr unless holes of it are being ``filled`` one after another."""
@@ -129,6 +133,7 @@ class Reading(Group):
             level=self.level,
             class_name=self.class_name,
             arguments={**_arguments(self.arg or []), **(filled or {})},
+            path=self.path,
             weights=weights,
         )
         if filled is None:

@@ -65,13 +65,17 @@ class Source(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What a caller can say about how to read: Caffe phase, stages and level, a Chainer class and its arguments."""
+    """What a caller can say about how to read: Caffe phase, stages and level, a Chainer class and its arguments.
+
+    ``path`` is a folder that modules of a Chainer definition are looked for in after its own.
+    """
 
     phase: str = "TEST"
     stages: tuple[str, ...] = ()
     class_name: str | None = None
     arguments: Mapping[str, Any] = {}
     level: int | None = None
+    path: str | None = None
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -79,6 +83,7 @@ class Options(NamedTuple):
         said = [] if self.phase == "TEST" else [f"--phase {self.phase}"]
         said += [f"--stage {stage}" for stage in map(shlex.quote, self.stages)]
         said += [] if self.level is None else [f"--level {self.level}"]
+        said += [] if self.path is None else [f"--path {shlex.quote(self.path)}"]
         said += [] if self.class_name is None else [f"--class-name {shlex.quote(self.class_name)}"]
         return (*said, *(f"--arg {shlex.quote(f'{n}={_literal(v)}')}" for n, v in self.arguments.items()))
 

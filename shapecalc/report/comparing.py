@@ -11,7 +11,7 @@ from rich.text import Text
 
 from .. import dims
 from ..compare import Comparison, Row
-from .table import PLUMBING
+from ..graph import PLUMBING
 from .words import grid, hanging
 
 #: Lines of what changes; further layers of the same kind are counted.

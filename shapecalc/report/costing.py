@@ -9,7 +9,8 @@ from rich.text import Text
 
 from .. import dims
 from ..footprint import Cost
-from .table import PLUMBING, grouped, shape_text, short
+from ..graph import PLUMBING
+from .table import grouped, shape_text, short
 from .words import grid
 
 #: Layers named whose size is not known.

@@ -13,11 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import dims
+from ..graph import PLUMBING
 from ..trace import Layer, Trace
-
-#: Layers that only feed weights or shapes to others: left out of the table, kept in JSON.
-PLUMBING = frozenset({"Constant", "ConstantOfShape", "Shape"})
-
 
 #: An expression of free dimensions longer than this is not shown in a cell; JSON has it.
 LONGEST = 16

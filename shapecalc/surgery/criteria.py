@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from .. import cost
 from ..dims import product
-from ..graph import Graph, Node
+from ..graph import PLUMBING, Graph, Node
 from ..trace import Layer, Trace
 
-#: Layers that only hand on sizes and constants.
-PLUMBING = frozenset({"Constant", "ConstantOfShape", "Shape", "Input"})
+#: Layers that compute nothing, so that none of them is one that "computes what it did".
+IDLE = PLUMBING | {"Input"}
 #: Axes of what a fully connected layer gives.
 MATRIX = 2
 
@@ -63,8 +63,8 @@ def judged(without: Trace, repaired: Trace) -> Criteria:
     names = {name for node in without.graph.nodes for name in cost.trained(node, params)}
     read = {name for node in repaired.graph.nodes for name in node.inputs}
     kept = {name for name in names & read if repaired.graph.params.get(name) is params[name]}
-    shown = [node for node in untouched(without.graph, repaired.graph) if node.op not in PLUMBING]
-    layers = [layer for layer in without.layers if layer.op not in PLUMBING]
+    shown = [node for node in untouched(without.graph, repaired.graph) if node.op not in IDLE]
+    layers = [layer for layer in without.layers if layer.op not in IDLE]
     return Criteria(
         _elements(without, kept),
         _elements(without, names),

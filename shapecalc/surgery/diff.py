@@ -15,7 +15,7 @@ from ..explain import last_map
 from ..graph import Graph, Node
 from ..sizes import reference
 from ..trace import Trace
-from .criteria import PLUMBING
+from .criteria import IDLE
 
 #: Attributes that the weights' shapes say again.
 SAID = frozenset({"channels"})
@@ -83,7 +83,7 @@ def diff(model: Definition, traced: Trace, name: str) -> Diff:
     native = reference(model)
     layers = tuple(layer_changes(model.graph, traced.graph, native, traced))
     kept = {id(node) for node in traced.graph.nodes}
-    same = sum(id(node) in kept and node.op not in PLUMBING for node in model.graph.nodes)
+    same = sum(id(node) in kept and node.op not in IDLE for node in model.graph.nodes)
     before = None if native is None else _state(model, native)
     return Diff(layers, same, before, _state(Definition(traced.graph, name), traced))
 
@@ -112,11 +112,11 @@ def _sizes(model: Definition) -> str | None:
 
 def layer_changes(old: Graph, new: Graph, before: Trace | None, after: Trace) -> Iterator[LayerChange]:
     """The layers that differ, in the order of the new net, those that went last."""
-    known = {node.name: node for node in old.nodes if node.op not in PLUMBING}
+    known = {node.name: node for node in old.nodes if node.op not in IDLE}
     now = {node.name for node in new.nodes}
     gone = {id(node.origin): node for node in known.values() if node.name not in now}
     for node in new.nodes:
-        if node.op in PLUMBING:
+        if node.op in IDLE:
             continue
         was = known.get(node.name) or gone.pop(id(node.origin), None)
         if was is None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from shapecalc.formats.chainer import recipes
+from shapecalc.formats.chainer.bases import LINKS_AS_BASES
+from shapecalc.formats.chainer.chainercv import CHAINERCV
 from shapecalc.formats.chainer.composites import COMPOSITES
 from shapecalc.formats.chainer.functions import FUNCTIONS
 from shapecalc.formats.chainer.library import CLASSES
@@ -64,6 +66,14 @@ def _nets() -> str:
     return ", ".join(f"`{name}`" for name in VISION if name not in INNER)
 
 
+def _chainercv() -> str:
+    return ", ".join(f"`{name}`" for name in CHAINERCV)
+
+
+def _bases() -> str:
+    return ", ".join(f"`{name}`" for name in LINKS_AS_BASES)
+
+
 def _classes() -> str:
     return table(["Chainer 1", "read as"], [[f"`F.{old}(…)(x)`", f"`F.{new}(x, …)`"] for old, new in CLASSES.items()])
 
@@ -78,6 +88,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "functions": _functions,
     "composites": _composites,
     "nets": _nets,
+    "chainercv": _chainercv,
+    "bases": _bases,
     "classes": _classes,
     "older": _older,
 }

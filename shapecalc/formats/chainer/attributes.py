@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import python
-from .chains import adopt, is_link
+from .chains import LINK, adopt, is_link
 from .library import lookup
 from .methods import method
 from .operators import attribute as variable_attribute
@@ -32,6 +32,8 @@ from .values import (
 if TYPE_CHECKING:
     from .interpreter import Run
 
+#: What a link of one layer has besides its methods and its settings (chainer/link.py).
+LINK_NAMES = frozenset("name xp W b gamma beta avg_mean avg_var forward __call__ local_link_hooks".split())
 #: A dotted name longer than this was made by a loop.
 LONGEST_NAME = 200
 
@@ -142,9 +144,18 @@ def has_attribute(run: Run, holder: Value, name: str, site: Site) -> Value:
         return name in holder.attributes or name in holder.children or holder.kind.find(name) is not None
     if isinstance(holder, Class):
         return holder.find(name) is not None
+    if isinstance(holder, (Native, Function, Bound)):
+        return False  # a function has no attributes of its own but those that Python gives all
+    if isinstance(holder, Layer):
+        return name in holder.given or (name in LINK_NAMES or LINK.find(name) is not None)
     if holder is None or isinstance(holder, (bool, int, float, str, list, tuple, dict)):
         return hasattr(holder, name)
     return Opaque(site.quote(), site)
+
+
+def setter(name: str) -> str:
+    """What a class calls the setter of a property: no name that Python could write."""
+    return f"{name}.setter"
 
 
 def set_attribute(run: Run, holder: Value, name: str, value: Value, site: Site) -> None:
@@ -158,7 +169,10 @@ def set_attribute(run: Run, holder: Value, name: str, value: Value, site: Site) 
 
 def assign_attribute(run: Run, holder: Value, name: str, value: Value, site: Site) -> None:
     """``object.__setattr__``; a link assigned inside ``init_scope`` becomes a child."""
-    if isinstance(holder, Instance):
+    sets = holder.kind.find(setter(name)) if isinstance(holder, Instance) else None
+    if isinstance(sets, Function):
+        run.call(Bound(sets, holder), Arguments([value]), site)
+    elif isinstance(holder, Instance):
         holder.attributes[name] = value
         if isinstance(value, Parameter) and value.parent is None:
             value.parent, value.name = holder, name
@@ -189,6 +203,8 @@ def get_item(run: Run, holder: Value, key: Value, site: Site) -> Value:
     """``holder[key]``."""
     if isinstance(holder, Variable):
         return variable_item(run, holder, key, site)
+    if isinstance(holder, Opaque) and holder.name == "sys.modules" and isinstance(key, str) and key in run.modules:
+        return run.modules[key]
     if isinstance(holder, Opaque) or isinstance(key, Opaque):
         return Opaque(site.quote(), site)
     if isinstance(holder, Instance):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from . import recipes
 from .vision import VISION
 
-_HEAD = """
+HEAD = """
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -122,7 +122,7 @@ def maxout(x, pool_size, axis=1):
 """
 
 COMPOSITES = {
-    name: _HEAD + text
+    name: HEAD + text
     for name, text in (
         ("Inception", INCEPTION),
         ("InceptionBN", INCEPTION_BN),

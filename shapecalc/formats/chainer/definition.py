@@ -16,8 +16,8 @@ from .choosing import choose, makers
 from .interpreter import Run
 from .modules import Modules
 from .text import Site, Text
-from .use import LARGEST
-from .values import Arguments, Bound, Class, Function, Instance, Native, Placed, Scope, Value, Variable
+from .use import LARGEST, describe
+from .values import Arguments, Bound, Class, Function, Instance, Native, Opaque, Placed, Scope, Value, Variable
 
 #: Arguments of ``forward`` that switch training on and off (Chainer 1).
 SWITCHES = {"train": True, "test": False}
@@ -33,7 +33,8 @@ class Reading:
         self.class_name, train = _phased(options, self.text)
         self.run = Run(train=train, arguments=self.given)
         self.run.text = self.text
-        self.run.load = Modules(self.run, source.name, source.path).load
+        self.modules = Modules(self.run, source.name, source.path, options.path)
+        self.run.load = self.modules.load
 
     # -- the model ------------------------------------------------------------------------------------------------
     def graph(self) -> Graph:
@@ -95,6 +96,8 @@ class Reading:
         outputs = list(dict.fromkeys(_results(result)))
         if not outputs:
             outputs = [name for node in self.run.tape.nodes[-1:] for name in node.outputs]
+        if isinstance(result, Opaque) and not outputs:
+            raise site.error(f"the forward of {model.kind.name} gives {describe(result)}")
         if not self.run.tape.nodes or not outputs:
             raise site.error(f"the forward of {model.kind.name} computes nothing from its input")
         return outputs
@@ -110,9 +113,21 @@ class Reading:
             elif name in SWITCHES:
                 passed[name] = self.run.train == SWITCHES[name]
             elif name not in defaults:
-                self.run.tape.feed(Input(name, origin=self.run.origin(site, "Input", {})))
-                passed[name] = Variable(name, 4)
+                passed[name] = self.feed(name, site)
+        rest = forward.signature.rest if isinstance(forward, Function) else None
+        if (
+            isinstance(forward, Function)
+            and rest is not None
+            and not any(isinstance(value, Variable) for value in passed.values())
+        ):
+            first = [passed.get(name, defaults.get(name)) for name in forward.signature.names[1:]]
+            return Arguments((*first, self.feed(rest, site)))  # forward(self, *xs) of one value
         return Arguments((), passed) if isinstance(forward, Function) else Arguments(passed.values())
+
+    def feed(self, name: str, site: Site) -> Variable:
+        """An image fed from outside."""
+        self.run.tape.feed(Input(name, origin=self.run.origin(site, "Input", {})))
+        return Variable(name, 4)
 
     # -- inputs ---------------------------------------------------------------------------------------------------
     def inputs(self, kind: Class, model: Instance) -> Iterable[Input]:
@@ -151,7 +166,12 @@ class Reading:
 def read(source: Source, options: Options) -> Graph:
     """The graph of a Chainer definition; raises ModelError. Nothing of the file is executed."""
     try:
-        return Reading(source, options).graph()
+        reading = Reading(source, options)
+        try:
+            return reading.graph()
+        except ModelError as error:
+            error.hint = error.hint or reading.modules.way_out(error.message)
+            raise
     except (RecursionError, MemoryError):
         raise ModelError("its expressions are nested too deeply", "E202", location=source.name) from None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...errors import ModelError
 from ...source import Span
 from . import python
 from .attributes import get_attribute, get_item, iterate
@@ -83,6 +84,9 @@ def _call(run: Run, node: ast.Call, scope: Scope) -> Value:
     run.sites.append(site)
     try:
         return run.call(function, arguments, site)
+    except ModelError as error:
+        error.location = error.location or site.text.location(node)  # it went wrong in a text of shapecalc's own
+        raise
     finally:
         run.sites.pop()
 

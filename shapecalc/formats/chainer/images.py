@@ -81,6 +81,23 @@ def _convolution(use: Use) -> Variable:
     return use.emit("Conv", [x, weight, *bias], attrs, rank=x.rank)
 
 
+def _deconvolution(use: Use) -> Variable:
+    """A transposed convolution, its weights (inputs, outputs of a group, kh, kw)."""
+    x, (weight, *bias) = use.variable(), _given_weights(use)
+    if len(weight.shape) != 4 or use["outsize"] is not None:
+        raise use.error("of another weight than one of 4 dimensions, or with outsize, is not supported", "E204")
+    group = use.size("groups", 1)
+    attrs = {
+        "kernel_shape": weight.shape[2:],
+        "strides": use.pair("stride", 1),
+        "pads": use.pair("pad", 0) * 2,
+        "dilations": use.pair("dilate", 1),
+        "group": group,
+        "channels": weight.shape[1] * group,
+    }
+    return use.emit("ConvTranspose", [x, weight, *bias], attrs, rank=x.rank)
+
+
 def _local(use: Use) -> Variable:
     """Weights of their own at every place: (outputs, oh, ow, inputs, kh, kw)."""
     x, (weight, *bias) = use.variable(), _given_weights(use)
@@ -93,6 +110,8 @@ def _local(use: Use) -> Variable:
 
 def _linear(use: Use) -> Variable:
     x, (weight, *bias) = use.variable(), _given_weights(use)
+    if weight.rank != 2:
+        raise use.error(f"its argument W has {weight.rank} dimensions, not 2", "E108")
     axis = int(use.size("n_batch_axes", 1))
     attrs = {"axis": axis, "transB": 1, "channels": weight.shape[0]}
     return use.emit("Gemm", [x, weight, *bias], attrs, rank=axis + 1)
@@ -135,6 +154,9 @@ IMAGES = {
         *(Row(f"roi_{kind}_align_2d", _regions, _REGIONS, "roi", sampling_ratio=None) for kind in ("max", "average")),
         *(Row(f"convolution_{n}d", _convolution, "x W", "conv", options=n, **_CONV) for n in (1, 2, 3)),
         Row("convolution_nd", _convolution, "x W", "conv", **_CONV),
+        Row(
+            "deconvolution_2d", _deconvolution, "x W", "conv", b=None, stride=1, pad=0, outsize=None, dilate=1, groups=1
+        ),
         Row("local_convolution_2d", _local, "x W", "conv", b=None, stride=1),
         Row("linear", _linear, "x W", b=None, n_batch_axes=1),
         Row("prelu", _prelu, "x W", "relu"),

@@ -7,7 +7,8 @@ meaning it has for the shape of a network; what has none (reporting, printing, i
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from ...errors import ModelError
 from ...source import Origin, Span
@@ -24,6 +25,13 @@ from .values import Arguments, Link, Opaque, Scope, Value
 MOST_STEPS = 400_000
 
 
+class Loader(Protocol):
+    """Finds the modules of a definition's imports."""
+
+    def __call__(self, name: str, level: int, site: Site, wanted: str | None = None) -> Scope | None:
+        """The scope of a module, the first that has the name ``wanted``; None where there is none."""
+
+
 class Run:
     """One reading of a definition: the tape it writes, the phase, and where it is."""
 
@@ -32,12 +40,13 @@ class Run:
         *,
         train: bool = False,
         arguments: Mapping[str, Value] | None = None,
-        load: Callable[[str, int, Site], Scope | None] | None = None,
+        load: Loader | None = None,
     ) -> None:
         self.tape = Tape()
         self.train = train
         self.arguments = dict(arguments or {})  # what the caller gave, also for names the definition leaves open
         self.load = load  # the scope of a module beside the definition
+        self.modules: dict[str, Scope] = {}  # those that were read, by their file
         self.text: Text | None = None  # the file that edits are written into
         self.steps = 0
         self.sites: list[Site] = []  # calls of the definition's own text that we are inside of
@@ -87,7 +96,7 @@ class Run:
     # -- modules --------------------------------------------------------------------------------------------------
     def module(self, text: Text) -> Scope:
         """A module's names: its definitions, imports and constants. What it does besides is left alone."""
-        scope = Scope(text)
+        scope = self.modules[text.name] = Scope(text)
         scope.names["__name__"] = text.name
         self.define(text.tree.body, scope)
         return scope

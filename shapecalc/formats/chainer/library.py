@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ...dims import Expr
+from .bases import LINKS_AS_BASES
+from .chainercv import CHAINERCV
 from .chains import BASES, sizes
 from .composites import COMPOSITES
 from .functions import FUNCTIONS
 from .links import LINKS
 from .methods import OUTSIDE
+from .operators import attribute
 from .text import Site, Text
 from .use import NUMBER, Row
-from .values import Arguments, Array, Layer, Native, Opaque, Parameter, Value
+from .values import Arguments, Array, Layer, Native, Opaque, Parameter, Value, Variable
 
 if TYPE_CHECKING:
     from ...source import Span
@@ -40,9 +43,15 @@ def lookup(run: Run, dotted: str) -> Value:
     if dotted.endswith((".get_array_module", "cuda.cupy", "backends.cuda.cupy")):
         numpy = Opaque("numpy")
         return numpy if dotted.endswith("cupy") else Native("get_array_module", lambda run, arguments, site: numpy)
+    if dotted.startswith(_RANDOM):
+        return Native(dotted, _drawn)
+    if dotted in _LIKE:
+        return Native(dotted, _like(_LIKE[dotted]))
     if dotted in _FILLED:
         return Native(dotted, _filled(_FILLED[dotted]))
     root, _, rest = dotted.partition(".")
+    if root == "chainercv":
+        return _of_chainercv(run, dotted)
     if root != "chainer" or not rest:
         return None
     if dotted in ("chainer.config.train", "chainer.configuration.config.train", "chainer.global_config.train"):
@@ -58,10 +67,14 @@ def _of_chainer(run: Run, dotted: str) -> Value:
         return _function_class(run, last)
     if dotted.startswith(("chainer.links.", "chainer.functions.")) and last in LINKS:  # F.Convolution2D: Chainer 1.3
         return link(LINKS[last])
+    if dotted.startswith("chainer.links.") and last.islower():
+        return None  # a module: chainer.links.connection.lstm
     if dotted.startswith(("chainer.links.", "chainer.functions.")) and last in COMPOSITES:
         return composite(run, last)
     if last in BASES:
         return BASES[last]
+    if last == "generate_array":  # chainer.initializers: of an initializer and a shape
+        return Native(last, lambda run, arguments, site: _drawn(run, Arguments(arguments.positional[1:2]), site))
     if dotted in ("chainer.Parameter", "chainer.parameter.Parameter", "chainer.variable.Parameter"):
         return Native("Parameter", _parameter)
     if last == "is_debug":
@@ -138,15 +151,61 @@ def _with_channels(given: dict[str, Value], parts: dict[str, Span]) -> dict[str,
     return parts | {f"channels{end}": parts[name + end] for end in ("", NUMBER) if name + end in parts}
 
 
-def composite(run: Run, name: str) -> Value:
-    """A link or function of Chainer made of others, read from shapecalc's own definition of it."""
-    if name not in run.composites:
-        run.composites[name] = run.module(Text(f"chainer {name}", COMPOSITES[name], own=False)).names[name]
-    return run.composites[name]
+def composite(run: Run, name: str, texts: Mapping[str, str] = COMPOSITES, library: str = "chainer") -> Value:
+    """A link or function of a library made of others, read from shapecalc's own definition of it.
+
+    Names of one text are read together, so that one of them can be the base of another.
+    """
+    key = f"{library} {name}"
+    if key not in run.composites:
+        scope = run.module(Text(key, texts[name], own=False))
+        run.composites |= {f"{library} {n}": scope.names[n] for n, text in texts.items() if text == texts[name]}
+    return run.composites[key]
+
+
+def extended(run: Run, base: Value) -> Value:
+    """A base of a class: a link that is one layer as a class, anything else as it is."""
+    if isinstance(base, Native) and base.name in LINKS_AS_BASES:
+        return composite(run, base.name, LINKS_AS_BASES, "chainer.links")
+    return base
+
+
+def _of_chainercv(run: Run, dotted: str) -> Value:
+    """A link of ChainerCV by the name it is exported under, from whichever of its modules."""
+    last = dotted.rpartition(".")[2]
+    if last not in CHAINERCV or not dotted.startswith(("chainercv.links.", "chainercv.utils.")):
+        return None
+    return composite(run, last, CHAINERCV, "chainercv")
 
 
 #: Functions of numpy that make an array of one number.
 _FILLED = {"numpy.zeros": 0.0, "numpy.ones": 1.0, "cupy.zeros": 0.0, "cupy.ones": 1.0}
+
+
+#: Functions of numpy that draw an array; its numbers are those of a snapshot where it is registered, else not known.
+_RANDOM = ("numpy.random.", "cupy.random.")
+
+
+def _drawn(run: Run, arguments: Arguments, site: Site) -> Value:
+    """``normal(loc, scale, size)``, ``uniform(low, high, size)``, ``randn(2, 3)``."""
+    given = arguments.positional
+    first = given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given
+    shape = arguments.keywords.get("size", tuple(first))
+    known = sizes(shape)
+    return Opaque(site.quote(), site) if known is None else Array(site.quote(), known, None, site)
+
+
+#: Functions of numpy that make one as large as another value.
+_LIKE = {f"{name}_like": number for name, number in _FILLED.items()}
+
+
+def _like(number: float) -> Callable[[Run, Arguments, Site], Value]:
+    def make(run: Run, arguments: Arguments, site: Site) -> Value:
+        first = arguments.positional[0] if arguments.positional else None
+        shape = attribute(run, first, "shape", site) if isinstance(first, Variable) else getattr(first, "shape", None)
+        return Array(site.quote(), shape, number, site) if isinstance(shape, tuple) else Opaque(site.quote(), site)
+
+    return make
 
 
 def _filled(number: float) -> Callable[[Run, Arguments, Site], Value]:

@@ -18,8 +18,8 @@ from .values import Arguments, Bound, Class, Function, Instance, Layer, Native, 
 if TYPE_CHECKING:
     from .interpreter import Run
 
-#: A format whose width is itself a value: ``{:{}}``.
-_NESTED = re.compile(r"\{[^{}]*\{")
+#: A format that reaches into its values, ``{0.name}`` or ``{0[1]}``, or whose width is itself one: ``{:{}}``.
+_REACHING = re.compile(r"\{[^{}:!]*[.\[]|\{[^{}]*\{")
 #: What a plain Python function raises on arguments that make no sense.
 _WRONG = (TypeError, ValueError, ArithmeticError, KeyError, IndexError, AttributeError)
 
@@ -45,7 +45,7 @@ def plain(name: str, function: Callable[..., Value]) -> Native:
 
 def _format(text: str, *values: Value, **named: Value) -> str:
     # A format can reach into attributes and elements; definitions only fill in numbers and texts.
-    if "[" in text or "." in text.replace(":.", "") or _NESTED.search(text):
+    if _REACHING.search(text):
         raise ValueError("a format that reaches into its values")
     simple = [value if isinstance(value, (int, float, str)) else str(value) for value in values]
     return text.format(*simple, **named)
@@ -343,6 +343,7 @@ BUILTINS: dict[str, Any] = {
         Native("all", _collected(all)),
         Native("dict", _dict),
         Native("zip", _zip),
+        Native("globals", lambda run, arguments, site: run.modules[site.text.name].names),
         Native("print", lambda run, arguments, site: None),
         Native("sum", _sum),
         _counted("enumerate", 1, _enumerate),
@@ -373,6 +374,8 @@ OUTSIDE: dict[str, Native] = {
     "numpy.prod": Native("prod", lambda run, arguments, site: _product(run, arguments, site)),
     "inspect.isfunction": Native("isfunction", lambda run, arguments, site: _is_function(arguments)),
     "inspect.isclass": Native("isclass", lambda run, arguments, site: _is_class(arguments)),
+    # A file of weights is there or not without changing a shape; where it is, nothing is downloaded.
+    **{f"os.path.{name}": Native(name, lambda run, arguments, site: True) for name in ("exists", "isfile", "isdir")},
     "copy.copy": Native("copy", lambda run, arguments, site: _copied(run, arguments, site)),
     "copy.deepcopy": Native("deepcopy", lambda run, arguments, site: _copied(run, arguments, site)),
     "six.moves.range": BUILTINS["range"],

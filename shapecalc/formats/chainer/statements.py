@@ -9,12 +9,12 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .attributes import get_attribute, iterate, set_attribute, set_item
+from .attributes import get_attribute, iterate, set_attribute, set_item, setter
 from .binding import parameters
 from .chains import Scoped
 from .expressions import evaluate, operate
 from .functions import FUNCTIONS
-from .library import lookup
+from .library import extended, lookup
 from .links import LINKS
 from .python import elements, truth
 from .text import Site
@@ -164,7 +164,14 @@ def _try(run: Run, node: ast.Try, scope: Scope) -> Any:
 
 def _raise(run: Run, node: ast.Raise, scope: Scope) -> None:
     site = scope.site(node)
-    raise site.error(f"the definition stops here: {site.quote()}", hint="give other arguments: --arg NAME=VALUE")
+    said = site.quote() if site.text.own else _said(run, node, scope)
+    raise site.error(f"the definition stops here: {said}", hint="give other arguments: --arg NAME=VALUE")
+
+
+def _said(run: Run, node: ast.Raise, scope: Scope) -> str:
+    """What an exception of shapecalc's own texts says."""
+    assert isinstance(node.exc, ast.Call)
+    return str(evaluate(run, node.exc.args[0], scope))
 
 
 _DECORATORS = ("property", "staticmethod", "classmethod")
@@ -173,12 +180,14 @@ _DECORATORS = ("property", "staticmethod", "classmethod")
 def _function(run: Run, node: ast.FunctionDef, scope: Scope) -> None:
     kinds = [part.id for part in node.decorator_list if isinstance(part, ast.Name) and part.id in _DECORATORS]
     signature = parameters(node.args, lambda part: evaluate(run, part, scope))
-    scope.names[node.name] = Function(node.name, node, signature, scope, kinds[0] if kinds else "plain")
+    sets = any(isinstance(part, ast.Attribute) and part.attr == "setter" for part in node.decorator_list)
+    name = setter(node.name) if sets else node.name
+    scope.names[name] = Function(node.name, node, signature, scope, kinds[0] if kinds else "plain")
 
 
 def _class(run: Run, node: ast.ClassDef, scope: Scope) -> None:
     """A class; bases that are not known make one that is no link (a dataset, an updater)."""
-    given = [evaluate(run, base, scope) for base in node.bases]
+    given = [extended(run, evaluate(run, base, scope)) for base in node.bases]
     bases = [base for base in given if isinstance(base, Class)]
     made = Class(node.name, bases, {}, scope.site(node))
     if len(made.order) > MOST_BASES:
@@ -222,18 +231,18 @@ def _import_from(run: Run, node: ast.ImportFrom, scope: Scope) -> None:
 
 def _imported(run: Run, module: str, level: int, name: str, site: Site) -> Value:
     """A name of a module, else a module of that name in the package."""
-    holder = _module(run, module, level, site) if module else None
+    holder = _module(run, module, level, site, name) if module or level else None
     if isinstance(holder, Scope) and name in holder.names:
         return holder.names[name]
     below = _module(run, f"{module}.{name}".lstrip("."), level, site)
-    if isinstance(below, Scope) or holder is None:
-        return below
+    if isinstance(below, Scope) or not isinstance(holder, Opaque):
+        return below  # a module found without the name may not be the one that is meant: it fails where it is used
     return get_attribute(run, holder, name, site)
 
 
-def _module(run: Run, name: str, level: int, site: Site) -> Value:
+def _module(run: Run, name: str, level: int, site: Site, wanted: str | None = None) -> Value:
     """A module: one that lies in the definition's folder, or a name outside it."""
-    found = run.load(name, level, site) if run.load is not None and site.text.own else None
+    found = run.load(name, level, site, wanted) if run.load is not None and site.text.own else None
     return found if found is not None else Opaque(name, site)
 
 

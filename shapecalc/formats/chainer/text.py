@@ -99,4 +99,4 @@ class Site:
 
     def error(self, message: str, code: str = "E205", hint: str | None = None) -> ModelError:
         """An error about this place."""
-        return ModelError(message, code, location=self.text.location(self.node), hint=hint)
+        return ModelError(message, code, location=self.text.location(self.node) if self.text.own else None, hint=hint)

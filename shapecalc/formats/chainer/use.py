@@ -272,7 +272,9 @@ class Use:
 
 
 def filled(use: Use, array: Array) -> Variable:
-    """An array of one number as a value of the graph."""
+    """An array of one number as a value of the graph; raises ModelError for one that is drawn by chance."""
+    if array.number is None:
+        raise use.error(f"{array.name} is drawn by chance each time it runs")
     attrs = {"shape": array.shape, "value": array.number}
     return use.emit("Filled", [], attrs, rank=len(array.shape), kind="filled", domain="chainer")
 

@@ -36,11 +36,14 @@ class Opaque:
 
 
 class Array(Opaque):
-    """An array of one number (numpy.zeros, numpy.ones); a value of the graph where a layer reads it."""
+    """An array of one number (numpy.zeros, numpy.ones); a value of the graph where a layer reads it.
+
+    ``number`` is None of one that is drawn by chance: only its shape is known.
+    """
 
     __slots__ = ("number", "shape")
 
-    def __init__(self, name: str, shape: tuple[Dim, ...], number: float, site: Site | None = None) -> None:
+    def __init__(self, name: str, shape: tuple[Dim, ...], number: float | None, site: Site | None = None) -> None:
         super().__init__(name, site)
         self.shape = shape
         self.number = number
