@@ -9,8 +9,9 @@ from rich.text import Text
 
 from .. import dims
 from ..explain import misaligned, unseen
+from ..graph import PLUMBING
 from ..ops.training import TRAINING
-from .table import PLUMBING, Cells, Column, field_text, has_batch, print_cells, shape_text
+from .table import Cells, Column, field_text, has_batch, print_cells, shape_text
 from .words import hanging
 
 if TYPE_CHECKING:
