@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .interpreter import Run
 
 #: Modules beside the definition that a reading opens.
-MOST_MODULES = 64
+MOST_MODULES = 256
 #: Folders above the definition's that are looked at for a package it imports; nothing in them is opened.
 MOST_ABOVE = 8
 #: Packages that hold no part of a network of somebody's own, or that are known here.

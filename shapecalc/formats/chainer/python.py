@@ -200,7 +200,20 @@ def _compare_sizes(kind: type[ast.cmpop], left: Value, right: Value, site: Site)
     rule = _COMPARE_SIZES.get(kind)
     numbers = isinstance(left, (int, Expr)) and isinstance(right, (int, Expr))
     verdict = rule(left, right) if rule is not None and numbers else None
-    return Opaque(f"{site.quote()}, which depends on the size of the input", site) if verdict is None else verdict
+    return Opaque(f"{site.quote()}{SIZED}", site) if verdict is None else verdict
+
+
+#: What a name ends with that waits for the size of an input.
+SIZED = ", which depends on the size of the input"
+
+
+def _way_out(value: Value) -> str:
+    """Of a condition that is open: what can be given, or that nothing can."""
+    if isinstance(value, (Expr, Ratio)) or (isinstance(value, Opaque) and value.name.endswith(SIZED)):
+        return (
+            "one definition has one form here: keep the branch that holds for your images, and leave out the condition"
+        )
+    return "give what it depends on: --arg NAME=VALUE, or --phase TRAIN"
 
 
 def truth(value: Value, site: Site) -> bool:
@@ -211,7 +224,7 @@ def truth(value: Value, site: Site) -> bool:
         what = value.name if isinstance(value, Opaque) else site.quote()
         raise site.error(
             f"whether {what} holds is not known without running it",
-            hint="give what it depends on: --arg NAME=VALUE, or --phase TRAIN",
+            hint=_way_out(value),
         )
     if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict, set)):
         return bool(value)
