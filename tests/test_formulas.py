@@ -20,7 +20,7 @@ SAID = [
     ("float[1,6,4,4] x) => (y) <float[6,2,2,2] w> { y = ConvTranspose <group = 3> (x, w) }", None, 768),
     ("float[1,6,4,4] x) => (y) <float[9,2,3,3] w> { y = Conv <group = 3> (x, w) }", None, 648),
     ("float[2,4] x) => (y) { y = Concat <axis = 1> (x, x, x) }", "4 + 4 + 4 = 12", None),
-    ("float[2,4] x, float[2,5] z) => (y) { y = Concat <axis = 1> (x, x, x, x, x, x, z) }", "4 + 4 + 4 + … + 5 = 29", None),
+    ("float[2,4] x, float[2,5] z) => (y) { y = Concat <axis = 1> (x, x, x, x, x, x, z) }", "4 + 4 + 4 + … + 5 = 29", None),  # noqa: E501
     ("float[2,8] x) => (y) <float[8,3] w> { y = Gemm (x, w) }", "8 → 3", 48),
 ]  # fmt: skip
 
