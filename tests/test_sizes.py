@@ -79,6 +79,31 @@ def test_the_diagonal_is_a_line_far_beyond_its_threshold(tree: Any) -> None:
         assert [int(v) for v in line.at(numpy.array(sizes))] == wanted
 
 
+ENDED: dict[str, tuple[Any, Any]] = {
+    "+": (lines.add, numpy.add),
+    "-": (lines.subtract, numpy.subtract),
+    "*": (lines.multiply, numpy.multiply),
+    "//": (lines.divide, numpy.floor_divide),
+    "min": (lambda a, b: lines.extreme("min", a, b), numpy.minimum),
+    "==": (lambda a, b: lines.compare("==", a, b), lambda x, y: (x == y) * 1),
+    ">=": (lines.at_least, lambda x, y: (x >= y) * 1),
+}
+
+
+@given(st.sampled_from(sorted(ENDED)), st.lists(st.integers(-9, 9), min_size=1, max_size=12), st.integers(1, 5))
+def test_a_line_that_ends_is_its_values_and_no_more(sign: str, values: list[int], number: int) -> None:
+    """Of two lines that end at different places, what comes of them ends at the first."""
+    whole = numpy.array(values)
+    one, two = lines.ending(whole), lines.ending(numpy.full(20, number))
+    rule, oracle = ENDED[sign]
+    for a, b, x, y in ((one, two, whole, number), (one, lines.always(number), whole, number)):
+        found = rule(a, b)
+        assert found.threshold == len(values)
+        assert found.at(numpy.arange(1, len(values) + 1)).tolist() == oracle(x, y).tolist()
+    with pytest.raises(IndexError):
+        one.values(len(values) + 1)
+
+
 def test_a_quotient_of_two_growing_lines() -> None:
     sweep = Sweep()
     total = sweep.height * sweep.height * 3 + 5
