@@ -9,7 +9,7 @@ rounding, and are measured.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import RefusedError
@@ -22,6 +22,10 @@ from .stored import swept
 
 #: Rows of a matrix from the input's channels to those the net was trained with, as (channel, share).
 Mix = tuple[tuple[tuple[int, float], ...], ...]
+
+
+#: The order of axes that puts channels first, and the one that puts them last again.
+TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
 def mix_of(before: int, after: int) -> Mix:
@@ -52,7 +56,8 @@ class _Stem(NamedTuple):
 
 
 def _stems(graph: Graph, value: str) -> list[_Stem] | None:
-    """The convolutions that read a value, None where something else reads it too or one cannot take the change."""
+    """The convolutions that read an image, None where something else reads it too or one cannot take the change."""
+    value = _channels_first(graph, value)
     readers = [node for node in graph.nodes if value in node.reads()]
     stems: list[_Stem] = []
     for node in readers:
@@ -67,6 +72,14 @@ def _stems(graph: Graph, value: str) -> list[_Stem] | None:
         order = str(node.attrs.get("weight_order", "OIHW"))
         stems.append(_Stem(node, 1 if order == "OIHW" else -2))
     return stems or None
+
+
+def _channels_first(graph: Graph, value: str) -> str:
+    """The image as the convolutions of an ONNX file read it, if all that reads it puts its channels first."""
+    readers = [node for node in graph.nodes if value in node.reads()]
+    turned = [node for node in readers if node.op == "Transpose" and node.attrs.get("perm") == TO_NCHW]
+    channels_last = any(given.name == value and given.layout == "NHWC" for given in graph.inputs)
+    return turned[0].outputs[0] if channels_last and len(readers) == len(turned) == 1 else value
 
 
 class MixChannels(NamedTuple):
@@ -123,10 +136,20 @@ class MixChannels(NamedTuple):
         shares = [dict(row) for row in self.mix]
         numbers = tuple(row.get(channel, 0.0) for row in shares for channel in range(self.after))
         shape = (self.before, self.after, 1, 1)
-        layout = {} if given.layout == "NCHW" else {"layout": given.layout}
-        attrs = {"kernel_shape": (1, 1), **layout}
-        node = Node(name, "Conv", (self.input, weight), (name,), attrs, origin=Origin(op="inserted"))
-        return put_in_front(graph, self.input, [node], [Param(weight, shape, given.dtype, contents=numbers)])
+        nodes = list(self._mixing(name, weight, given.layout, graph.format == "onnx"))
+        return put_in_front(graph, self.input, nodes, [Param(weight, shape, given.dtype, contents=numbers)])
+
+    def _mixing(self, name: str, weight: str, layout: str, plain: bool) -> Iterator[Node]:
+        """The convolution; between two transpositions where channels lie last and ``plain`` ONNX is wanted."""
+        origin, attrs = Origin(op="inserted"), {"kernel_shape": (1, 1)}
+        if layout == "NCHW" or not plain:
+            layouts = {} if layout == "NCHW" else {"layout": layout}
+            yield Node(name, "Conv", (self.input, weight), (name,), {**attrs, **layouts}, origin=origin)
+            return
+        first, mixed = f"{name}/first", f"{name}/mixed"
+        yield Node(first, "Transpose", (self.input,), (first,), {"perm": TO_NCHW}, origin=origin)
+        yield Node(mixed, "Conv", (first, weight), (mixed,), attrs, origin=origin)
+        yield Node(name, "Transpose", (mixed,), (name,), {"perm": TO_NHWC}, origin=origin)
 
     def promise(self, graph: Graph) -> Promise:
         """An image in the new channels gives what the image they stand for gave."""

@@ -31,6 +31,7 @@ BEHIND = frozenset(
         "Flatten",
         "Reshape",
         "Squeeze",
+        "Transpose",
         "GlobalAveragePool",
         "GlobalMaxPool",
         "AveragePool",

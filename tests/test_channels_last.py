@@ -1,0 +1,64 @@
+"""Edits of nets as TensorFlow's exporter writes them: the image has its channels last, and each convolution turns it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import pytest
+from formats.onnx_models import model
+from onnx import helper
+
+import shapecalc
+
+FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+
+
+def exported(rescaled: bool) -> shapecalc.Model:
+    """Two turned convolutions, the second one the head; the image rescaled in front or not."""
+    rng = numpy.random.default_rng(0)
+    weights = {
+        "scale": numpy.array(0.5, numpy.float32),
+        "w": rng.standard_normal((4, 3, 3, 3)).astype(numpy.float32),
+        "head": rng.standard_normal((7, 4, 1, 1)).astype(numpy.float32),
+        "flat": numpy.array([-1, 7]),
+    }
+    image = "scaled" if rescaled else "x"
+    nodes = [
+        *([helper.make_node("Mul", ["x", "scale"], ["scaled"])] if rescaled else []),
+        helper.make_node("Transpose", [image], ["t"], perm=FIRST),
+        helper.make_node("Conv", ["t", "w"], ["c"], name="stem", strides=[2, 2]),
+        helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+        helper.make_node("Conv", ["p", "head"], ["s"], name="logits"),
+        helper.make_node("Transpose", ["s"], ["l"], perm=LAST),
+        helper.make_node("Reshape", ["l", "flat"], ["f"]),
+        helper.make_node("Softmax", ["f"], ["y"]),
+    ]
+    return shapecalc.load(model(nodes, {"x": ["N", 16, 16, 3]}, {"y": None}, weights))
+
+
+EDITS: list[tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
+    ({"channels": 1}, (1, 16, 16, 1), (1, 7)),
+    ({"channels": 4}, (1, 16, 16, 4), (1, 7)),
+    ({"bgr": True}, (1, 16, 16, 3), (1, 7)),
+    ({"mean": [100.0], "std": [50.0]}, (1, 16, 16, 3), (1, 7)),
+    ({"classes": 13}, (1, 16, 16, 3), (1, 13)),
+]
+
+
+@pytest.mark.parametrize("rescaled", [False, True], ids=["folded", "in front"])
+@pytest.mark.parametrize(("edit", "given", "scores"), EDITS, ids=[next(iter(row[0])) for row in EDITS])
+def test_an_edit_keeps_its_promise(
+    rescaled: bool, edit: dict[str, Any], given: tuple[int, ...], scores: tuple[int, ...]
+) -> None:
+    plan = exported(rescaled).retarget(**edit, batch=1)
+    report = plan.verify(device="cpu")
+    assert report.ok
+    assert [value.shape for value in plan.trace.inputs] == [given]
+    assert plan.trace.values["y"] == scores or plan.trace.outputs[0].shape == scores
+
+
+@pytest.mark.parametrize(("rescaled", "nodes"), [(False, 7), (True, 11)])
+def test_what_one_convolution_reads_is_folded_into_it(rescaled: bool, nodes: int) -> None:
+    """Otherwise a convolution stands in front, between two transpositions."""
+    assert len(exported(rescaled).retarget(channels=1).graph.nodes) == nodes
