@@ -1,4 +1,4 @@
-"""Edits of nets as TensorFlow's exporter writes them: the image has its channels last, and each convolution turns it."""
+"""Edits of nets as TensorFlow exports them: the image has its channels last, and each convolution turns it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy
 import pytest
-from formats.onnx_models import model
 from onnx import helper
+from onnx_models import model
 
 import shapecalc
 
@@ -62,3 +62,16 @@ def test_an_edit_keeps_its_promise(
 def test_what_one_convolution_reads_is_folded_into_it(rescaled: bool, nodes: int) -> None:
     """Otherwise a convolution stands in front, between two transpositions."""
     assert len(exported(rescaled).retarget(channels=1).graph.nodes) == nodes
+
+
+def test_a_resize_to_sizes_that_follow_an_open_batch_is_left_alone() -> None:
+    """No constant can say them; and a layer that resizes to one size is no trace of the export's image."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["all"], end=1),
+        helper.make_node("Concat", ["all", "rest"], ["sizes"], axis=0),
+        helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode="linear"),
+    ]
+    net = shapecalc.load(model(nodes, {"x": ["N", 3, 16, 16]}, {"y": None}, {"rest": numpy.array([3, 8, 7])}))
+    plan = net.retarget(input=32)
+    assert [edit.to_dict()["edit"] for edit in plan.edits] == ["set-input"]
+    assert plan.verify(device="cpu").ok

@@ -10,11 +10,15 @@ import numpy
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_models import model
 
 import shapecalc
+from shapecalc import dims
 from shapecalc.verify import plans
-from shapecalc.verify.proof import NumberCheck, Report, ShapeCheck, compare, prove
+from shapecalc.verify.proof import NumberCheck, Report, ShapeCheck, compare, prove, settled
 from shapecalc.verify.run import Run, Runnable, runnable
+
+BOXES = dims.symbol("boxes[0]", 0, 10)
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +137,36 @@ def test_what_a_published_graph_lacks_is_made_up_in_its_own_type(kind: str, tmp_
     cast = helper.make_node("Cast", ["table"], ["t"], to=TensorProto.FLOAT)
     x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, 3, 40, 8)) for n in "xy")
     graph = helper.make_graph([cast, helper.make_node("Add", ["x", "t"], ["y"])], "g", [x], [y], [table])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(made, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
     (tmp_path / "w.bin").unlink()
     opened = shapecalc.load(tmp_path / "m.onnx")
     assert prove(runnable(opened, opened.graph, opened.trace(), 0), device="cpu", repeat=1).ok
+
+
+@pytest.mark.parametrize(
+    ("predicted", "came", "wanted"),
+    [
+        (((BOXES, 4), (BOXES + 1,)), ((3, 4), (4,)), ((3, 4), (4,))),
+        (((BOXES, 4), (BOXES + 1,)), ((3, 4), (5,)), ((3, 4), (4,))),
+        (((BOXES, 4),), ((11, 4),), None),
+        (((BOXES, 4),), ((11,),), None),
+    ],
+    ids=["held", "not the same number", "more than there can be", "another rank"],
+)
+def test_a_size_that_a_run_decides_is_one_number_throughout(
+    predicted: Any, came: list[tuple[int, ...]], wanted: Any
+) -> None:
+    """Of at most ten boxes that a net finds."""
+    bound: dict[str, int] = {}
+    found = tuple(settled(shape, run, bound) for shape, run in zip(predicted, came, strict=True))
+    assert found == wanted if wanted is not None else found != tuple(came)
+
+
+def test_a_net_whose_sizes_a_run_decides_is_proved() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("NonZero", ["a"], ["y"])]
+    net = shapecalc.load(model(nodes, {"x": [1, 3, 8, 8]}, {"y": None}))
+    report = net.retarget(input=16).verify(device="cpu")
+    (check,) = [row for row in report.to_dict()["tensors"] if row["name"] == "y"]
+    assert check["ok"]
+    assert check["predicted"] == check["actual"] == [4, check["actual"][1]]

@@ -149,7 +149,7 @@ def _tap(trace: Trace, value: str) -> Tap:
         )
     shape = trace.tensors[value].shape
     if not isinstance(shape, tuple):
-        raise RefusedError(f"the shape of {value} is not known", "E303", because=str(shape))
+        raise RefusedError(f"the shape of {value} is not known", "E303", because=shape.reason)
     layout = layer.call.layout
     axes = range(1, len(shape) - 1) if layout == "NHWC" or len(shape) == 3 else range(2, len(shape))
     return Tap(layer.name, value, len(shape), tuple(axes), layout)

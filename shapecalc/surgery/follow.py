@@ -94,6 +94,8 @@ def _resize(old: Layer, layer: Layer, seen: Seen) -> Ways:
     if not _same(old, layer, RULES["Resize"]):
         return []
     new = tuple(_scaled(size, a, b, seen.became) for size, a, b in zip(sizes, before, now, strict=True))
+    if any(size and size % ITEMS == 0 for size in new):
+        return []  # it is computed with the batch, which is left free: no constant can say it
     return [new] if new != sizes else []
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
+from .. import dims
 from ..errors import DeviceError, RefusedError
 from ..weights import Array
 from .device import choose
@@ -31,6 +32,25 @@ class ShapeCheck(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} is {self.actual}, predicted was {self.predicted}"
+
+
+def settled(predicted: tuple[Any, ...] | None, came: tuple[int, ...], bound: dict[str, int]) -> tuple[Any, ...] | None:
+    """A prediction with numbers in the place of sizes that only a run decides, such as how many boxes are found.
+
+    A symbol is what it came out as the first time, within its bounds, and that number in every later expression.
+    """
+    if predicted is None or len(predicted) != len(came):
+        return predicted
+    return tuple(_settled(size, number, bound) for size, number in zip(predicted, came, strict=True))
+
+
+def _settled(size: Any, came: int, bound: dict[str, int]) -> Any:
+    if not isinstance(size, dims.Expr):
+        return size
+    beyond = dims.at_least(size, came + 1) is True or dims.at_least(came - 1, size) is True
+    if dims.is_symbol(size) and not beyond:
+        return bound.setdefault(str(size), came)
+    return dims.substitute(size, bound)
 
 
 class NumberCheck(NamedTuple):
@@ -250,7 +270,10 @@ class Watched:
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
         for run in self.made:
-            self.shapes += [ShapeCheck(n, self.predicted.get(n), tuple(v.shape)) for n, v in run.tensors.items()]
+            bound: dict[str, int] = {}
+            for name, value in run.tensors.items():
+                came = tuple(value.shape)
+                self.shapes.append(ShapeCheck(name, settled(self.predicted.get(name), came, bound), came))
             self.runs.append(run._replace(tensors={}))
             yield run.tensors
 
