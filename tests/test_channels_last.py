@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 from onnx_models import model
 
 import shapecalc
@@ -74,4 +74,18 @@ def test_a_resize_to_sizes_that_follow_an_open_batch_is_left_alone() -> None:
     net = shapecalc.load(model(nodes, {"x": ["N", 3, 16, 16]}, {"y": None}, {"rest": numpy.array([3, 8, 7])}))
     plan = net.retarget(input=32)
     assert [edit.to_dict()["edit"] for edit in plan.edits] == ["set-input"]
+    assert plan.verify(device="cpu").ok
+
+
+def test_new_numbers_behind_a_head_are_of_its_element_type() -> None:
+    """Half precision, with the bias in a layer of its own."""
+    weights = {"w": numpy.ones((6, 7), numpy.float16), "b": numpy.ones(7, numpy.float16)}
+    nodes = [
+        helper.make_node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
+        helper.make_node("MatMul", ["h", "w"], ["m"]),
+        helper.make_node("Add", ["m", "b"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["y"]),
+    ]
+    plan = shapecalc.load(model(nodes, {"x": [1, 6]}, {"y": None}, weights)).retarget(classes=13)
+    assert {param.dtype for name, param in plan.graph.params.items() if name.endswith("_13")} == {"float16"}
     assert plan.verify(device="cpu").ok

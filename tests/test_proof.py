@@ -14,7 +14,7 @@ from onnx_models import model
 
 import shapecalc
 from shapecalc import dims
-from shapecalc.verify import plans
+from shapecalc.verify import run
 from shapecalc.verify.proof import NumberCheck, Report, ShapeCheck, compare, prove, settled
 from shapecalc.verify.run import Run, Runnable, runnable
 
@@ -107,7 +107,7 @@ def test_a_difference_before_the_edit_is_noticed(monkeypatch: pytest.MonkeyPatch
             made = made._replace(arrays={name: array + 1 for name, array in made.arrays.items()})
         return made
 
-    monkeypatch.setattr(plans, "runnable", other_weights)
+    monkeypatch.setattr(run, "runnable", other_weights)  # plans imports it when it is called
     with pytest.raises(shapecalc.RefusedError, match="differs by"):
         shapecalc.load("lenet").retarget(classes=3).verify(device="cpu")
 
@@ -170,3 +170,26 @@ def test_a_net_whose_sizes_a_run_decides_is_proved() -> None:
     (check,) = [row for row in report.to_dict()["tensors"] if row["name"] == "y"]
     assert check["ok"]
     assert check["predicted"] == check["actual"] == [4, check["actual"][1]]
+
+
+def test_a_size_that_nobody_can_predict_may_be_any() -> None:
+    assert ShapeCheck("blocks of channels", (1, None, 8), (1, 16, 8)).ok
+    assert not ShapeCheck("blocks of channels", (1, None, 8), (1, 16, 9)).ok
+    assert not ShapeCheck("blocks of channels", None, (1, 16, 9)).ok
+
+
+@pytest.mark.parametrize(
+    ("kind", "apart", "same"), [("float32", 1e-3, False), ("float16", 1e-3, True), ("float16", 0.05, False)]
+)
+def test_half_precision_is_held_against_its_own_rounding(kind: str, apart: float, same: bool) -> None:
+    first = numpy.linspace(0.5, 1, 7).astype(kind)
+    (found,) = compare({"a": first}, {"a": (first + apart).astype(kind)}, 1e-4)
+    assert found.ok is same
+
+
+def test_a_sequence_among_the_outputs_is_left_out() -> None:
+    """As the dictionaries at the end of a classifier of scikit-learn."""
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("SplitToSequence", ["a"], ["y"], axis=0)]
+    net = shapecalc.load(model(nodes, {"x": [2, 3]}, {"a": None}))
+    net.graph = net.graph.replace(outputs=("a", "y"))
+    assert prove(runnable(net, net.graph, net.trace(), 0), device="cpu", repeat=0).ok

@@ -63,15 +63,13 @@ class ReplaceHead(NamedTuple):
         """The name of the new parameter in the place of an input; of the input itself where that is no weight."""
         name = node.inputs[index]
         found = stored(graph, name) if name else None
-        before = param_of(graph, found) if found is not None else None
         if found is None or found.shape == ():
             return name
         fresh = self._param_name(found.name)
         shape = _resized(found, _class_axis(node, index), self.times * self.before, self.times * self.after)
         if shape == found.shape and shape is not None:
             return name
-        dtype = before.dtype if before is not None and before.dtype in FLOATS else "float32"
-        params[fresh] = Param(fresh, shape, dtype, trained=True, **self._made(graph, shape, index))
+        params[fresh] = Param(fresh, shape, _float_of(graph, found), trained=True, **self._made(graph, shape, index))
         return fresh
 
     def _made(self, graph: Graph, shape: tuple[int, ...] | None, index: int) -> dict[str, Any]:
@@ -118,7 +116,7 @@ class ReplaceHead(NamedTuple):
             params[fresh] = Param(
                 fresh,
                 tuple(self.after if i == axis else d for i, d in enumerate(found.shape)),
-                "float32",
+                _float_of(graph, found),
                 trained=True,
                 recipe="ones" if node.op in ("Mul", "Div") else "zeros",
             )
@@ -179,3 +177,9 @@ def _resized(found: Stored, axis: int, before: int, after: int) -> tuple[int, ..
         return None
     axis %= max(len(found.shape), 1)
     return tuple(after if i == axis and d == before else d for i, d in enumerate(found.shape))
+
+
+def _float_of(graph: Graph, found: Stored) -> str:
+    """The element type of new numbers in the place of stored ones: theirs, if it is a float."""
+    before = param_of(graph, found)
+    return before.dtype if before is not None and before.dtype in FLOATS else "float32"

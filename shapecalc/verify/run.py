@@ -159,4 +159,5 @@ def execute(what: Runnable, device: str, *, repeat: int = 1) -> Run:
         except Exception as error:  # noqa: BLE001  onnxruntime raises a class of its own for every status
             raise refused(error) from None
         seconds.append(time.perf_counter() - started)
-    return Run(dict(zip(names, values, strict=True)), device, device_name(device), loaded, min(seconds[1:] or seconds))
+    tensors = {n: v for n, v in zip(names, values, strict=True) if hasattr(v, "shape")}  # the others are sequences
+    return Run(tensors, device, device_name(device), loaded, min(seconds[1:] or seconds))
