@@ -260,8 +260,8 @@ class Model(Definition):
     ) -> Plan:
         """A plan for another number of classes or another input; nothing is written until ``Plan.save``.
 
-        Further ``wishes``: ``head`` (names of the classifiers), ``start`` ("zeros", "normal" or "framework": how new
-        weights start), ``names`` (of the classes), ``channels``, ``bgr``, ``mean``, ``std`` (per channel; the result
+        Further ``wishes``: ``head`` (the name of the classifier, or several), ``start`` ("zeros", "normal" or
+        "framework": how new weights start), ``names`` (of the classes), ``channels``, ``bgr``, ``mean``, ``std`` (per channel; the result
         takes pixels), ``batch`` (a number, or "N" for a free one), ``convolutional`` (fully connected layers become
         convolutions).
 
@@ -307,8 +307,13 @@ class Model(Definition):
         return Plan.cut(self, at=at, features=features, pool=pool, flatten=flatten, input=input)
 
 
+#: Wishes that are several names: one alone may be given as it is.
+NAMES = ("head", "names")
+
+
 def _tuples(wishes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in wishes.items()}
+    several = {key: (value,) if key in NAMES and isinstance(value, str) else value for key, value in wishes.items()}
+    return {key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in several.items()}
 
 
 def load(

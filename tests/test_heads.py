@@ -80,7 +80,7 @@ def test_heads_that_are_no_multiples_are_asked_for(a: int, b: int, rest: str) ->
     assert caught.value.hint == "name it: --head a"
     assert caught.value.because is not None
     assert f"b ({b})" in caught.value.because
-    assert net.retarget(classes=13, head=["a"]).trace.layer("a_13").outputs[0].shape == (1, 13)
+    assert net.retarget(classes=13, head="a").trace.layer("a_13").outputs[0].shape == (1, 13)
 
 
 def test_a_map_is_no_head_unless_it_is_named(tmp_path: Path) -> None:

@@ -75,6 +75,16 @@ class Convolutional(NamedTuple):
         for layer in native.layers:
             walk.step(layer)
         first = walk.windows[0] if walk.windows else None
+        last = next((layer for layer in native.layers if layer.op in FLATTENS and layer.call.layout == "NHWC"), None)
+        if first is None and last is not None:
+            raise RefusedError(
+                f"{native.graph.name} flattens maps whose channels come last, which a {native.graph.format} text cannot "
+                "say as a convolution of the same weights",
+                "E303",
+                location=last.location,
+                because=f"{last.name} gives rows in the order of places, then channels",
+                hint="convert it, then retarget the ONNX file --convolutional",
+            )
         if first is None:
             raise RefusedError(
                 f"{native.graph.name} has no fully connected layer that reads a flattened map",

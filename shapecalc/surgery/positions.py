@@ -62,11 +62,20 @@ class Seen(NamedTuple):
                     self.maps.append(pair)
 
     def grid(self, before: int, now: int) -> Grid | None:
-        """The map of which ``before`` rows are the places, with the fewest tokens; None where no map has so many."""
+        """The map of which ``before`` rows are the places, with the fewest tokens; None where no map has so many.
+
+        A net may cut its patches without ever having a map of them: then a square that grew as the image did.
+        """
         for tokens in range(MOST_TOKENS):
             for old, new in self.maps:
                 if prod(old) == before - tokens and prod(new) == now - tokens:
                     return Grid(old, new, tokens)
+        for tokens in range(min(MOST_TOKENS, before)):
+            side = isqrt(before - tokens)
+            grown = (side * self.scale[0], side * self.scale[1])
+            if side * side == before - tokens and all(size == int(size) for size in grown):
+                if int(grown[0]) * int(grown[1]) == now - tokens:
+                    return Grid((side, side), (int(grown[0]), int(grown[1])), tokens)
         return None
 
 

@@ -7,7 +7,6 @@ from ..errors import UsageError
 from ..lower import scores
 from ..trace import Trace
 from .against import held_against
-from .parts import runs
 from .picture import Picture, seen
 from .plans import check_runs, prove_runnable
 from .proof import RTOL, Report
@@ -32,13 +31,10 @@ def verify_model(
     what = runnable(model, model.graph, traced, seed)
     if image is not None:
         what = _showing(model, what, image)
-    report = prove_runnable(model, what, device=device, seed=seed, rtol=rtol)
+    keep = scores(model.graph) if image is not None else ()
+    report = prove_runnable(model, what, device=device, seed=seed, rtol=rtol, keep=keep)
     if image is not None:
-        wanted = set(scores(model.graph))
-        tensors = {
-            n: a for run in runs(what, report.run.device, repeat=0) for n, a in run.tensors.items() if n in wanted
-        }
-        report.seen = seen(model.graph, str(image.path), tensors)
+        report.seen = seen(model.graph, str(image.path), report.kept)
     if against is not None:
         limit = RTOL if rtol is None else rtol
         report.against = held_against(model, what, against, device=report.run.device, seed=seed, rtol=limit)

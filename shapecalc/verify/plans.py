@@ -154,11 +154,13 @@ def prove_model(model: Definition, traced: Trace, *, device: str, seed: int, rto
     return prove_runnable(model, runnable(model, model.graph, traced, seed), device=device, seed=seed, rtol=rtol)
 
 
-def prove_runnable(model: Definition, what: Runnable, *, device: str, seed: int, rtol: float | None) -> Report:
-    """The proof of a definition that is ready to run, with the name of its weights."""
+def prove_runnable(
+    model: Definition, what: Runnable, *, device: str, seed: int, rtol: float | None, keep: Collection[str] = ()
+) -> Report:
+    """The proof of a definition that is ready to run, with the name of its weights; it keeps the tensors ``keep``."""
     from .proof import RTOL, prove
 
-    report = prove(what, device=device, seed=seed, rtol=RTOL if rtol is None else rtol)
+    report = prove(what, device=device, seed=seed, rtol=RTOL if rtol is None else rtol, keep=keep)
     report.weights = model.weights.name if model.weights is not None else None
     return report
 

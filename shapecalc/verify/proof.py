@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -104,6 +104,7 @@ class Report:
         self.seeded: tuple[str, ...] = ()  # parameters whose numbers were made up for the proof
         self.weights: str | None = None  # the file of trained weights that ran
         self.against: Any = None  # another model on the same inputs, as `against.Against`
+        self.kept: dict[str, Array] = {}  # tensors that were asked for, as the proof made them
         self.seen: Any = None  # what it says of an image, as `picture.Seen`
 
     def __repr__(self) -> str:
@@ -240,16 +241,17 @@ def prove(
     rtol: float = RTOL,
     repeat: int = 3,
     budget: int = BUDGET,
+    keep: Collection[str] = (),
 ) -> Report:
     """Runs a model and compares every tensor's shape with the prediction; on CUDA, its numbers with the CPU's too.
 
     ``against`` is the original: the numbers of every tensor that both have are compared, on the same device. Tensors of
-    more than ``budget`` bytes are made and compared in parts. Raises DeviceError where ``device`` cannot run,
+    more than ``budget`` bytes are made and compared in parts. The report keeps the tensors ``keep``. Raises DeviceError where ``device`` cannot run,
     RefusedError where onnxruntime refuses the model.
     """
     started = time.perf_counter()
     place, reason, made = _begun(what, device, repeat, budget)
-    edited = Watched(made, what.predicted)
+    edited = Watched(made, what.predicted, keep)
     cpu = on_cpu = before = None
     if place == "cuda":
         on_cpu = Watched(runs(what, "cpu", repeat=1, budget=budget), {})
@@ -264,6 +266,7 @@ def prove(
     report.not_cuda, report.seeded = reason, what.seeded
     report.cpu, report.cpu_run = cpu, None if on_cpu is None else on_cpu.total()
     report.before_edit = before
+    report.kept = edited.kept
     report.seconds = time.perf_counter() - started
     return report
 
@@ -271,8 +274,12 @@ def prove(
 class Watched:
     """The tensors of runs as they pass: their shapes are checked, the times added up. Whoever takes them owns them."""
 
-    def __init__(self, made: Iterator[Run], predicted: Mapping[str, tuple[Any, ...] | None]) -> None:
+    def __init__(
+        self, made: Iterator[Run], predicted: Mapping[str, tuple[Any, ...] | None], keep: Collection[str] = ()
+    ) -> None:
         self.made = made
+        self.keep = frozenset(keep)
+        self.kept: dict[str, Array] = {}
         self.predicted = predicted
         self.shapes: list[ShapeCheck] = []
         self.runs: list[Run] = []
@@ -284,6 +291,7 @@ class Watched:
                 came = tuple(value.shape)
                 self.shapes.append(ShapeCheck(name, settled(self.predicted.get(name), came, bound), came))
             self.runs.append(run._replace(tensors={}))
+            self.kept |= {name: array for name, array in run.tensors.items() if name in self.keep}
             yield run.tensors
 
     def total(self) -> Run:

@@ -117,7 +117,9 @@ class Net(NamedTuple):
     def given(self, size: tuple[int, int] | None = None) -> dict[str, Any]:
         """The input to ask for: another size, or what a definition needs to be told."""
         if self.open:  # one item: a batch of its data may be a thousand
-            return {"input": (1, self.channels, *(size or (self.height, self.width)))}
+            sides = size or (self.height, self.width)
+            last = any(given.layout == "NHWC" for given in self.model.graph.inputs if given.role == "image")
+            return {"input": (1, *sides, self.channels) if last else (1, self.channels, *sides)}
         return {} if size is None else {"input": size}
 
 
