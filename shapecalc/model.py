@@ -261,8 +261,8 @@ class Model(Definition):
         """A plan for another number of classes or another input; nothing is written until ``Plan.save``.
 
         Further ``wishes``: ``head`` (the name of the classifier, or several), ``start`` ("zeros", "normal" or
-        "framework": how new weights start), ``names`` (of the classes), ``channels``, ``bgr``, ``mean``, ``std`` (per channel; the result
-        takes pixels), ``batch`` (a number, or "N" for a free one), ``convolutional`` (fully connected layers become
+        "framework": how new weights start), ``names`` (of the classes), ``channels``, ``bgr``, ``mean``, ``std`` (per
+        channel; the result takes pixels), ``batch`` (a number, or "N" for a free one), ``convolutional`` (fully connected layers become
         convolutions).
 
         Raises RefusedError where no head is found, no weightless repair makes the size fit, or an edit cannot be made,
