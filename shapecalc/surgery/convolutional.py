@@ -78,8 +78,8 @@ class Convolutional(NamedTuple):
         last = next((layer for layer in native.layers if layer.op in FLATTENS and layer.call.layout == "NHWC"), None)
         if first is None and last is not None:
             raise RefusedError(
-                f"{native.graph.name} flattens maps whose channels come last, which a {native.graph.format} text cannot "
-                "say as a convolution of the same weights",
+                f"{native.graph.name} flattens maps whose channels come last: a {native.graph.format} text cannot say "
+                "that as a convolution of the same weights",
                 "E303",
                 location=last.location,
                 because=f"{last.name} gives rows in the order of places, then channels",

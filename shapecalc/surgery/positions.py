@@ -72,10 +72,9 @@ class Seen(NamedTuple):
                     return Grid(old, new, tokens)
         for tokens in range(min(MOST_TOKENS, before)):
             side = isqrt(before - tokens)
-            grown = (side * self.scale[0], side * self.scale[1])
-            if side * side == before - tokens and all(size == int(size) for size in grown):
-                if int(grown[0]) * int(grown[1]) == now - tokens:
-                    return Grid((side, side), (int(grown[0]), int(grown[1])), tokens)
+            grown = (round(side * self.scale[0]), round(side * self.scale[1]))
+            if side * side == before - tokens and prod(grown) == now - tokens:
+                return Grid((side, side), grown, tokens)
         return None
 
 

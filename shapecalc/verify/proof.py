@@ -246,8 +246,8 @@ def prove(
     """Runs a model and compares every tensor's shape with the prediction; on CUDA, its numbers with the CPU's too.
 
     ``against`` is the original: the numbers of every tensor that both have are compared, on the same device. Tensors of
-    more than ``budget`` bytes are made and compared in parts. The report keeps the tensors ``keep``. Raises DeviceError where ``device`` cannot run,
-    RefusedError where onnxruntime refuses the model.
+    more than ``budget`` bytes are made and compared in parts. The report keeps the tensors ``keep``. Raises DeviceError
+    where ``device`` cannot run, RefusedError where onnxruntime refuses the model.
     """
     started = time.perf_counter()
     place, reason, made = _begun(what, device, repeat, budget)
