@@ -44,6 +44,13 @@ def _gather_nd(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     return numpy.asarray(table[tuple(numpy.moveaxis(places, -1, 0))])
 
 
+def _split(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    """One part of a Split: of equal ones where no sizes are given."""
+    given = [int(n) for n in values[1]] if len(values) > 1 else attrs.get("split")
+    ends = list(numpy.cumsum(given)[:-1]) if given is not None else attrs["of"]
+    return numpy.asarray(numpy.split(values[0], ends, axis=attrs.get("axis", 0))[attrs["part"]])
+
+
 #: What is computed of weights, as ONNX says it.
 OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "Identity": lambda values, attrs: values[0],
@@ -54,6 +61,7 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "Squeeze": _squeeze,
     "Gather": lambda values, attrs: numpy.take(values[0], values[1], attrs.get("axis", 0)),
     "GatherND": _gather_nd,
+    "Split": _split,
     "Einsum": lambda values, attrs: numpy.einsum(attrs["equation"], *values),
     "MatMul": lambda values, attrs: values[0] @ values[1],
     "Add": lambda values, attrs: values[0] + values[1],

@@ -16,6 +16,7 @@ import numpy
 import numpy.typing
 
 from .errors import RefusedError
+from .waves import spanned
 
 Array = numpy.typing.NDArray[Any]
 Size = tuple[int, int]
@@ -91,8 +92,15 @@ def over_map(table: Array, axis: int, before: Size, now: Size) -> Array:
 
 
 def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int) -> Array:
-    """An embedding with a row for each place, row by row, behind ``tokens`` rows that are kept."""
+    """An embedding with a row for each place, row by row, behind ``tokens`` rows that are kept.
+
+    One that is made of waves (`shapecalc.waves`) is computed; any other is interpolated.
+    """
     kept, rows = numpy.split(table, [tokens], axis=axis)
+    if axis == rows.ndim - 2 and rows.shape[:axis] == (1,) * axis:
+        found = spanned(rows.reshape(*before, -1), now)
+        if found is not None:
+            return numpy.concatenate([kept, found.reshape(*rows.shape[:axis], -1, rows.shape[-1])], axis=axis)
     spread = rows.reshape(*rows.shape[:axis], *before, *rows.shape[axis + 1 :])
     grown = over_map(spread, axis, before, now)
     return numpy.concatenate([kept, grown.reshape(*rows.shape[:axis], -1, *rows.shape[axis + 1 :])], axis=axis)

@@ -28,7 +28,7 @@ ROWS = (
     ("trace",),
     ("formats", "zoo", "files"),
     ("definition",),
-    ("layout", "lower", "resampling", "folding", "weights", "explain", "sizes", "match", "footprint"),
+    ("layout", "lower", "waves", "resampling", "folding", "weights", "explain", "sizes", "match", "footprint"),
     ("compare",),
     ("surgery",),
     ("baked", "verify"),
@@ -45,7 +45,7 @@ OUTSIDE = {
     "onnxruntime": {"verify"},
     "rich": {"report"},
     "typer": {"cli"},
-    "numpy": {"bounds", "sizes", "weights", "formats", "verify", "why", "resampling", "folding"},
+    "numpy": {"bounds", "sizes", "weights", "formats", "verify", "why", "resampling", "folding", "waves"},
 }
 
 

@@ -15,9 +15,10 @@ from onnx import numpy_helper
 
 import shapecalc
 from shapecalc.folding import folded
-from shapecalc.resampling import _offsets, _shifted, geometric, over_offsets
+from shapecalc.resampling import _offsets, _shifted, geometric, over_offsets, over_places
 from shapecalc.surgery.rebake import rebake
 from shapecalc.surgery.windows import Partition
+from shapecalc.waves import spanned
 
 DATA = Path(__file__).parent / "data"
 CHANNELS, WINDOW = 4, 4
@@ -188,6 +189,41 @@ def test_offsets_are_spread_as_timm_does(row: dict[str, Any]) -> None:
     down, across = geometric(2 * high - 1, 2 * new_high - 1), geometric(2 * wide - 1, 2 * new_wide - 1)
     made = down @ numpy.reshape(row["table"], (2 * high - 1, 2 * wide - 1)) @ across.T
     assert numpy.abs(made.reshape(-1) - row["spread"]).max() < 1e-5
+
+
+BANDS = numpy.array([1.0, 0.3, 0.01])
+
+
+def waves(size: tuple[int, int], start: str) -> Any:
+    """Rotary tables as EVA-02 ("zero"), DETR ("one") and DINOv3 ("centre") make them for a map that was 14×14."""
+    angles = []
+    for axis, count in enumerate(size):
+        first = {"zero": 0.0, "one": 1.0, "centre": -(count - 1) / 2}[start]
+        places = (numpy.arange(count) + first) * 14 / count
+        shape = [1, 1, len(BANDS)]
+        shape[axis] = count
+        angles.append(numpy.broadcast_to((places[:, None] * BANDS).reshape(shape), (*size, len(BANDS))))
+    angle = numpy.concatenate(angles, axis=-1)
+    return numpy.concatenate([numpy.sin(angle), numpy.cos(angle)], axis=-1).astype(numpy.float32)
+
+
+@pytest.mark.parametrize("start", ["zero", "one", "centre"])
+@pytest.mark.parametrize("size", [(16, 16), (12, 20), (28, 7)])
+def test_waves_are_computed_where_a_table_is_made_of_them(start: str, size: tuple[int, int]) -> None:
+    made = spanned(waves((14, 14), start), size)
+    assert made is not None
+    assert numpy.abs(made - waves(size, start)).max() < 1e-4
+    table = waves((14, 14), start).reshape(1, 196, -1)
+    rows = over_places(table, 1, (14, 14), size, 0)
+    assert numpy.array_equal(rows[0].reshape(*size, -1), made)
+
+
+def test_a_learned_table_is_made_of_no_waves() -> None:
+    learned = numpy.random.default_rng(0).random((14, 14, 6), dtype=numpy.float32)
+    assert spanned(learned, (16, 16)) is None
+    moved = waves((14, 14), "zero")
+    moved[3, 4, 0] += 0.001
+    assert spanned(moved, (16, 16)) is None
 
 
 def test_a_chain_of_operators_is_computed() -> None:

@@ -50,10 +50,14 @@ class Fold(NamedTuple):
         assert made is not None
         held, chain = made
         dtype = next((graph.params[name].dtype for name in chain.sources if name in graph.params), "float32")
-        name = free_param(graph, f"{self.value}_{show(self.shape, 'x')}")
+        arguments = (chain.steps, self.recipe, self.arguments)
+        name = f"{self.value}_{show(self.shape, 'x')}"
+        known = graph.params.get(name)
+        if known is None or known.arguments != arguments:  # else another layer reads the same already
+            name = free_param(graph, name)
         table = Param(
             name, self.shape, _kind(graph, chain, dtype), recipe="folded", sources=chain.sources,
-            arguments=(chain.steps, self.recipe, self.arguments), origin=Origin(op="resampled"),
+            arguments=arguments, origin=Origin(op="resampled"),
         )  # fmt: skip
         nodes = tuple(self._reading(node, name) if node.name == self.layer else node for node in graph.nodes)
         return swept(graph, graph.replace(nodes=nodes, params={**graph.params, **held, name: table}))
@@ -112,7 +116,7 @@ def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
     from ..folding import OPERATORS  # numpy, which a trace does without
 
     producers = graph.producers()
-    order: list[Node] = []
+    order: list[tuple[str, Node]] = []
     sources: dict[str, Param] = {}
     todo, known = [value], set[str]()
     while todo:
@@ -123,7 +127,7 @@ def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
         param, node = _held(graph, name, producers.get(name)), producers.get(name)
         if param is not None:
             sources[name] = param
-        elif node is None or node.op not in OPERATORS or len(node.outputs) != 1 or len(order) >= MOST_STEPS:
+        elif node is None or node.op not in OPERATORS or not _one(node) or len(order) >= MOST_STEPS:
             return None
         elif waiting := [read for read in node.inputs if read not in known]:
             if any(read in todo for read in waiting):
@@ -131,16 +135,27 @@ def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
             todo += waiting
             continue
         else:
-            order.append(node)
+            order.append((name, node))
         known.add(todo.pop())
     if not order or not any(param.trained for param in sources.values()):
         return None
-    places = {name: index for index, name in enumerate((*sources, *(node.outputs[0] for node in order)))}
-    steps = tuple(Step(n.op, tuple(places[read] for read in n.inputs), tuple(n.attrs.items())) for n in order)
+    places = {name: index for index, name in enumerate((*sources, *(value for value, _ in order)))}
+    steps = tuple(Step(n.op, tuple(places[read] for read in n.inputs), _attrs(n, value)) for value, n in order)
     names = {name: name if name in graph.params else free_param(graph, f"{name}/held") for name in sources}
     held = {names[name]: param for name, param in sources.items() if name not in graph.params}
     renamed = {new: Param(new, p.shape, p.dtype, contents=p.contents, trained=False) for new, p in held.items()}
     return renamed, Chain(tuple(names.values()), steps)
+
+
+def _one(node: Node) -> bool:
+    """Whether what a node gives is one value, or parts of which each is computed alone."""
+    return len(node.outputs) == 1 or node.op == "Split"
+
+
+def _attrs(node: Node, value: str) -> tuple[tuple[str, Any], ...]:
+    """The attributes of a node; of a Split, which part a value is, and of how many."""
+    said = tuple(node.attrs.items())
+    return said if node.op != "Split" else (*said, ("part", node.outputs.index(value)), ("of", len(node.outputs)))
 
 
 def _held(graph: Graph, name: str, node: Node | None) -> Param | None:

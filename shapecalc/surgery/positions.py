@@ -62,14 +62,15 @@ class Seen(NamedTuple):
                     self.maps.append(pair)
 
     def grid(self, before: int, now: int) -> Grid | None:
-        """The map of which ``before`` rows are the places, with the fewest tokens; None where no map has so many.
-
-        A net may cut its patches without ever having a map of them: then a square that grew as the image did.
-        """
+        """The map of which ``before`` rows are the places, with the fewest tokens; None where no map has so many."""
         for tokens in range(MOST_TOKENS):
             for old, new in self.maps:
                 if prod(old) == before - tokens and prod(new) == now - tokens:
                     return Grid(old, new, tokens)
+        return None
+
+    def square(self, before: int, now: int) -> Grid | None:
+        """As `grid`, of a net that cuts its patches without a map of them: a square that grew as the image did."""
         for tokens in range(min(MOST_TOKENS, before)):
             side = isqrt(before - tokens)
             grown = (round(side * self.scale[0]), round(side * self.scale[1]))
@@ -162,7 +163,10 @@ def _carried(
     grids = {seen.grid(shape[axis], wanted[axis]) for axis in axes}
     grid = next(iter(grids)) if len(grids) == 1 else None
     if grid is None:
-        return _map(shape, wanted, axes, seen) or _windows(shape, wanted, axes, seen)
+        known = _map(shape, wanted, axes, seen) or _windows(shape, wanted, axes, seen)
+        grid = seen.square(shape[axes[0]], wanted[axes[0]]) if known is None and len(axes) == 1 else None
+        if grid is None:
+            return known
     if len(axes) == 1:
         return "places", (axes[0], *grid), f"{grid} interpolated (bicubic)"
     if len(axes) == 2:
