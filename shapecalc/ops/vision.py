@@ -6,6 +6,7 @@ Rows with ``lower`` can be written as plain ONNX with the same numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from .. import dims
 from ..dims import Dim, Shape, Unknown
@@ -118,6 +119,39 @@ def _shuffle_lower(call: Call, outputs: Shapes) -> Lowered:
     return chain.done()
 
 
+def _reorg_shapes(call: Call) -> Shapes:
+    """Places become channels, or with ``reverse`` channels places."""
+    batch, channels, height, width = call.shape()
+    s = int(call.attr("stride"))
+    if call.attr("reverse", 0):
+        return [(batch, channels // (s * s), height * s, width * s)]
+    return [(batch, channels * s * s, height // s, width // s)]
+
+
+def _reorg_needs(call: Call) -> Iterator[Need]:
+    """Both ways the layer counts channels by blocks of stride · stride (reorg_layer.hpp, reorg_cpu)."""
+    s = int(call.attr("stride"))
+    _, channels, height, width = call.shape()
+    sides = () if call.attr("reverse", 0) else ((height, s, "height"), (width, s, "width"))
+    for size, by, what in ((channels, s * s, "channels"), *sides):
+        words = Detail(f"{call.name}: {what} {size} does not divide by {by}", f"a multiple of {by}", str(size))
+        yield Need(dims.equal(size // by * by, size), "E106", partial(Detail, *words))
+
+
+def _reorg_lower(call: Call, outputs: Shapes) -> Lowered:
+    """Darknet's order: the numbers are read as a map of fewer channels, which is cut into blocks, or put together."""
+    batch, channels, height, width = call.shape()
+    s = int(call.attr("stride"))
+    chain = Chain(call)
+    if call.attr("reverse", 0):
+        chain.add("DepthToSpace", (call.node.inputs[0],), {"blocksize": s})
+        return chain.done()
+    wide = chain.add("Reshape", (call.node.inputs[0], [batch, channels // (s * s), height * s, width * s]))
+    blocks = chain.add("SpaceToDepth", (wide,), {"blocksize": s})
+    chain.add("Reshape", (blocks, [batch, channels * s * s, height // s, width // s]))
+    return chain.done()
+
+
 def _row_scores(call: Call) -> Shapes:
     """One score a class; further tops watch the training (SphereFace margin_inner_product_layer.cpp)."""
     classes = call.attr("channels") or call.shape(1)[0]
@@ -165,6 +199,13 @@ register(
         needs=_shuffle_needs,
         lower=_shuffle_lower,
         source="ShuffleNet shuffle_channel_layer.cpp",
+    ),
+    Operator(
+        "Reorg",
+        _reorg_shapes,
+        needs=_reorg_needs,
+        lower=_reorg_lower,
+        source="YOLOv2 reorg_layer.cpp",
     ),
     Operator(
         "BatchScale",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..dims import is_number
+from ..dims import is_number, product
 from ..errors import RefusedError
 from ..graph import Graph, Node
 from ..lower import scores
@@ -187,10 +187,43 @@ def _keeps(node: Node, trace: Trace) -> bool:
 
 
 def _positions(graph: Graph, trace: Trace) -> Family | None:
-    maps = [node.name for node in graph.nodes if node.op == "RegionMaps" and node.attrs.get("channels")]
+    """R-FCN: for each cell of a grid a map of each class, pooled to scores; boxes likewise, of each class or of all."""
+    maps = [node for node in graph.nodes if node.op == "RegionMaps" and node.attrs.get("channels")]
     if not maps:
         return None
-    raise _refuse(graph, "its classes are maps of positions, which are not changed here", f"R-FCN: {', '.join(maps)}")
+    scored = {node.name for node in maps if _judged(graph, node)}
+    counts = {int(node.attrs["channels"]) for node in maps if node.name in scored}
+    if len(counts) != 1:
+        named = ", ".join(node.name for node in maps)
+        raise _refuse(graph, "which of its maps of positions hold the classes cannot be told", f"R-FCN: {named}")
+    (classes,) = counts
+    wanted = [node for node in maps if node.name in scored or node.attrs["channels"] == SIDES * classes]
+    parts = [_positional(graph, trace, node, classes) for node in wanted]
+    return Family(classes, tuple(parts), BACKGROUND)
+
+
+def _judged(graph: Graph, node: Node) -> bool:
+    """Whether what is pooled of a layer's maps ends in a softmax or its loss."""
+    reached = set(node.outputs)
+    for reader in graph.nodes:
+        if reached.intersection(reader.inputs[:1]):
+            if reader.op in _JUDGES:
+                return True
+            if reader.op in _REARRANGE or reader.op.endswith("AveragePool"):
+                reached.update(reader.outputs)
+    return False
+
+
+def _positional(graph: Graph, trace: Trace, node: Node, classes: int) -> Part:
+    """The convolution whose channels are the cells of the grid, for each output of a pooling of positions."""
+    layer = graph.producers().get(node.inputs[0])
+    cells = int(product(node.attrs["pooled"]))
+    each = int(node.attrs["channels"]) // classes * cells
+    if layer is None or layer.op != "Conv" or _channels(layer, trace) != each * classes:
+        raise _refuse(
+            graph, f"{node.name} does not pool {cells} cells of a convolution", "R-FCN has one for each class"
+        )
+    return Part(layer, each)
 
 
 #: Tried in this order.

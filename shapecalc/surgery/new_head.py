@@ -89,12 +89,16 @@ class ReplaceHead(NamedTuple):
     def _recount(self, graph: Graph, head: Node) -> Graph:
         """What follows the head and holds the number of classes holds the new one: biases, targets of reshapes."""
         reached = set(head.outputs)
+        each = 1  # outputs for each class, where something between pools them
         nodes: list[Node] = []
         params = dict(graph.params)
         for node in graph.nodes:
             if reached.intersection(node.inputs):
                 reached.update(node.outputs)
-                node = self._retargeted(self._rebiased(graph, node, params, reached), params)
+                if node.op == "RegionMaps" and node.attrs.get("channels"):
+                    each = int(node.attrs["channels"]) // self.before
+                    node = node.replace(attrs={**node.attrs, "channels": each * self.after})
+                node = self._retargeted(self._rebiased(graph, node, params, reached), params, each)
                 if node.attrs.get("num_classes") == self.before:  # a detector's end
                     node = node.replace(attrs={**node.attrs, "num_classes": self.after})
             nodes.append(node)
@@ -123,12 +127,12 @@ class ReplaceHead(NamedTuple):
             inputs[index] = fresh
         return node if tuple(inputs) == node.inputs else node.replace(inputs=tuple(inputs))
 
-    def _retargeted(self, node: Node, params: dict[str, Param]) -> Node:
+    def _retargeted(self, node: Node, params: dict[str, Param], each: int) -> Node:
         if node.op != "Reshape":
             return node
         target = node.attrs.get("shape")
-        if target is not None and self.before in target:
-            return node.replace(attrs={**node.attrs, "shape": self._counted(target)})
+        if target is not None and each * self.before in target:
+            return node.replace(attrs={**node.attrs, "shape": self._counted(target, each)})
         constant = params.get(node.inputs[1]) if len(node.inputs) > 1 else None
         if constant is not None and constant.contents and self.before in constant.contents:
             name = f"{constant.name}_{self.after}"
@@ -138,11 +142,11 @@ class ReplaceHead(NamedTuple):
             return node.replace(inputs=(node.inputs[0], name))
         return node
 
-    def _counted(self, target: Any) -> tuple[Any, ...]:
+    def _counted(self, target: Any, each: int = 1) -> tuple[Any, ...]:
         """The target with its axis of classes changed: axis 1 where that holds the count, else the last that does."""
-        places = [i for i, d in enumerate(target) if isinstance(d, int) and d == self.before]
+        places = [i for i, d in enumerate(target) if isinstance(d, int) and d == each * self.before]
         chosen = 1 if 1 in places else places[-1]
-        return tuple(self.after if i == chosen else d for i, d in enumerate(target))
+        return tuple(each * self.after if i == chosen else d for i, d in enumerate(target))
 
     def describe(self) -> str:
         """One line for people."""

@@ -217,11 +217,60 @@ def test_what_is_no_family_is_refused_with_its_reason(text: str, old: str, new: 
         load(text.replace(old, new)).retarget(classes=14)
 
 
-def test_position_maps_are_refused() -> None:
-    text = RCNN.replace('type: "ROIPooling"', 'type: "PSROIPooling"').replace(
-        "roi_pooling_param { pooled_w: 3 pooled_h: 3 spatial_scale: 0.25 }",
-        "psroi_pooling_param { output_dim: 2 group_size: 2 spatial_scale: 0.25 }",
-    )
-    with pytest.raises(shapecalc.RefusedError, match="maps of positions") as caught:
+RFCN = """name: "RFCN"
+input: "data" input_shape { dim: 1 dim: 3 dim: 64 dim: 64 }
+input: "rois" input_shape { dim: 5 dim: 5 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 8 kernel_size: 3 pad: 1 } }
+layer { name: "rfcn_cls" type: "Convolution" bottom: "conv" top: "rfcn_cls"
+  convolution_param { num_output: 189 kernel_size: 1 } }  # 21 * 3 * 3
+layer { name: "rfcn_bbox" type: "Convolution" bottom: "conv" top: "rfcn_bbox"
+  convolution_param { num_output: BOXMAPS kernel_size: 1 } }
+layer { name: "cls_rois" type: "PSROIPooling" bottom: "rfcn_cls" bottom: "rois" top: "cls_rois"
+  psroi_pooling_param { spatial_scale: 1 output_dim: 21 group_size: 3 } }
+layer { name: "ave_cls" type: "Pooling" bottom: "cls_rois" top: "cls_score"
+  pooling_param { pool: AVE kernel_size: 3 stride: 3 } }
+layer { name: "loc_rois" type: "PSROIPooling" bottom: "rfcn_bbox" bottom: "rois" top: "loc_rois"
+  psroi_pooling_param { spatial_scale: 1 output_dim: BOXES group_size: 3 } }
+layer { name: "ave_loc" type: "Pooling" bottom: "loc_rois" top: "bbox_pre"
+  pooling_param { pool: AVE kernel_size: 3 stride: 3 } }
+layer { name: "prob" type: "Softmax" bottom: "cls_score" top: "prob_pre" }
+layer { name: "prob_rows" type: "Reshape" bottom: "prob_pre" top: "prob" reshape_param { shape { dim: -1 dim: 21 } } }
+layer { name: "box_rows" type: "Reshape" bottom: "bbox_pre" top: "box" reshape_param { shape { dim: -1 dim: BOXES } } }
+"""
+SCORES = {
+    "rfcn_cls": "rfcn_cls_14",
+    "num_output: 189": "num_output: 126",
+    "output_dim: 21": "output_dim: 14",
+    "dim: 21": "dim: 14",
+}
+#: Boxes of every class follow the classes; two (background or not) stay.
+POSITIONS = (
+    (84, SCORES | {"rfcn_bbox": "rfcn_bbox_14", "num_output: 756": "num_output: 504", "dim: 84": "dim: 56"}),
+    (8, SCORES),
+)
+
+
+@pytest.mark.parametrize(("boxes", "changes"), POSITIONS)
+def test_position_maps_follow_their_classes(boxes: int, changes: dict[str, str]) -> None:
+    text = RFCN.replace("BOXMAPS", str(boxes * 9)).replace("BOXES", str(boxes))
+    plan = load(text).retarget(classes=14)
+    written = patched(plan)
+    expected = text
+    for old, new in changes.items():
+        expected = expected.replace(old, new)
+    assert written == expected
+    assert [value.shape for value in plan.trace.outputs] == [(5, 14), (5, 8 if boxes == 8 else 56)]
+
+
+UNTOLD = (
+    ("num_output: 189", "num_output: 190", "cls_rois does not pool 9 cells of a convolution"),
+    ('type: "Softmax" bottom: "cls_score"', 'type: "TanH" bottom: "cls_score"', "which of its maps of positions"),
+)
+
+
+@pytest.mark.parametrize(("old", "new", "reason"), UNTOLD)
+def test_position_maps_that_hold_no_classes_are_refused(old: str, new: str, reason: str) -> None:
+    text = RFCN.replace("BOXMAPS", "72").replace("BOXES", "8").replace(old, new)
+    with pytest.raises(shapecalc.RefusedError, match=reason):
         load(text).retarget(classes=14)
-    assert caught.value.because == "R-FCN: roi"

@@ -115,6 +115,8 @@ LAYERS: list[tuple[tuple[str, ...], str, list[Any], list[Any]]] = [
         [(6, 8)],
     ),
     (("2, 6, 5, 5",), 'type: "ShuffleChannel" shuffle_channel_param { group: 3 }', [(2, 6, 5, 5)], []),
+    (("2, 8, 6, 4",), 'type: "Reorg" reorg_param { stride: 2 }', [(2, 32, 3, 2)], []),
+    (("2, 8, 6, 4",), 'type: "Reorg" reorg_param { stride: 2 reverse: true }', [(2, 2, 12, 8)], []),
 ]
 
 
@@ -131,6 +133,8 @@ def test_shapes_and_parameters(inputs: tuple[str, ...], body: str, tops: list[An
 MISFITS = [
     (("7, 2, 5", "7, 3"), 'type: "LSTM" bottom: "y" recurrent_param { num_output: 3 }', "E105", "a mark for each step"),
     (("2, 5, 4, 4",), 'type: "ShuffleChannel" shuffle_channel_param { group: 3 }', "E104", "shuffles 5 channels in 3"),
+    (("2, 8, 5, 4",), 'type: "Reorg" reorg_param { stride: 2 }', "E106", "height 5 does not divide by 2"),
+    (("2, 6, 4, 4",), 'type: "Reorg" reorg_param { stride: 2 }', "E106", "channels 6 does not divide by 4"),
 ]
 
 
@@ -279,6 +283,42 @@ def test_shuffled_channels() -> None:
     image = numpy.arange(6, dtype=numpy.float32).reshape(1, 6, 1, 1)
     text = fed("1, 6, 1, 1") + 'layer { name: "l" type: "ShuffleChannel" bottom: "x" top: "t" shuffle_channel_param { '
     assert numbers(text + "group: 2 } }", image).reshape(-1).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_reorganised_places(reverse: bool) -> None:
+    """Against a loop over places, written out after reorg_cpu (reorg_layer.hpp)."""
+    channels, height, width, stride = 8, 6, 4, 2
+    image = numpy.random.default_rng(0).random((1, channels, height, width), numpy.float32)
+    flat, expected = image.reshape(-1), numpy.zeros(image.size, numpy.float32)
+    few = channels // stride**2
+    for place, (k, j, i) in enumerate(numpy.ndindex(channels, height, width)):
+        row, column = j * stride + k // few // stride, i * stride + k // few % stride
+        other = column + width * stride * (row + height * stride * (k % few))
+        if reverse:
+            expected[other] = flat[place]
+        else:
+            expected[place] = flat[other]
+    flag = " reverse: true" if reverse else ""
+    text = (
+        fed("1, 8, 6, 4")
+        + f'layer {{ name: "l" type: "Reorg" bottom: "x" top: "t" reorg_param {{ stride: 2{flag} }} }}'
+    )
+    assert numbers(text, image).reshape(-1).tolist() == expected.tolist()
+
+
+RESIZED = """layer { name: "data" type: "AnnotatedData" top: "data"
+  data_param { batch_size: 2 } transform_param { mean_value: 1 mean_value: 1 mean_value: 1 SIZES } }
+layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { kernel_size: 2 stride: 2 } }
+"""
+
+
+def test_of_several_sizes_that_are_drawn_from_none_is_known() -> None:
+    one, other = ("resize_param { height: 300 width: 300 } ", "resize_param { height: 416 width: 416 } ")
+    twice = load(RESIZED.replace("SIZES", one + one), phase="TRAIN")
+    assert twice.trace().values["pool"] == (2, 3, 150, 150)
+    with pytest.raises(shapecalc.UsageError, match="does not say the size"):
+        load(RESIZED.replace("SIZES", one + other), phase="TRAIN").trace()
 
 
 def test_interpolation_keeps_corners_and_cuts_its_border() -> None:

@@ -124,6 +124,12 @@ def _shuffle(layer: Layer) -> Made:
     return Made("ShuffleChannel", {"group": group}, domain="caffe")
 
 
+def _reorg(layer: Layer) -> Made:
+    view = layer.param("reorg_param")
+    attrs = {"stride": view.count("stride", 1) or 1, "reverse": int(view.flag("reverse", False))}
+    return Made("Reorg", attrs, domain="caffe")
+
+
 def _relu6(layer: Layer) -> Made:
     return Made("Clip", {}, (Weight("min", False, (0.0,)), Weight("max", False, (6.0,))))
 
@@ -192,6 +198,7 @@ FORK_LAYERS: dict[str, Row] = {
     "ROIAlign": _roi_pooling("roi_align_param", "RegionMaps"),
     "ROIPooling": _roi_pooling("roi_pooling_param", "ROIPooling"),
     "ReLU6": _relu6,
+    "Reorg": _reorg,
     "ShuffleChannel": _shuffle,
     "Upsample": _upsample,
     "Yolov3DetectionOutput": plain("DetectionOutput", "caffe"),

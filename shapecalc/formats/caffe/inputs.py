@@ -118,6 +118,12 @@ def _foreign(layer: Layer) -> Shapes:
     return _clips(layer, told[0], shapes) if layer.param(told[0]).has("new_length") else shapes
 
 
+def _resized(transform: View) -> tuple[int, int]:
+    """The size that images are brought to; (0, 0) for none, or several that a fork draws from (MobileNet-YOLO)."""
+    sizes = {(each.count("height", 0), each.count("width", 0)) for each in transform.views("resize_param")}
+    return sizes.pop() if len(sizes) == 1 else (0, 0)
+
+
 def _images(message: str, labels: Labels = _numbers) -> Callable[[Layer], Shapes]:
     """Images from a data base or a list: (batch, channels, height, width), then their labels."""
 
@@ -125,9 +131,9 @@ def _images(message: str, labels: Labels = _numbers) -> Callable[[Layer], Shapes
         own, transform = layer.param(message), layer.param("transform_param")
         batch: Dim = own.count("batch_size", 1) or 1
         crop = transform.count("crop_size", 0) or own.count("crop_size", 0)
-        resize = transform.view("resize_param")
-        height = crop or own.count("new_height", 0) or resize.count("height", 0) or _left_open(layer, "height")
-        width = crop or own.count("new_width", 0) or resize.count("width", 0) or _left_open(layer, "width")
+        high, wide = _resized(transform)
+        height = crop or own.count("new_height", 0) or high or _left_open(layer, "height")
+        width = crop or own.count("new_width", 0) or wide or _left_open(layer, "width")
         images = (batch, _channels(layer, own, transform), height, width)
         return [images, *labels(layer, images)]
 

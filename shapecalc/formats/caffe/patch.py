@@ -40,6 +40,8 @@ COUNTS = {
     "DetectionOutput": "detection_output_param",
     "MultiBoxLoss": "multibox_loss_param",
 }
+#: The message and field with the outputs of a layer that pools what a head gives.
+POOLED = {"PSROIPooling": ("psroi_pooling_param", "output_dim")}
 #: The number of classes among the settings of a Python layer, which are text.
 _IN_PYTHON = re.compile(r"""(?P<name>\bnum_classes['"]?\s*[:=]\s*)(?P<count>\d+)\b""")
 #: What an edit may have changed of a pooling.
@@ -219,7 +221,12 @@ def _change(draft: Draft, layer: Layer, before: Node, after: Node) -> None:
         _convolution(draft, layer, after)
         return
     changed = {k for k in {*before.attrs, *after.attrs} if before.attrs.get(k) != after.attrs.get(k)}
-    if before.name == after.name and "channels" in changed:
+    if "channels" in changed and layer.type in POOLED:
+        message, name = POOLED[layer.type]
+        field = layer.param(message).one(name)
+        if field is not None:
+            draft.number(field, after.attrs["channels"])
+    elif before.name == after.name and "channels" in changed:
         _head(draft, layer, after, None)
     changed -= {"channels", "num_classes"} | ({"group"} if "channels" in changed else set())
     if changed and changed <= _WINDOW and layer.type == "Pooling":

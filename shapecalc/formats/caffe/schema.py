@@ -105,6 +105,7 @@ FORKS = {
     ("layer", "interp_param"): "as in the PSPNet fork",
     ("layer", "bn_param"): "as in the PSPNet and SegNet forks",
     ("layer", "roi_align_param"): "as in the Mask R-CNN fork",
+    ("layer", "reorg_param"): "as in the YOLO forks",
     ("layer", "shuffle_channel_param"): "as in the ShuffleNet fork",
     ("layer", "dense_image_data_param"): "as in the SegNet fork",
     ("layer", "video_data_param"): "as in the C3D and TSN forks",
