@@ -89,3 +89,29 @@ def test_new_numbers_behind_a_head_are_of_its_element_type() -> None:
     plan = shapecalc.load(model(nodes, {"x": [1, 6]}, {"y": None}, weights)).retarget(classes=13)
     assert {param.dtype for name, param in plan.graph.params.items() if name.endswith("_13")} == {"float16"}
     assert plan.verify(device="cpu").ok
+
+
+def test_a_cut_that_one_of_two_inputs_does_not_reach_is_proved_without_it() -> None:
+    nodes = [
+        helper.make_node("Relu", ["mask"], ["m"], name="masked"),
+        helper.make_node("Neg", ["m"], ["n"]),
+        helper.make_node("Add", ["x", "n"], ["y"]),
+    ]
+    plan = shapecalc.load(model(nodes, {"x": ["N", 6], "mask": ["N", 6]}, {"y": None})).cut("masked")
+    assert plan.verify(device="cpu").ok
+    assert [given.name for given in plan.trace.inputs] == ["mask"]
+
+
+def test_indices_are_fed_that_lie_in_a_table_of_two_rows() -> None:
+    weights = {"table": numpy.ones((2, 4), numpy.float32), "w": numpy.ones((4, 7), numpy.float32)}
+    nodes = [
+        helper.make_node("Mul", ["kinds", "kinds"], ["squares"]),
+        helper.make_node("Gather", ["table", "squares"], ["rows"]),
+        helper.make_node("ReduceMean", ["rows"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w"], ["m"], name="head"),
+        helper.make_node("Softmax", ["m"], ["y"]),
+    ]
+    made = model(nodes, {"kinds": [3, 50]}, {"y": None}, weights)
+    made.opset_import[0].version = 17
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    assert shapecalc.load(made).retarget(classes=13).verify(device="cpu").ok

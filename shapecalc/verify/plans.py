@@ -256,7 +256,9 @@ def before_edits(original: Graph, edited: Graph) -> Graph:
     """The part of the original that no edit can have changed: nodes both graphs share, and all they depend on."""
     nodes = untouched(original, edited)
     outputs = tuple(name for node in nodes for name in node.outputs if name)
-    return original.replace(nodes=tuple(nodes), outputs=outputs, meta={"part": True})
+    kept = {given.name for given in edited.inputs}  # a cut leaves out what nothing reads any more
+    inputs = tuple(given for given in original.inputs if given.name in kept)
+    return original.replace(inputs=inputs, nodes=tuple(nodes), outputs=outputs, meta={"part": True})
 
 
 class Writing(NamedTuple):

@@ -124,7 +124,7 @@ def _promised(graph: Graph, traced: Trace, made: set[str]) -> dict[str, tuple[An
 
 
 def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], seed: int) -> dict[str, Array]:
-    """Seeded noise for every input, on the scale of a normalised image."""
+    """Seeded noise for every input, on the scale of a normalised image; noughts and ones where it takes indices."""
     import numpy
 
     images = {}
@@ -134,7 +134,10 @@ def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], se
             raise RefusedError(f"input {given.name} has a free dimension", "E207", hint="give it: --input 1x3x224x224")
         memory.check(4 * int(product(shape)), f"the numbers of input {given.name}")
         noise = numpy.random.default_rng([seed, index]).standard_normal(shape, dtype=numpy.float32)
-        images[given.name] = noise.astype(numpy.dtype(given.dtype))
+        kind = numpy.dtype(given.dtype)
+        if kind.kind == "i":  # indices, into tables of two rows at least
+            noise = numpy.abs(noise) % 2
+        images[given.name] = noise.astype(kind)
     return images
 
 
