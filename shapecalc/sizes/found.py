@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -76,13 +77,50 @@ class Sizes:
         self.groups = groups  # every group must hold: one group a net or dialect
         self.limit = limit
         self.names = names
-        self.square = EVERY
-        self.refusals: list[Refusal] = []
-        for cases in groups:
-            square, refusals = _squares(cases)
-            self.square = self.square & square
-            self.refusals += refusals
-        self.heights, self.widths, self.couplings, self.product = _axes(groups)
+
+    # What is in closed form is found when it is asked for: `fits` does without.
+    @cached_property
+    def _by_squares(self) -> tuple[Form, list[Refusal]]:
+        square, refusals = EVERY, []
+        for cases in self.groups:
+            fitting, refused = _squares(cases)
+            square = square & fitting
+            refusals += refused
+        return square, refusals
+
+    @cached_property
+    def _by_axes(self) -> tuple[Form, Form, list[Coupling], bool]:
+        return _axes(self.groups)
+
+    @property
+    def square(self) -> Form:
+        """The sizes N that fit as N×N."""
+        return self._by_squares[0]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """What each layer is the first to refuse, of squares."""
+        return self._by_squares[1]
+
+    @property
+    def heights(self) -> Form:
+        """The heights that go with some width: with each of `widths` where there are no couplings."""
+        return self._by_axes[0]
+
+    @property
+    def widths(self) -> Form:
+        """The widths that go with some height."""
+        return self._by_axes[1]
+
+    @property
+    def couplings(self) -> list[Coupling]:
+        """What ties height and width together."""
+        return self._by_axes[2]
+
+    @property
+    def product(self) -> bool:
+        """Whether all but the couplings is a condition on each axis by itself."""
+        return self._by_axes[3]
 
     # -- squares ------------------------------------------------------------------------------------------------------
     @property
