@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy
@@ -99,9 +100,10 @@ class Line:
 
 def _newton(tail: Values, steps: Values) -> Values:
     """Σ tail[i]·C(steps, i); for negative steps as well, where C(-t, i) = (-1)^i·C(t + i - 1, i)."""
-    total = tail[0] + 0 * steps
-    factor = numpy.ones_like(steps)
-    for i in range(1, len(tail)):
+    if len(tail) == 1:
+        return tail[0] + 0 * steps
+    total, factor = tail[0] + tail[1] * steps, steps
+    for i in range(2, len(tail)):
         factor = factor * (steps - (i - 1)) // i
         total = total + tail[i] * factor
     return total
@@ -150,6 +152,8 @@ def _shortest(head: Values, tail: Values) -> Line:
 def _moved(tail: Values, places: int) -> Values:
     """The coefficients of the rule when it starts ``places`` sizes later (below 0: earlier)."""
     degree, period = len(tail) - 1, tail.shape[1]
+    if degree == 0:
+        return tail[:, numpy.arange(places, places + period) % period]
     at = numpy.arange(places, places + (degree + 1) * period)
     dense = _newton(tail[:, at % period], at // period).reshape(degree + 1, period)
     for i in range(1, degree + 1):
@@ -180,6 +184,7 @@ def _with_period(tail: Values, period: int) -> Values | None:
     return shorter if bool((again == dense).all()) else None
 
 
+@cache
 def _primes(number: int) -> list[int]:
     found, factor = [], 2
     while factor * factor <= number:
@@ -208,7 +213,8 @@ def combined(rule: Callable[[Values, Values], Values], a: Line, b: Line, degree:
 
 def _checked(rule: Callable[[Values, Values], Values], a: Values, b: Values) -> Values:
     """The rule in 64 bits where it cannot overflow, else in whole numbers of any length."""
-    if _largest(a) * _largest(b) + _largest(a) + _largest(b) >= 1 << 62:
+    left, right = _largest(a), _largest(b)
+    if left * right + left + right >= 1 << 62:
         a, b = a.astype(object), b.astype(object)
     found = rule(a, b)
     if found.dtype == bool:
