@@ -354,53 +354,59 @@ def _without_zeros(a: Line, b: Line) -> tuple[Line, Line]:
 
 
 def _long_division(a: Line, b: Line) -> tuple[Line, int] | None:
-    """(q, D): for each residue q/D is the polynomial part of a/b; None where a leading coefficient is 0."""
-    from fractions import Fraction
+    """(q, D): for each residue q/D is the polynomial part of a/b; None where a leading coefficient is 0.
 
+    All residues at once and in whole numbers: what is left of ``a`` is multiplied by the leading coefficient of ``b``
+    before each step (Knuth, The Art of Computer Programming 2, 4.6.1, algorithm R).
+    """
     threshold, period = max(a.threshold, b.threshold), math.lcm(a.period, b.period)
     if threshold + period * (a.degree + b.degree + 1) > LONGEST or period > 10_000:
         return None
     upper = _powers(_moved(_stretch(a, period // a.period).tail, threshold - a.threshold))
     lower = _powers(_moved(_stretch(b, period // b.period).tail, threshold - b.threshold))
-    rows: list[list[Fraction]] = []
-    for top, bottom in zip(upper, lower, strict=True):
-        while bottom and bottom[-1] == 0:
-            bottom = bottom[:-1]
-        if not bottom:
-            return None
-        row, rest = [Fraction(0)] * max(len(top) - len(bottom) + 1, 1), list(top)
-        for shift in range(len(top) - len(bottom), -1, -1):
-            factor = rest[shift + len(bottom) - 1] / bottom[-1]
-            row[shift] = factor
-            for i, value in enumerate(bottom):
-                rest[shift + i] -= factor * value
-        rows.append(row)
-    degree = max(len(row) for row in rows) - 1
-    denominator = math.lcm(*(value.denominator for row in rows for value in row))
+    there = lower.astype(bool)
+    if not there.any(axis=0).all():
+        return None
+    degrees = b.degree - there[::-1].argmax(axis=0)  # of b in each residue
+    top, bottom = _divided_powers(upper, lower, degrees)
+    top, bottom = top * math.factorial(b.degree), bottom * math.factorial(a.degree)  # as `_powers` gives them
+    denominator = math.lcm(*(abs(bottom) // numpy.gcd(top, bottom)).ravel().tolist())
     if denominator > 1 << 20:
         return None
-    table = [[sum(c * t**i for i, c in enumerate(row)) * denominator for row in rows] for t in range(degree + 1)]
-    dense = numpy.array([[int(value) for value in line] for line in table], "int64").reshape(-1)
+    coefficients = top * denominator // bottom
+    table = [sum(row * t**i for i, row in enumerate(coefficients)) for t in range(len(coefficients))]
+    dense = numpy.concatenate(table).astype("int64")
+    degree = len(coefficients) - 1
     return fitted(numpy.concatenate([numpy.zeros(threshold, "int64"), dense]), threshold, period, degree), denominator
 
 
-def _powers(tail: Values) -> list[list[Any]]:
-    """Newton coefficients of each residue as coefficients of powers."""
-    from fractions import Fraction
+def _divided_powers(upper: Values, lower: Values, degrees: Values) -> tuple[Values, Values]:
+    """The coefficients of the quotient's powers in each residue, as numerators and denominators."""
+    count = max(len(upper) - int(degrees.min()), 1)
+    shape = (count, upper.shape[1])
+    top, bottom = numpy.zeros(shape, object), numpy.ones(shape, object)
+    for degree in set(degrees.tolist()):
+        places = numpy.flatnonzero(degrees == degree)
+        by, rest = lower[: degree + 1, places], upper[:, places]
+        scale = numpy.ones(len(places), object)
+        for shift in range(len(upper) - 1 - degree, -1, -1):
+            factor, scale = rest[shift + degree], scale * by[degree]
+            top[shift, places], bottom[shift, places] = factor, scale
+            rest = rest * by[degree]
+            rest[shift : shift + degree + 1] -= factor * by
+    return top, bottom
 
-    basis: list[list[Fraction]] = [[Fraction(1)]]
-    for i in range(1, len(tail)):
-        last = [*basis[-1], Fraction(0)]
-        shifted = [Fraction(0), *basis[-1]]
-        basis.append([(s - (i - 1) * v) / i for s, v in zip(shifted, last, strict=True)])
-    found = []
-    for column in tail.T:
-        row = [Fraction(0)] * len(tail)
-        for coefficient, powers in zip(column, basis, strict=True):
-            for power, value in enumerate(powers):
-                row[power] += int(coefficient) * value
-        found.append(row)
-    return found
+
+def _powers(tail: Values) -> Values:
+    """Newton coefficients of each residue as coefficients of powers, times the factorial of the degree: whole."""
+    degree = len(tail) - 1
+    row = [math.factorial(degree)]
+    rows = [row]
+    for i in range(1, degree + 1):  # degree!·C(t, i) from degree!·C(t, i - 1)
+        row = [(s - (i - 1) * v) // i for s, v in zip([0, *row], [*row, 0], strict=True)]
+        rows.append(row)
+    table = numpy.array([[*row, *[0] * (degree + 1 - len(row))] for row in rows], object)
+    return table.T @ tail.astype(object)
 
 
 # -- comparisons ------------------------------------------------------------------------------------------------------
