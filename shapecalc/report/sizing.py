@@ -45,7 +45,7 @@ class Question:
         self.sizes = self.each[0]
         for other in self.each[1:]:
             self.sizes = self.sizes & other
-        self.whole = None if exact else model.sizes(limit=limit, dialect=dialects[0], exact=True, input=spec)
+        self.whole = None if exact else self.each[0].exactly()
         self.given = first_input(model.graph)
 
     def to_dict(self, near: str | None) -> dict[str, Any]:

@@ -54,10 +54,16 @@ class Coupling(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One trace of a sweep: where it counts, and what it asks, in order."""
+    """One trace of a sweep: where it counts, what it asks, in order, and its layers."""
 
     path: Any
     asked: list[tuple[str, str, Any]]
+    layers: list[Layer]
+
+    def exactly(self) -> Case:
+        """The same with every division asked to be whole."""
+        whole = [(layer.name, "", verdict) for layer in self.layers for verdict in _whole(layer)]
+        return self._replace(asked=[*self.asked, *whole])
 
 
 class Sizes:
@@ -217,6 +223,10 @@ class Sizes:
         return Sizes([*self.groups, *other.groups], min(self.limit, other.limit), (*self.names, *other.names))
 
     __and__ = intersect
+
+    def exactly(self) -> Sizes:
+        """Those of the sizes at which every division is whole, so that no pixel is dropped."""
+        return Sizes([[case.exactly() for case in cases] for cases in self.groups], self.limit, self.names)
 
     def __contains__(self, size: object) -> bool:
         if isinstance(size, tuple) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size):
@@ -399,8 +409,8 @@ def valid_sizes(
     """
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise UsageError(f"a limit of {limit!r} makes no sense", "E002", hint="a whole number, 1 or more")
-    cases = _cases(model, input, dialect, exact, {})
-    return Sizes([cases], limit or LIMIT, (dialect or model.graph.dialect,))
+    found = Sizes([_cases(model, input, dialect, {})], limit or LIMIT, (dialect or model.graph.dialect,))
+    return found.exactly() if exact else found
 
 
 def beside(
@@ -417,10 +427,11 @@ def beside(
     rectangles says.
     """
     held = {{"height": "H", "width": "W"}[axis]: size for axis, size in side.items()}
-    return _squares(_cases(model, input, dialect, exact, held))[0]
+    cases = _cases(model, input, dialect, held)
+    return _squares([case.exactly() for case in cases] if exact else cases)[0]
 
 
-def _cases(model: Definition, input: Spec, dialect: str | None, exact: bool, held: Mapping[str, int]) -> list[Case]:  # noqa: A002
+def _cases(model: Definition, input: Spec, dialect: str | None, held: Mapping[str, int]) -> list[Case]:  # noqa: A002
     """A trace of all sizes for every way in which the rules' questions can be answered."""
     todo: list[tuple[bool, ...]] = [()]
     cases: list[Case] = []
@@ -428,7 +439,7 @@ def _cases(model: Definition, input: Spec, dialect: str | None, exact: bool, hel
         if len(cases) == MOST_SIDES:
             raise UsageError(f"{model.name} asks for too many different answers to be followed for all sizes", "E207")
         sweep, found = swept(model, input, dialect, todo.pop(), held)
-        cases.append(_case(sweep, found, exact))
+        cases.append(_case(sweep, found))
         todo += sweep.open
     return cases
 
@@ -465,12 +476,10 @@ def _feeds(model: Definition, spec: Spec) -> tuple[dict[str, Any], str, tuple[st
     return feeds, given.name, AXIS_NAMES[given.layout]
 
 
-def _case(sweep: Sweep, found: Trace, exact: bool) -> Case:
+def _case(sweep: Sweep, found: Trace) -> Case:
     asked: list[tuple[str, str, Any]] = [(row.layer, row.code, row.verdict) for row in found.conditions]
     asked += [(problem.layer, problem.code, False) for problem in found.problems]
-    if exact:
-        asked += [(layer.name, "", verdict) for layer in found.layers for verdict in _whole(layer)]
-    return Case(sweep.path, asked)
+    return Case(sweep.path, asked, found.layers)
 
 
 def _whole(layer: Layer) -> Iterator[Any]:
