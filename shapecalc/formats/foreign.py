@@ -18,41 +18,39 @@ UNPACK = "unpack it and name the file inside"
 
 
 class Foreign(NamedTuple):
-    """A kind of file: ``start`` is searched at its beginning, ``what`` completes "this is …"."""
+    """A kind of file: ``start`` is a pattern of its beginning, ``what`` completes "this is …"."""
 
-    start: re.Pattern[bytes]
+    start: bytes  # compiled when a file is asked about, not whenever a net is opened
     what: str
     hint: str
-    because: str | None
-
-
-def _row(start: bytes, what: str, hint: str, because: str | None = None) -> Foreign:
-    return Foreign(re.compile(start, re.DOTALL), what, hint, because)
+    because: str | None = None
 
 
 #: The first row that matches counts.
 FOREIGN = (
-    _row(rb"version https://git-lfs", "a Git LFS pointer", "git lfs pull fetches them"),
-    _row(rb"\s*(?:<!doctype html|<!DOCTYPE|<html|<HTML)", "a web page", "download the file itself"),
+    Foreign(rb"version https://git-lfs", "a Git LFS pointer", "git lfs pull fetches them"),
+    Foreign(rb"\s*(?:<!doctype html|<!DOCTYPE|<html|<HTML)", "a web page", "download the file itself"),
     # torch.save, torch.jit.save and torch.export.save align what they zip with a field FB of Z (torch 2.13)
-    _row(rb"PK\x03\x04.{26}[^\x00]{1,200}?FB..Z", "a PyTorch file", EXPORT, OBJECTS),
-    _row(rb"\x80[\x02-\x05][\x8a\x95c}\]K]", "a Python pickle", EXPORT, OBJECTS),
+    Foreign(rb"PK\x03\x04.{26}[^\x00]{1,200}?FB..Z", "a PyTorch file", EXPORT, OBJECTS),
+    Foreign(rb"\x80[\x02-\x05][\x8a\x95c}\]K]", "a Python pickle", EXPORT, OBJECTS),
     # safetensors: the length of the header in eight bytes, then its JSON
-    _row(rb".{5}\x00\x00\x00\{\s*\"", "a safetensors file", EXPORT, "it holds weights without a net"),
-    _row(rb".{4}TFL3", "a TensorFlow Lite model", "python -m tf2onnx.convert --tflite net.tflite --output net.onnx"),
-    _row(rb".{4}ORTM", "onnxruntime's own format", "name the .onnx that it was made from"),
+    Foreign(rb".{5}\x00\x00\x00\{\s*\"", "a safetensors file", EXPORT, "it holds weights without a net"),
+    Foreign(rb".{4}TFL3", "a TensorFlow Lite model", "python -m tf2onnx.convert --tflite net.tflite --output net.onnx"),
+    Foreign(rb".{4}ORTM", "onnxruntime's own format", "name the .onnx that it was made from"),
     # GraphDef: a node's name, then its op; SavedModel: its version, then a graph longer than 127 bytes
-    _row(rb"\x0a..?\x0a.[\x21-\x7e]{1,60}\x12.(?:Placeholder|Const)", "a TensorFlow graph", TENSORFLOW),
-    _row(rb"\x08\x01\x12[\x80-\xff]{1,4}[\x01-\x7f]\x0a", "a TensorFlow SavedModel", TENSORFLOW),
-    _row(rb"\s*(?:#[^\n]*\n\s*)*\[net(?:work)?\]", "a Darknet configuration", "convert it to ONNX or prototxt first"),
-    _row(rb"\s*\{\s*\"nodes\"\s*:", "an MXNet symbol", "mxnet.onnx.export_model writes ONNX"),
-    _row(rb"7767517\s", "an ncnn param file", "name the ONNX or prototxt that it was made from"),
-    _row(rb"\s*<\?xml.{0,200}<net\s", "an OpenVINO model", "name the ONNX that it was made from"),
-    _row(rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|BM.{4}\x00\x00\x00\x00", "a picture", "name the net"),
-    _row(rb"%PDF-", "a PDF document", "name the net"),
-    _row(rb"MATLAB [57]\.", "a MATLAB file", "convert it to ONNX or prototxt first"),
-    _row(rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ\x00|7z\xbc\xaf\x27\x1c|Rar!|\x28\xb5\x2f\xfd", "a compressed file", UNPACK),
-    _row(rb".{257}ustar", "a tar archive", UNPACK),
+    Foreign(rb"\x0a..?\x0a.[\x21-\x7e]{1,60}\x12.(?:Placeholder|Const)", "a TensorFlow graph", TENSORFLOW),
+    Foreign(rb"\x08\x01\x12[\x80-\xff]{1,4}[\x01-\x7f]\x0a", "a TensorFlow SavedModel", TENSORFLOW),
+    Foreign(
+        rb"\s*(?:#[^\n]*\n\s*)*\[net(?:work)?\]", "a Darknet configuration", "convert it to ONNX or prototxt first"
+    ),
+    Foreign(rb"\s*\{\s*\"nodes\"\s*:", "an MXNet symbol", "mxnet.onnx.export_model writes ONNX"),
+    Foreign(rb"7767517\s", "an ncnn param file", "name the ONNX or prototxt that it was made from"),
+    Foreign(rb"\s*<\?xml.{0,200}<net\s", "an OpenVINO model", "name the ONNX that it was made from"),
+    Foreign(rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|BM.{4}\x00\x00\x00\x00", "a picture", "name the net"),
+    Foreign(rb"%PDF-", "a PDF document", "name the net"),
+    Foreign(rb"MATLAB [57]\.", "a MATLAB file", "convert it to ONNX or prototxt first"),
+    Foreign(rb"\x1f\x8b|BZh[1-9]|\xfd7zXZ\x00|7z\xbc\xaf\x27\x1c|Rar!|\x28\xb5\x2f\xfd", "a compressed file", UNPACK),
+    Foreign(rb".{257}ustar", "a tar archive", UNPACK),
 )
 
 #: What a Python source imports -> how its net comes here.
@@ -70,7 +68,7 @@ SEEN = 512
 def refuse_foreign(head: bytes, name: str, wanted: str) -> None:
     """Raises ModelError (E202) where a file called ``name`` begins like one that is not ``wanted``."""
     for row in FOREIGN:
-        if row.start.match(head[:SEEN]):
+        if re.match(row.start, head[:SEEN], re.DOTALL):
             raise ModelError(
                 f"this is {row.what}, not {wanted}", "E202", location=name, hint=row.hint, because=row.because
             )
