@@ -468,3 +468,21 @@ def test_a_net_of_large_sizes_alone_is_said_at_once() -> None:
     head = 'input: "x" input_dim: 1 input_dim: 3 input_dim: 40000 input_dim: 40000\n'
     net = shapecalc.loads(head + conv % "kernel_size: 32768 stride: 4", format="caffe")
     assert str(net.sizes()) == "32765 and up"  # C rounds −3/4 to 0
+
+
+@pytest.mark.parametrize("name", ["alexnet", "mobilenet_v2", "squeezenet"])
+def test_the_exact_sizes_are_read_off_the_same_traces(name: str) -> None:
+    model = shapecalc.load(name)
+    asked, read = model.sizes(exact=True), model.sizes().exactly()
+    assert asked.to_dict() == read.to_dict()
+    assert str(read) != str(model.sizes())
+    axis = numpy.arange(150, 320)
+    assert (asked.fits(axis[:, None], axis) == read.fits(axis[:, None], axis)).all()
+
+
+def test_a_thousand_sizes_need_no_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shapecalc.sizes import found
+
+    for rule in ("_squares", "_axes"):
+        monkeypatch.setattr(found, rule, lambda *_: pytest.fail("the closed form was made"))
+    assert shapecalc.load("alexnet").sizes().fits([227, 256], [227, 256]).tolist() == [True, False]
