@@ -79,6 +79,27 @@ def test_the_diagonal_is_a_line_far_beyond_its_threshold(tree: Any) -> None:
         assert [int(v) for v in line.at(numpy.array(sizes))] == wanted
 
 
+WHOLE = st.integers(-4, 6)
+
+
+@st.composite
+def growing(draw: st.DrawFn) -> lines.Line:
+    """A line of any small threshold, period and degree."""
+    period, degree = draw(st.sampled_from([1, 2, 3, 4])), draw(st.integers(0, 3))
+    head = draw(st.lists(WHOLE, max_size=4))
+    tail = draw(st.lists(st.lists(WHOLE, min_size=period, max_size=period), min_size=degree + 1, max_size=degree + 1))
+    return lines.Line(numpy.array(head, "int64"), numpy.array(tail, "int64"))
+
+
+@given(growing(), growing())
+@settings(max_examples=200, deadline=None)
+def test_a_quotient_of_lines_is_the_quotient_of_their_values(a: lines.Line, b: lines.Line) -> None:
+    count = 150
+    found = lines.divide(a, b)
+    pairs = zip(a.values(count).tolist(), b.values(count).tolist(), strict=True)
+    assert found.values(count).tolist() == [x // y if y else 0 for x, y in pairs]
+
+
 ENDED: dict[str, tuple[Any, Any]] = {
     "+": (lines.add, numpy.add),
     "-": (lines.subtract, numpy.subtract),
