@@ -195,7 +195,9 @@ def _shortest(mask: bytes, threshold: int) -> tuple[bytes, int]:
     """The same set with the smallest period, then the smallest threshold."""
     tail = mask[threshold:]
     period = (tail + tail).find(tail, 1)
-    same = next((n for n in range(threshold) if mask[threshold - 1 - n] != tail[-1 - n % period]), threshold)
+    before = (tail[-period:] * (threshold // period + 1))[-threshold:] if threshold else b""
+    apart = int.from_bytes(mask[:threshold], "big") ^ int.from_bytes(before, "big")
+    same = ((apart & -apart).bit_length() - 1) // 8 if apart else threshold  # bytes alike at the end
     return mask[: threshold - same + period], threshold - same
 
 
