@@ -263,3 +263,11 @@ def test_what_only_the_input_changes_leaves_the_weights_byte_for_byte(tmp_path: 
     with zipfile.ZipFile(io.BytesIO(written.read_bytes())) as after:
         assert after.read("model.weights.h5") == weights
         assert after.read("config.json").decode() == text.replace("[null, 8, 8, 3]", "[null, 12, 12, 3]")
+
+
+@pytest.mark.parametrize(("size", "name"), [(16, "n-3classes-16"), ((8, 10), "n-3classes-8x10")])
+def test_a_result_is_called_by_height_and_width_wherever_the_channels_are(size: Any, name: str) -> None:
+    """Keras has them last: 1×16×16×3."""
+    rows = [k.conv("c", 4), k.layer("GlobalAveragePooling2D", "g"), k.layer("Dense", "d", units=10)]
+    plan = shapecalc.loads(k.sequential(*rows), format="keras", name="n").retarget(classes=3, input=size)
+    assert plan.name == name
