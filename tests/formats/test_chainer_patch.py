@@ -390,3 +390,11 @@ def test_generated_definitions(text: str, classes: int, size: int, what: str) ->
     same_shapes(plan.trace, load(result).trace(fresh=True))
     lines = [sum(a != b for a, b in zip(text.split("\n"), result.split("\n"), strict=True))]
     assert lines <= [len(plan.edits)]
+
+
+@pytest.mark.parametrize("mean", ["h.mean((2, 3))", "h.mean(axis=(2, 3))", "F.average(h, (2, 3))", "F.mean(h, (2, 3))"])
+def test_a_mean_takes_its_axes_by_place_too(mean: str) -> None:
+    """``Variable.mean(axis=None, *, weights=None, keepdims=False)``: the axes come first, not the weights."""
+    model = load(FREE.replace("F.average(h, (2, 3))", mean))
+    layer = next(layer for layer in model.trace().layers if layer.op == "ReduceMean")
+    assert layer.outputs[0].shape == (1, 8)
