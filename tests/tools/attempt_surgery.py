@@ -45,6 +45,8 @@ import onnx
 import shapecalc
 from shapecalc.dims import is_number, substitute, symbols
 from shapecalc.graph import places
+from shapecalc.resampling import shifted_windows
+from shapecalc.surgery.shifting import FAR
 from shapecalc.weights import Numbers, proving
 from shapecalc.zoo import entries
 
@@ -238,10 +240,17 @@ def with_weights(path: Path, folder: Path) -> Path:
 
 
 def by_offset(array: Any) -> Any:
-    """A table between every two of many places depends on their offset alone, as an export folds it; others as is."""
+    """A table between every two of many places as an export folds it: depending on their offset alone; others as is.
+
+    One for each of several windows, without heads, is the mask of windows shifted by half their side.
+    """
     side = isqrt(array.shape[-1]) if array.ndim in (3, 4) else 0
     if side < MANY or array.shape[-2] != array.shape[-1] or side * side != array.shape[-1]:
         return array
+    windows = isqrt(array.shape[0])
+    if array.ndim == 3 and windows > 1 and windows * windows == array.shape[0]:
+        map_size = (windows * side, windows * side)
+        return shifted_windows(map_size, (side, side), (side // 2, side // 2), FAR, 0).astype(array.dtype)
     rows, columns = divmod(numpy.arange(side * side), side)
     down, across = (axis[:, None] - axis[None, :] + side - 1 for axis in (rows, columns))
     return array[..., :1, :].repeat(4, -2).reshape(*array.shape[:-2], -1)[..., (down * (2 * side - 1) + across)]
