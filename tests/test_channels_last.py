@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from onnx_models import model
@@ -115,3 +117,19 @@ def test_indices_are_fed_that_lie_in_a_table_of_two_rows() -> None:
     made.opset_import[0].version = 17
     made.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
     assert shapecalc.load(made).retarget(classes=13).verify(device="cpu").ok
+
+
+def test_an_output_that_is_a_sequence_of_dictionaries_stays_one(tmp_path: Path) -> None:
+    """As converters of scikit-learn end a classifier."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]),
+        helper.make_node("ZipMap", ["a"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[4, 5, 6]),
+    ]
+    made = model(nodes, {"x": [2, 3]}, {"y": None})
+    made.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    entries = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    made.graph.output[0].type.CopyFrom(helper.make_sequence_type_proto(entries))
+    shapecalc.load(made).retarget(input=(5, 3)).save(tmp_path / "out.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "out.onnx"))
+    (rows,) = session.run(None, {"x": numpy.ones((5, 3), numpy.float32)})
+    assert rows == [{4: 1.0, 5: 1.0, 6: 1.0}] * 5

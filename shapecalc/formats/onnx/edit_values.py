@@ -88,6 +88,8 @@ def _output(edit: Edit, name: str, row: Row | None) -> Pieces:
     before = declared_tensor(edit.file, name, row.payload) if row is not None else Tensor((), None)
     now = edit.values.get(name)
     shape = now.shape if now is not None and isinstance(now.shape, tuple) else None
+    if row is not None and before.dtype is None and shape is None:
+        return [row.whole]  # a sequence or a dictionary: it declares no shape
     if row is not None and isinstance(before.shape, tuple):
         shape = _joined(before.shape, shape)
     dtype = before.dtype or (now.dtype if now is not None else None)
