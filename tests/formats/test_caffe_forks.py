@@ -313,6 +313,14 @@ layer { name: "pool" type: "Pooling" bottom: "data" top: "pool" pooling_param { 
 """
 
 
+def test_a_further_top_of_a_fork_s_data_is_asked_for() -> None:
+    one = "resize_param { height: 300 width: 300 } "
+    text = RESIZED.replace("SIZES", one).replace('top: "data"', 'top: "data" top: "label" top: "maps"', 1)
+    text += 'layer { name: "sum" type: "Eltwise" bottom: "pool" bottom: "maps" top: "sum" }'
+    with pytest.raises(shapecalc.UsageError, match="size of its input 'maps'"):
+        load(text, phase="TRAIN").trace()
+
+
 def test_of_several_sizes_that_are_drawn_from_none_is_known() -> None:
     one, other = ("resize_param { height: 300 width: 300 } ", "resize_param { height: 416 width: 416 } ")
     twice = load(RESIZED.replace("SIZES", one + one), phase="TRAIN")

@@ -180,4 +180,5 @@ def shapes_of(layer: Layer) -> Shapes:
     """The shape of each top, as far as the file tells."""
     if layer.type == "Python" or not layer.tops:
         return [None] * len(layer.tops)
-    return INPUTS.get(layer.type, _foreign)(layer)[: len(layer.tops)]
+    told = INPUTS.get(layer.type, _foreign)(layer)[: len(layer.tops)]
+    return [*told, *[None] * (len(layer.tops) - len(told))]  # tops that only a fork has
