@@ -297,7 +297,7 @@ FUNCTIONS = {
         Row("expand_dims", _expand_dims, "x axis"),
         Row("split_axis", _split, "x indices_or_sections axis", "split", force_tuple=True),
         Row("sum", _reduce("ReduceSum"), "x", **_ALL),
-        Row("mean", _reduce("ReduceMean"), "x", **_ALL, weights=None),
+        Row("mean", _reduce("ReduceMean"), "x", axis=None, weights=None, keepdims=False),  # F.mean is F.average
         Row("average", _reduce("ReduceMean"), "x", "mean", axis=None, weights=None, keepdims=False),
         Row("max", _reduce("ReduceMax"), "x", **_ALL),
         Row("min", _reduce("ReduceMin"), "x", **_ALL),
