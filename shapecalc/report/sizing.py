@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -252,6 +253,18 @@ def _images(given: Input | None) -> list[tuple[str, str]]:
     return [("channels", text), ("batch", free)]
 
 
+def _lines(items: list[str], width: int) -> list[str]:
+    """Items side by side, a semicolon between, none of them folded."""
+    lines: list[str] = []
+    for place, item in enumerate(items):
+        word = item if place == len(items) - 1 else f"{item};"
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 def print_solved(answer: Solved) -> None:
     """What was asked, the answer, and how it comes about."""
     console = make_console()
@@ -259,8 +272,10 @@ def print_solved(answer: Solved) -> None:
     if not isinstance(answer.answer, dict):
         console.print(Text(f"  {answer.answer}"))
     else:
+        widest = max(map(len, answer.answer))
         for key, value in answer.answer.items():
-            text = "; ".join(value) if isinstance(value, list) else value
-            console.print(Text(f"  {key.replace('_', ' ')}: {text or 'none'}"))
+            lines = _lines(value, console.width - widest - 4) if isinstance(value, list) else [value]
+            for label, line in itertools.zip_longest([key.replace("_", " ")], lines or ["none"], fillvalue=""):
+                console.print(Text(f"  {label:<{widest}}  {line}"))
     for line in answer.because:
         console.print(Text(f"  {line}", style="dim"))
