@@ -67,6 +67,8 @@ FUNCTIONS = [
     ("F.squeeze(F.expand_dims(x, 2), axis=2)", X),
     ("F.sum(x, axis=(2, 3))", (2, 4)),
     ("F.mean(x, axis=1, keepdims=True)", (2, 1, 6, 6)),
+    ("F.mean(x, (2, 3))", (2, 4)),
+    ("x.mean((2, 3))", (2, 4)),
     ("F.split_axis(x, 2, axis=1)[1]", (2, 2, 6, 6)),
     ("F.split_axis(x, (1, 3), axis=2)[2]", (2, 4, 3, 6)),
     ("F.add(x, x, x)", X),
