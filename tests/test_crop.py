@@ -162,7 +162,7 @@ def test_the_net_behind_the_scaling_is_the_original(
     weights = [seeded("w1", 2, 3, 3, 3), seeded("w", 4, 72)]
     source.write_bytes(proto(FLAT, weights, [batch, 3, 8, 8], opset))
     model = shapecalc.load(source)
-    with pytest.raises(shapecalc.RefusedError, match="no weightless repair"):
+    with pytest.raises(shapecalc.RefusedError, match="the repair crop does not make it fit"):
         model.retarget(input=size, repair="crop")
     plan = model.retarget(input=size, repair="resize")
     assert plan.verify(device="cpu").ok

@@ -322,7 +322,8 @@ def _refusal(
     who = {None: "no weightless repair makes it fit", "none": "without a repair it does not fit"}
     hint = near.hint() if near is not None and not (first.code == "E102" and first.hint) else first.hint or None
     if others:
-        hint = f"--repair {' or '.join(dict.fromkeys(repair.name for repair in others))}, or no --repair at all"
+        names = " or ".join(dict.fromkeys(repair.name for repair in others))
+        hint = "; ".join([f"--repair {names}, or no --repair at all", *([hint] if hint else [])])
     return RefusedError(
         f"{who.get(wanted, f'the repair {wanted} does not make it fit')}: {first.message}",
         "E302",

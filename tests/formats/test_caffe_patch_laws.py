@@ -39,7 +39,8 @@ IN_ONNX_ALONE = {"resize-input"}
 LARGE = 25_000
 #: Fields an edit may touch or bring: names and blobs, outputs and rates, sizes of inputs, windows.
 FIELDS = """name top bottom type num_output lr_mult decay_mult blobs_lr weight_decay dim input_dim crop_size cropsize
-    new_height new_width height width pool kernel_size kernelsize stride pad round_mode ceil_mode num_classes"""
+    new_height new_width height width pool kernel_size kernelsize stride pad round_mode ceil_mode num_classes
+    output_dim"""
 MESSAGES = "layers? layer param pooling_param transform_param input_param shape inner_product_param convolution_param"
 TOUCHED = re.compile(rf"[-+]\s*(\}}|({'|'.join(MESSAGES.split())})\s*:?\s*\{{.*|({'|'.join(FIELDS.split())})\s*:.*)?")
 

@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus" / "caffe"
 FILES = sorted((ROOT / "zoo").glob("*.prototxt")) + sorted(CORPUS.glob("*.prototxt"))
 #: What these nets end in instead of one classifier, or one number of classes.
-HEADLESS = """linreg rfcn_voc_resnet18 siamese_train_test surgery_conv v1_siamese_train_test
+HEADLESS = """linreg siamese_train_test surgery_conv v1_siamese_train_test
     v2of_v1_siamese_train_test""".split()
 
 #: Detectors, of which ONNX cannot say every layer: classes, and boxes or priors for each.
 TEXTS = """faster_rcnn_vgg16_test faster_rcnn_zf_test faster_voc_mobilenet mobilenet_ssd_voc_deploy
-    mobilenet_ssd_voc_train pelee_voc_deploy""".split()
+    mobilenet_ssd_voc_train pelee_voc_deploy rfcn_voc_resnet18""".split()
 
 
 def planned(path: Path) -> Plan:
