@@ -22,8 +22,8 @@ from .graph import Tensor, places
 from .literal import USUAL
 from .ops import baked
 from .sizes import reference
-from .surgery.follow import constant
-from .surgery.regroup import ITEMS, Group, Sizes, batched, groups
+from .surgery.exports.follow import constant
+from .surgery.exports.regroup import ITEMS, Group, Sizes, batched, groups
 from .trace import first_input
 from .traced import Baked, Layer, Problem, Trace
 

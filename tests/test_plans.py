@@ -19,7 +19,7 @@ from shapecalc.cli.app import run
 from shapecalc.dims import symbol
 from shapecalc.surgery.coding import KINDS, decode, encode
 from shapecalc.surgery.edits import ChangePool, InsertPool, SetInput
-from shapecalc.surgery.retable import Resample, SetConstant
+from shapecalc.surgery.exports.retable import Resample, SetConstant
 from shapecalc.surgery.saved import Saved
 
 CAFFE = """
@@ -161,7 +161,7 @@ def test_other_weights_are_no_other_net(folder: Path, tmp_path: Path) -> None:
 
 def test_every_edit_has_a_name_in_json() -> None:
     found = set()
-    for info in pkgutil.iter_modules(shapecalc.surgery.__path__, "shapecalc.surgery."):
+    for info in pkgutil.walk_packages(shapecalc.surgery.__path__, "shapecalc.surgery."):
         module = importlib.import_module(info.name)
         values = [value for value in vars(module).values() if getattr(value, "__module__", "") == info.name]
         found |= {value for value in values if hasattr(value, "_fields") and hasattr(value, "apply")}

@@ -15,8 +15,8 @@ from onnx import numpy_helper
 import shapecalc
 from shapecalc.errors import RefusedError
 from shapecalc.resampling import _offsets, _shifted, bicubic, over_map, over_offsets, over_places, over_windows
-from shapecalc.surgery.regroup import ITEMS as N
-from shapecalc.surgery.regroup import groups, regrouped
+from shapecalc.surgery.exports.regroup import ITEMS as N
+from shapecalc.surgery.exports.regroup import groups, regrouped
 
 DATA = Path(__file__).parent / "data"
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus" / "onnx"

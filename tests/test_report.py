@@ -13,8 +13,8 @@ from shapecalc.dims import symbol
 from shapecalc.report.sizing import _exact
 from shapecalc.report.table import filled, grouped, plain, short, trace_cells
 from shapecalc.surgery.edits import listed
-from shapecalc.surgery.regroup import ITEMS, batched
-from shapecalc.surgery.retable import SetConstant
+from shapecalc.surgery.exports.regroup import ITEMS, batched
+from shapecalc.surgery.exports.retable import SetConstant
 
 BATCH = symbol("N")
 

@@ -16,8 +16,8 @@ from onnx import numpy_helper
 import shapecalc
 from shapecalc.folding import folded
 from shapecalc.resampling import _offsets, _shifted, geometric, over_offsets, over_places
-from shapecalc.surgery.rebake import rebake
-from shapecalc.surgery.windows import Partition
+from shapecalc.surgery.exports.rebake import rebake
+from shapecalc.surgery.exports.windows import Partition
 from shapecalc.waves import spanned
 
 DATA = Path(__file__).parent / "data"

@@ -17,13 +17,13 @@ from .convolutional import Convolutional
 from .crop import CropMap
 from .cutting import Cut
 from .edits import ChangePool, Edit, InsertPool, SetInput
-from .folded import Fold
+from .exports.folded import Fold
+from .exports.lookup import Lookup
+from .exports.retable import Resample, SetConstant
+from .exports.shifting import MaskWindows, RollMap, TrimMap
 from .front import ResizeInput
 from .labels import NameClasses
-from .lookup import Lookup
 from .new_head import ReplaceHead
-from .retable import Resample, SetConstant
-from .shifting import MaskWindows, RollMap, TrimMap
 
 #: What an edit is called in JSON -> the edit.
 KINDS: Mapping[str, Any] = {

@@ -18,7 +18,7 @@ from ..trace import Layer, Trace
 from ..window import Window
 from .crop import CropMap, Retrace, crop
 from .edits import ChangePool, Edit, InsertPool, listed
-from .rebake import rebake
+from .exports.rebake import rebake
 
 #: The opset from which ONNX poolings can round up.
 CEIL_MODE_SINCE = 10

@@ -46,7 +46,7 @@ import shapecalc
 from shapecalc.dims import is_number, substitute, symbols
 from shapecalc.graph import places
 from shapecalc.resampling import shifted_windows
-from shapecalc.surgery.shifting import FAR
+from shapecalc.surgery.exports.shifting import FAR
 from shapecalc.weights import Numbers, proving
 from shapecalc.zoo import entries
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..dims import Shape, all_numbers
-from ..trace import Layer
+from ...dims import Shape, all_numbers
+from ...trace import Layer
 from .positions import Seen
 from .regroup import ITEMS, Became, Sizes, regrouped
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from math import isqrt, prod
 from typing import NamedTuple
 
-from ..dims import all_numbers
-from ..graph import Graph, Node
-from ..trace import Layer
+from ...dims import all_numbers
+from ...graph import Graph, Node
+from ...trace import Layer
 from .folded import Fold, carries, foldable
 from .regroup import Scale, Sizes
 from .retable import Resample

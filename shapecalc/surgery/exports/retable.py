@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..dims import show
-from ..graph import Graph, Node, Param
-from ..source import Origin
-from .edits import exchanged
-from .names import free_param
+from ...dims import show
+from ...graph import Graph, Node, Param
+from ...source import Origin
+from ..edits import exchanged
+from ..names import free_param
 
 
 class SetConstant(NamedTuple):

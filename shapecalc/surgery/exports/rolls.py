@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..graph import Graph, Node
-from ..trace import Layer
+from ...graph import Graph, Node
+from ...trace import Layer
 from .follow import constant, shape_of
 from .retable import SetConstant
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
-from ..graph import Graph, Node
-from ..trace import Layer
+from ...graph import Graph, Node
+from ...trace import Layer
 from .follow import constant, shape_of
 from .positions import Seen
 from .regroup import Sizes

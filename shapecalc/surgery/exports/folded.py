@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..dims import show
-from ..graph import Graph, Node, Param, Tensor
-from ..source import Origin
-from .names import free_param
-from .stored import swept
+from ...dims import show
+from ...graph import Graph, Node, Param, Tensor
+from ...source import Origin
+from ..names import free_param
+from ..stored import swept
 
 #: Operators of one chain.
 MOST_STEPS = 200
@@ -98,7 +98,7 @@ def carries(graph: Graph, edit: Fold) -> bool:
 
     Where the file holds indices that were not read with it, that is seen when their numbers are.
     """
-    from ..folding import tried  # numpy, which a trace does without
+    from ...folding import tried  # numpy, which a trace does without
 
     made = _made(graph, edit.value)
     if made is None:
@@ -113,7 +113,7 @@ def carries(graph: Graph, edit: Fold) -> bool:
 
 def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
     """How a value is made, and parameters for the constants on the way; None where the input has a part in it."""
-    from ..folding import OPERATORS  # numpy, which a trace does without
+    from ...folding import OPERATORS  # numpy, which a trace does without
 
     producers = graph.producers()
     order: list[tuple[str, Node]] = []

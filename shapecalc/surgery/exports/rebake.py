@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..dims import Shape
-from ..graph import Graph, Node, Param
-from ..trace import Layer, Trace
-from .crop import SLICE_SINCE, Retrace, cropped
-from .edits import Edit, carried_out
+from ...dims import Shape
+from ...graph import Graph, Node, Param
+from ...trace import Layer, Trace
+from ..crop import SLICE_SINCE, Retrace, cropped
+from ..edits import Edit, carried_out
 from .follow import RULES, constant, mended, shape_of
 from .lookup import looked_up
 from .positions import Seen, resampled

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..dims import all_numbers, show
-from ..graph import Graph, Node, Param, Tensor
-from ..source import Origin
-from ..trace import Layer
-from .edits import exchanged
-from .names import free_param
+from ...dims import all_numbers, show
+from ...graph import Graph, Node, Param, Tensor
+from ...source import Origin
+from ...trace import Layer
+from ..edits import exchanged
+from ..names import free_param
+from ..stored import stored
 from .positions import Grid, Seen
 from .regroup import Sizes
-from .stored import stored
 
 #: Operators that hand a bias on with the same last two axes.
 HANDS_ON = frozenset({"Identity", "Cast", "Unsqueeze"})
@@ -93,7 +93,7 @@ def _of_distances(gather: Node, wanted: Sizes, seen: Seen, graph: Graph) -> Look
     if queries.tokens or keys.tokens:
         return None
     if indices.contents is not None:
-        from ..resampling import distances  # numpy, which a trace does without
+        from ...resampling import distances  # numpy, which a trace does without
 
         told = distances(_pair(queries.before), _pair(keys.before))
         if tuple(told.reshape(-1).tolist()) != tuple(indices.contents):

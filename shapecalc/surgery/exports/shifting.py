@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..dims import show
-from ..graph import Graph, Node, Param
-from ..source import Origin
-from .edits import exchanged, renamed
-from .names import free_name, free_param
+from ...dims import show
+from ...graph import Graph, Node, Param
+from ...source import Origin
+from ..edits import exchanged, renamed
+from ..names import free_name, free_param
 
 #: The end of an axis of any length.
 END = (1 << 63) - 1
