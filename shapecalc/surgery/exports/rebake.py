@@ -22,6 +22,7 @@ from .positions import Seen, resampled
 from .regroup import ITEMS, Scale, batched
 from .retable import SetConstant
 from .rolls import halves, rolled
+from .unfolded import unfolded
 from .windows import Windows
 
 #: Edits of one net; a hostile file could ask for any number.
@@ -96,6 +97,8 @@ class _Rebaking:
             return windows
         if layer.name in self.rolls and (met := rolled(old, layer)) is not None:
             return met
+        if layer.op == "Gather" and (taken := unfolded(old, layer)) is not None:
+            return taken
         if rule is not None and shape_of(old) != shape_of(layer):
             cut = self.windows.target(old, layer, self.seen) if layer.op == "Reshape" else None
             ways = rule.ways(old, layer, self.seen) if cut is None else mended(layer, cut)

@@ -10,9 +10,12 @@ from ...source import Origin
 from ..edits import exchanged
 from ..names import free_param
 
+#: Numbers of a constant that people are shown.
+SHOWN = 8
+
 
 class SetConstant(NamedTuple):
-    """Another constant in the place of what an export wrote down: a reshape's target, a slice's ends, a resize's sizes.
+    """Another constant in the place of what an export wrote down: a reshape's target, a slice's ends, a patch's places.
 
     What computed it before is read by this node no longer.
     """
@@ -22,6 +25,7 @@ class SetConstant(NamedTuple):
     attribute: str  # or the attribute, in old files
     after: tuple[int, ...]
     before: tuple[Any, ...] | None
+    shape: tuple[int, ...] = ()  # of the numbers, where it is not one axis
 
     def apply(self, graph: Graph) -> Graph:
         """The graph with the node reading the new numbers."""
@@ -31,7 +35,7 @@ class SetConstant(NamedTuple):
             new = old.replace(attrs={**old.attrs, self.attribute: self.after})
         else:
             name = free_param(graph, f"{self.layer}/{self.attribute}")
-            constant = Param(name, (len(self.after),), "int64", contents=self.after, trained=False)
+            constant = Param(name, self.shape or (len(self.after),), "int64", contents=self.after, trained=False)
             params = {**params, name: constant}
             new = old.replace(inputs=(*old.inputs[: self.place], name, *old.inputs[self.place + 1 :]))
         return graph.replace(nodes=exchanged(graph, old, new), params=params)
@@ -49,6 +53,7 @@ class SetConstant(NamedTuple):
             "what": self.attribute,
             "before": None if self.before is None else [d if isinstance(d, int) else str(d) for d in self.before],
             "after": list(self.after),
+            **({"shape": list(self.shape)} if self.shape else {}),
         }
 
 
@@ -99,4 +104,5 @@ class Resample(NamedTuple):
 
 
 def _listed(target: tuple[Any, ...]) -> str:
-    return "[" + ", ".join(map(str, target)) + "]"
+    shown = [*target[:SHOWN], "…", target[-1]] if len(target) > SHOWN + 2 else [*target]
+    return "[" + ", ".join(map(str, shown)) + "]"
