@@ -7,6 +7,7 @@ Reshape is known even when a graph computes it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from .. import dims
 from ..dims import Dim, Shape, Unknown
@@ -237,6 +238,20 @@ def _expand_shapes(call: Call) -> Shapes:
     return [broadcast([call.shape(), tuple(target)])]
 
 
+def _expand_needs(call: Call) -> Iterator[Need]:
+    """Each axis is kept, or one is repeated; a target of 1 keeps what there is."""
+    target = call.contents(1)
+    verdict: dims.Verdict = True
+    for a, b in zip(reversed(call.shape()), reversed(target or ()), strict=False):
+        verdict = dims.both(verdict, dims.joins(a, b))
+    yield Need(verdict, "E105", partial(_cannot_expand, call, target or ()))
+
+
+def _cannot_expand(call: Call, target: Shape) -> Detail:
+    message = f"{call.name} spreads {dims.show(call.shape())} from {call.giver(0)} over {dims.show(target)}"
+    return Detail(message, f"sizes of {dims.show(target)}, or 1", dims.show(call.shape()), target_hint(call, 1, target))
+
+
 def _expand_contents(call: Call) -> tuple[Dim, ...] | None:
     data = call.contents(0)
     (target,) = _expand_shapes(call) if data is not None else (None,)
@@ -299,6 +314,6 @@ register(
         lower=as_inputs("axes"),
         source="ONNX Unsqueeze-21",
     ),
-    Operator("Expand", _expand_shapes, contents=_expand_contents, source="ONNX Expand-13"),
+    Operator("Expand", _expand_shapes, needs=_expand_needs, contents=_expand_contents, source="ONNX Expand-13"),
     Operator("Tile", _tile_shapes, contents=_tile_contents, lower=_tile_lower, source="ONNX Tile-13"),
 )

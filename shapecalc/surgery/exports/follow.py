@@ -106,6 +106,17 @@ def _scaled(size: int, before: int, now: int, became: Became) -> int:
     return known[0] if known else round(size * now / before)
 
 
+def _expand(old: Layer, layer: Layer, seen: Seen) -> Ways:
+    """An axis that was kept is kept: 1 says so at every size."""
+    before, now, target = shape_of(old), shape_of(layer), constant(layer, RULES["Expand"])
+    if before is None or now is None or target is None or not _same(old, layer, RULES["Expand"]):
+        return []
+    ends = range(-min(len(target), len(before), len(now)), 0)
+    kept = {end for end in ends if target[end] == before[end] != now[end]}
+    new = tuple(1 if end in kept else size for end, size in zip(range(-len(target), 0), target, strict=True))
+    return [new] if kept else []
+
+
 def _same(old: Layer, layer: Layer, rule: Rule) -> bool:
     """Whether the constant did not follow the input by itself."""
     return constant(old, rule) == constant(layer, rule)
@@ -115,4 +126,5 @@ RULES = {
     "Reshape": Rule(1, "shape", _reshape),
     "Slice": Rule(2, "ends", _slice),
     "Resize": Rule(3, "sizes", _resize),
+    "Expand": Rule(1, "shape", _expand),
 }
