@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import shapecalc
-from shapecalc.cli.app import app, run
+from shapecalc.cli.app import application, run
 from shapecalc.dialects import DIALECTS
 
 ALL = list(DIALECTS)
@@ -66,11 +66,11 @@ def test_the_runtime_and_the_specification_part(tmp_path: Path) -> None:
 
 def test_the_command() -> None:
     arguments = ["trace", "alexnet", "-i", "256", "--dialect", "caffe, onnx"]
-    printed = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
+    printed = CliRunner().invoke(application(), arguments, env={"COLUMNS": "80"})
     assert printed.exit_code == 0
     assert "≠   pool1   96×31×31    96×30×30" in printed.stdout
     assert max(map(len, printed.stdout.splitlines())) <= 80
-    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    found = json.loads(CliRunner().invoke(application(), [*arguments, "--json"]).stdout)
     assert (found["schema"], found["ok"]) == ("shapecalc.compare/1", {"caffe": False, "onnx": True})
     assert run([*arguments, "--strict"]) == 1
 

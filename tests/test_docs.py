@@ -19,7 +19,7 @@ from tools.make_screens import COMMANDS, SCREENS, masked, printed
 from typer.main import get_command
 
 import shapecalc
-from shapecalc.cli.app import app
+from shapecalc.cli.app import application
 from shapecalc.dialects import DIALECTS
 from shapecalc.errors import TITLES
 from shapecalc.formats import Options, Source
@@ -283,7 +283,7 @@ def test_tests_the_docs_name_exist() -> None:
 
 def command_options() -> Iterator[tuple[str, str]]:
     """(command, option) of everything the command line takes."""
-    group: Any = get_command(app)
+    group: Any = get_command(application())
     for command in [group, *group.commands.values()]:
         name = "" if command is group else str(command.name)
         for param in command.params:
@@ -305,7 +305,7 @@ def test_every_option_of_the_reference_is_there() -> None:
 
 
 def test_every_command_has_its_section() -> None:
-    group: Any = get_command(app)
+    group: Any = get_command(application())
     assert re.findall(r"^### `shapecalc (\w+)", REFERENCE, re.MULTILINE) == list(group.commands)
 
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import shapecalc
-from shapecalc.cli.app import app, run
+from shapecalc.cli.app import application, run
 from shapecalc.why import Why
 
 UNET = """
@@ -260,7 +260,7 @@ def test_channels_and_weights_of_a_text() -> None:
 
 
 def output(*arguments: str, status: int = 0, stdin: str | None = None) -> str:
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "80"}, input=stdin)
+    result = CliRunner().invoke(application(), list(arguments), env={"COLUMNS": "80"}, input=stdin)
     assert result.exit_code == status
     return result.stdout
 

@@ -69,8 +69,8 @@ Exit status: 0 answered; 1 the answer is no; 2 usage; 3 unreadable model; 4 refu
 """
 
 
-def application(names: Iterable[str]) -> typer.Typer:
-    """The typer application with these commands."""
+def application(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The typer application with these commands, or all."""
     made = typer.Typer(
         name="shapecalc",
         help=root.__doc__,
@@ -87,12 +87,9 @@ def application(names: Iterable[str]) -> typer.Typer:
     return made
 
 
-app = application(COMMANDS)
-
-
 def _for(arguments: Sequence[str]) -> typer.Typer:
     """The application with the command that is called, or with all: typer reads every option of every command."""
-    return application([named]) if (named := _named(arguments)) else app
+    return application([named]) if (named := _named(arguments)) else application()
 
 
 def _named(arguments: Sequence[str]) -> str:

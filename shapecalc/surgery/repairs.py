@@ -7,7 +7,7 @@ whether every division stays whole, then by how little is changed. Layers with t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..dims import Shape, all_numbers, is_number, show
 from ..graph import Graph, places
@@ -18,7 +18,9 @@ from ..trace import Layer, Trace
 from ..window import Window
 from .crop import CropMap, Retrace, crop
 from .edits import ChangePool, Edit, InsertPool, listed
-from .exports.rebake import rebake
+
+if TYPE_CHECKING:
+    from .exports.rebake import Rebaked
 
 #: The opset from which ONNX poolings can round up.
 CEIL_MODE_SINCE = 10
@@ -57,7 +59,7 @@ def propose(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
     ``misfit`` is the trace that has problems, ``fitting`` one of the same net without; ``retrace`` traces an edited
     graph at given shapes.
     """
-    feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
+    feeds = _feeds(misfit)
     allowed = [bounds_of_values(fitting, axis) for axis in (0, 1)]
     order = {layer.name: i for i, layer in enumerate(misfit.layers)}
     broken = min((order[p.layer] for p in misfit.problems if p.layer in order), default=None)
@@ -84,25 +86,33 @@ def _done(edits: Sequence[Edit], misfit: Trace, feeds: Mapping[str, Shape], retr
     return retrace(graph, feeds, misfit.dialect, None)
 
 
-def obstacle(misfit: Trace, fitting: Trace, retrace: Retrace) -> str | None:
-    """What does not fit once all that can be written anew is; None where nothing can be."""
-    feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
+def _rebaked(misfit: Trace, fitting: Trace, retrace: Retrace) -> Rebaked | None:
+    """What an export wrote down for one size, written anew; None for what is no export, or has a free size."""
+    feeds = _feeds(misfit)
     if misfit.graph.format != "onnx" or not all(all_numbers(places(shape)) for shape in feeds.values()):
         return None
-    edits = rebake(misfit.graph, _told(fitting, retrace), feeds, retrace).edits
-    left = _done(edits, misfit, feeds, retrace).problems if edits else []
+    from .exports.rebake import rebake  # a package that definitions of other formats do without
+
+    return rebake(misfit.graph, _told(fitting, retrace), feeds, retrace)
+
+
+def _feeds(misfit: Trace) -> dict[str, Shape]:
+    return {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
+
+
+def obstacle(misfit: Trace, fitting: Trace, retrace: Retrace) -> str | None:
+    """What does not fit once all that can be written anew is; None where nothing can be."""
+    made = _rebaked(misfit, fitting, retrace)
+    left = _done(made.edits, misfit, _feeds(misfit), retrace).problems if made is not None and made.edits else []
     return left[0].message if left else None
 
 
 def followed(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
     """What an export wrote down for one size, written anew: what the framework itself would have at this size."""
-    feeds = {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
-    if misfit.graph.format != "onnx" or not all(all_numbers(places(shape)) for shape in feeds.values()):
+    made = _rebaked(misfit, fitting, retrace)
+    if made is None or not made.trace.ok or all(isinstance(edit, CropMap) for edit in made.edits):
         return []
-    made = rebake(misfit.graph, _told(fitting, retrace), feeds, retrace)
-    if all(isinstance(edit, CropMap) for edit in made.edits) or not made.trace.ok:
-        return []
-    attempt = _done(made.edits, misfit, feeds, retrace)
+    attempt = _done(made.edits, misfit, _feeds(misfit), retrace)
     return [Repair("rebake", made.edits, attempt, -1, True)] if attempt.ok else []
 
 

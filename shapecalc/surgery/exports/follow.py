@@ -7,12 +7,14 @@ likeliest first; nothing where it follows already, or where no number comes out 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...dims import Shape, all_numbers
 from ...trace import Layer
-from .positions import Seen
 from .regroup import ITEMS, Became, Sizes, regrouped
+
+if TYPE_CHECKING:
+    from .positions import Seen
 
 Ways = list[Sizes]
 
