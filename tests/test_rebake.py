@@ -49,6 +49,7 @@ def test_a_reshape_means_the_same_at_another_size(row: tuple[Any, ...]) -> None:
 def test_a_reshape_that_comes_out_whole_nowhere_has_no_answer() -> None:
     assert regrouped((N, 56, 96), (N, 8, 7, 96), (N, 65, 96), {}) == []
     assert groups((2, 3), (7,)) == []
+    assert regrouped((4, 6, 5), (2, 12, 5), (0, 6, 5), {2: [0]}) == []
 
 
 @pytest.mark.parametrize(

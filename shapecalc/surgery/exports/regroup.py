@@ -113,6 +113,8 @@ def _ways(before: Sizes, after: Sizes, now: Sizes, became: Became, scale: Scale)
     if before == now:
         yield after
         return
+    if min((*after, total), default=1) <= 0:
+        return  # an empty map was or becomes one: nothing is scaled
     large = [axis for axis, size in enumerate(after) if size != 1]
     if len(large) <= 1:
         place = large[0] if large else len(after) - 1
