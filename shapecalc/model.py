@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -337,9 +337,7 @@ def load(
     ``save`` use them, bit for bit. Nothing read is executed. Raises ModelError.
     """
     trained = _weights(weights)
-    if phase.upper() not in ("TEST", "TRAIN"):
-        raise UsageError(f"no phase {phase!r}", "E002", hint="TEST or TRAIN")
-    options = Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}), level, _folder(path))
+    options = _options(phase, stages, class_name, arguments, level, path)
     if hasattr(model, "SerializeToString"):
         return _model(Source("model", None, model.SerializeToString()), options, "onnx", weights=trained)
     if isinstance(model, (bytes, bytearray, memoryview)):
@@ -407,19 +405,26 @@ def _weights(path: str | Path | None) -> WeightFile | None:
 def loads(text: str | bytes, *, format: str, name: str | None = None, **options: Any) -> Model:  # noqa: A002
     """Opens a definition given as text; see `load`."""
     data = text.encode() if isinstance(text, str) else text
-    chosen = Options(
-        str(options.pop("phase", "TEST")).upper(),
-        tuple(options.pop("stages", ())),
-        options.pop("class_name", None),
-        dict(options.pop("arguments", None) or {}),
-        options.pop("level", None),
-        _folder(options.pop("path", None)),
-    )
+    chosen = _options(**{name: options.pop(name) for name in Options._fields if name in options})
     trained = _weights(options.pop("weights", None))
     if options:
         raise TypeError(f"loads() got an unexpected argument {next(iter(options))!r}")
     source = Source(name or f"<{format}>", None, data)
     return _model(source, chosen, format, name or "", weights=trained)
+
+
+def _options(
+    phase: str = "TEST",
+    stages: Sequence[str] = (),
+    class_name: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    level: int | None = None,
+    path: str | Path | None = None,
+) -> Options:
+    """What a caller says of how to read. Raises UsageError for a phase or a folder that there is not."""
+    if phase.upper() not in ("TEST", "TRAIN"):
+        raise UsageError(f"no phase {phase!r}", "E002", hint="TEST or TRAIN")
+    return Options(phase.upper(), tuple(stages), class_name, dict(arguments or {}), level, _folder(path))
 
 
 def _folder(path: str | Path | None) -> str | None:

@@ -153,21 +153,22 @@ def _unpadded(call: Call) -> Shapes:
 # -- whole decoders ---------------------------------------------------------------------------------------------------
 
 
+def _words(call: Call) -> Dim:
+    count = int(call.attr("vocab_size", -1))
+    return count if count != -1 else Unknown(f"{call.name}: it does not say how many words there are")
+
+
 def _beams(call: Call) -> Shapes:
     """Sequences of each item, their scores, and the scores of every word at every step."""
     batch, longest = call.shape()[0], _number(call, 1, 0, 2)
     found = _number(call, 4, 0, 1)
-    vocabulary: Dim = int(call.attr("vocab_size", -1))
-    if vocabulary == -1:
-        vocabulary = Unknown(f"{call.name}: it does not say how many words there are")
     steps = runtime_count(call, 2, 0)
-    return _some(call, [(batch, found, longest), (batch, found), (steps, batch, _number(call, 3, 2, 2), vocabulary)])
+    return _some(call, [(batch, found, longest), (batch, found), (steps, batch, _number(call, 3, 2, 2), _words(call))])
 
 
 def _searched(call: Call) -> Shapes:
-    batch, vocabulary = call.shape()[0], int(call.attr("vocab_size", -1))
-    words: Dim = vocabulary if vocabulary != -1 else Unknown(f"{call.name}: it does not say how many words there are")
-    return _some(call, [(batch, _number(call, 1, 0, 1)), (batch, words)])
+    batch = call.shape()[0]
+    return _some(call, [(batch, _number(call, 1, 0, 1)), (batch, _words(call))])
 
 
 def _with_window(call: Call) -> Shapes:
@@ -183,6 +184,18 @@ def _with_window(call: Call) -> Shapes:
     return [result, *kept]
 
 
+def _cached(call: Call) -> list[str | None]:
+    """Keys and values are of the element type they were kept in."""
+    dtype = call.tensor(0).dtype
+    kept = call.tensor(3).dtype if call.has(3) else dtype
+    return [dtype, kept, kept, dtype]
+
+
+def _of_words(call: Call, index: int) -> list[str | None]:
+    dtype = call.tensor(index).dtype
+    return [dtype, "int32", dtype]
+
+
 register(
     Operator("Attention", lambda call: _merged_attention(call, 4), source=SOURCE),
     Operator("DecoderMaskedSelfAttention", lambda call: _merged_attention(call, 4), source=SOURCE),
@@ -194,9 +207,9 @@ register(
     Operator("MultiHeadAttention", _multi_head, source=SOURCE),
     Operator("DecoderMaskedMultiHeadAttention", _masked_multi_head, source=SOURCE),
     Operator("PackedMultiHeadAttention", _packed_multi_head, source=SOURCE),
-    Operator("GroupQueryAttention", _group_query, dtype=lambda call: _cached(call), source=SOURCE),
+    Operator("GroupQueryAttention", _group_query, dtype=_cached, source=SOURCE),
     Operator("SparseAttention", _sparse, source=SOURCE),
-    Operator("PagedAttention", _paged, dtype=lambda call: _cached(call), source=SOURCE),
+    Operator("PagedAttention", _paged, dtype=_cached, source=SOURCE),
     Operator("EmbedLayerNormalization", _embedded, dtype=lambda call: _of_words(call, 2), source=SOURCE),
     Operator("QEmbedLayerNormalization", _embedded, dtype=lambda call: _of_words(call, 8), source=SOURCE),
     Operator("RelativePositionBias", _relative_bias, source=SOURCE),
@@ -214,15 +227,3 @@ register(
     *(Operator(name, _with_window, source=SOURCE) for name in ("LinearAttention", "CausalConvWithState")),
     domain=DOMAIN,
 )
-
-
-def _cached(call: Call) -> list[str | None]:
-    """Keys and values are of the element type they were kept in."""
-    dtype = call.tensor(0).dtype
-    kept = call.tensor(3).dtype if call.has(3) else dtype
-    return [dtype, kept, kept, dtype]
-
-
-def _of_words(call: Call, index: int) -> list[str | None]:
-    dtype = call.tensor(index).dtype
-    return [dtype, "int32", dtype]

@@ -227,21 +227,16 @@ def _coupled(coupling: Coupling) -> list[tuple[str, str]]:
 
 def _forbidden(alike: list[tuple[list[str], Sizes]]) -> list[tuple[str, str]]:
     """Who refuses which sizes, by dialect where several are asked."""
+    from ..sizes.found import reason
+
     lines = []
     for names, each in alike:
         named = f", {', '.join(names)}" if len(alike) > 1 else ""
-        rows = [f"{row.sizes}: {row.layer} ({reason_of(row.code)}{named})" for row in each.refusals]
+        rows = [f"{row.sizes}: {row.layer} ({reason(row.code)}{named})" for row in each.refusals]
         left = rows[SHOWN:] if len(rows) > SHOWN + 1 else []
         lines += [("refused", row) for row in (rows[:SHOWN] if left else rows)]
         lines += [("", f"and {len(left)} more layers (--json)")] if left else []
     return lines
-
-
-def reason_of(code: str) -> str:
-    """A code in words."""
-    from ..sizes.found import reason
-
-    return reason(code)
 
 
 def _images(given: Input | None) -> list[tuple[str, str]]:

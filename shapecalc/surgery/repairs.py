@@ -96,8 +96,8 @@ def _rebaked(misfit: Trace, fitting: Trace, retrace: Retrace) -> Rebaked | None:
     return rebake(misfit.graph, _told(fitting, retrace), feeds, retrace)
 
 
-def _feeds(misfit: Trace) -> dict[str, Shape]:
-    return {name: tensor.shape for name, tensor in misfit.feeds.items() if isinstance(tensor.shape, tuple)}
+def _feeds(traced: Trace) -> dict[str, Shape]:
+    return {name: tensor.shape for name, tensor in traced.feeds.items() if isinstance(tensor.shape, tuple)}
 
 
 def obstacle(misfit: Trace, fitting: Trace, retrace: Retrace) -> str | None:
@@ -118,7 +118,7 @@ def followed(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
 
 def _told(fitting: Trace, retrace: Retrace) -> Trace:
     """The trace at a size of numbers: the first usual one that fits, where height and width are free."""
-    shapes = {name: tensor.shape for name, tensor in fitting.feeds.items() if isinstance(tensor.shape, tuple)}
+    shapes = _feeds(fitting)
     if all(all_numbers(places(shape)) for shape in shapes.values()):
         return fitting
     for size in USUAL:

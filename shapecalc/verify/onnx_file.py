@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..definition import Definition
-from ..dims import product
 from ..errors import RefusedError
-from ..formats.onnx.encode import element_type
+from ..formats.onnx.encode import length
 from ..formats.onnx.patch import segments, skeleton
 from ..formats.onnx.pieces import Later, assemble
 from ..graph import Graph, Param
@@ -62,12 +61,7 @@ def new_weights(model: Definition, new: Graph, traced: Trace, seed: int) -> dict
 
         return Numbers(sized, known, make=initial, seed=seed)
 
-    return {p.name: Later(_length(p), lambda p=p: _typed(numbers().array(p.name), p).tobytes()) for p in ready}  # type: ignore[misc]
-
-
-def _length(param: Param) -> int:
-    """Bytes of a parameter's numbers."""
-    return element_type(param.dtype).length(int(product(param.shape or ())))
+    return {p.name: Later(length(p), lambda p=p: _typed(numbers().array(p.name), p).tobytes()) for p in ready}  # type: ignore[misc]
 
 
 def _typed(array: Array, param: Param) -> Array:

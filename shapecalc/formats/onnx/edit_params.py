@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from ...dims import product
 from ...errors import RefusedError
 from ...graph import Location, Param
 from ...source import Span
@@ -54,7 +53,7 @@ def numbers(edit: Edit, param: Param) -> Piece | None:
     """The bytes of a parameter: given, its contents, or a span of the old file; None for none of them."""
     if param.name in edit.tensors:
         raw = edit.tensors[param.name]
-        wanted = encode.element_type(param.dtype).length(int(product(param.shape or ())))
+        wanted = encode.length(param)
         if len(raw) != wanted:
             raise RefusedError(f"{param.name} needs {wanted} bytes, {len(raw)} were given", "E303")
         return raw

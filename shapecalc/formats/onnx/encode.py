@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ... import elements
-from ...dims import Expr, Shape
+from ...dims import Expr, Shape, product
 from ...errors import RefusedError
-from ...graph import Graph, Location, Node, Tensor
+from ...graph import Graph, Location, Node, Param, Tensor
 from . import schema, wire
 from .pieces import Piece, Pieces, field, size_of
 
@@ -79,6 +79,11 @@ def node(given: Node) -> Pieces:
 def element_type(dtype: str | None) -> elements.ElementType:
     """The element type called ``dtype``; None is float32."""
     return elements.BY_NAME[dtype or "float32"]
+
+
+def length(param: Param) -> int:
+    """Bytes of a sized parameter's numbers."""
+    return element_type(param.dtype).length(int(product(param.shape or ())))
 
 
 def packed(dtype: str | None, contents: Sequence[Any]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ...dims import show
 from ...graph import Graph, Node, Param, Tensor
 from ...source import Origin
+from ..edits import exchanged, renamed
 from ..names import free_param
 from ..stored import swept
 
@@ -49,21 +50,18 @@ class Fold(NamedTuple):
         made = _made(graph, self.value)
         assert made is not None
         held, chain = made
-        dtype = next((graph.params[name].dtype for name in chain.sources if name in graph.params), "float32")
         arguments = (chain.steps, self.recipe, self.arguments)
         name = f"{self.value}_{show(self.shape, 'x')}"
         known = graph.params.get(name)
         if known is None or known.arguments != arguments:  # else another layer reads the same already
             name = free_param(graph, name)
         table = Param(
-            name, self.shape, _kind(graph, chain, dtype), recipe="folded", sources=chain.sources,
+            name, self.shape, _kind(graph, chain), recipe="folded", sources=chain.sources,
             arguments=arguments, origin=Origin(op="resampled"),
         )  # fmt: skip
-        nodes = tuple(self._reading(node, name) if node.name == self.layer else node for node in graph.nodes)
+        reader = graph.node(self.layer)
+        nodes = exchanged(graph, reader, renamed(reader, {self.value: name}))
         return swept(graph, graph.replace(nodes=nodes, params={**graph.params, **held, name: table}))
-
-    def _reading(self, node: Node, name: str) -> Node:
-        return node.replace(inputs=tuple(name if value == self.value else value for value in node.inputs))
 
     def describe(self) -> str:
         """One line for people."""
@@ -82,10 +80,11 @@ class Fold(NamedTuple):
         }
 
 
-def _kind(graph: Graph, chain: Chain, otherwise: str) -> str:
+def _kind(graph: Graph, chain: Chain) -> str:
     """The element type of what comes out: that of the weights, whatever the indices are."""
     kinds = [graph.params[name].dtype for name in chain.sources if name in graph.params]
-    return next((kind for kind in kinds if kind.startswith(("float", "bfloat"))), otherwise)
+    floats = [kind for kind in kinds if kind.startswith(("float", "bfloat"))]
+    return next(iter([*floats, *kinds]), "float32")
 
 
 def foldable(graph: Graph, value: str) -> bool:
@@ -143,8 +142,8 @@ def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
     steps = tuple(Step(n.op, tuple(places[read] for read in n.inputs), _attrs(n, value)) for value, n in order)
     names = {name: name if name in graph.params else free_param(graph, f"{name}/held") for name in sources}
     held = {names[name]: param for name, param in sources.items() if name not in graph.params}
-    renamed = {new: Param(new, p.shape, p.dtype, contents=p.contents, trained=False) for new, p in held.items()}
-    return renamed, Chain(tuple(names.values()), steps)
+    constants = {new: Param(new, p.shape, p.dtype, contents=p.contents, trained=False) for new, p in held.items()}
+    return constants, Chain(tuple(names.values()), steps)
 
 
 def _one(node: Node) -> bool:

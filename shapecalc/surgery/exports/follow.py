@@ -39,6 +39,13 @@ class Held(Protocol):
         """The attribute."""
 
 
+class Place(NamedTuple):
+    """An input, or an attribute, and no rule."""
+
+    place: int
+    attribute: str
+
+
 def constant(layer: Layer, held: Held) -> Shape | None:
     """The contents of the constant as a layer reads it; None where it is not known."""
     tensor = layer.call.inputs[held.place] if layer.call.has(held.place) else None

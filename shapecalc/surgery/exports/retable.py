@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...dims import show
-from ...graph import Graph, Node, Param
+from ...graph import Graph, Param
 from ...source import Origin
-from ..edits import exchanged
+from ..edits import exchanged, renamed
 from ..names import free_param
 
 #: Numbers of a constant that people are shown.
@@ -78,13 +78,9 @@ class Resample(NamedTuple):
             name, self.shape, old.dtype, recipe=self.recipe, arguments=self.arguments, sources=(self.param,),
             trained=old.trained, origin=Origin(op="resampled"),
         )  # fmt: skip
-        nodes = tuple(self._reading(node, name) for node in graph.nodes)
+        reader = graph.node(self.layer)
+        nodes = exchanged(graph, reader, renamed(reader, {self.param: name}))
         return graph.replace(nodes=nodes, params={**graph.params, name: made})
-
-    def _reading(self, node: Node, name: str) -> Node:
-        if node.name != self.layer:
-            return node
-        return node.replace(inputs=tuple(name if value == self.param else value for value in node.inputs))
 
     def describe(self) -> str:
         """One line for people."""

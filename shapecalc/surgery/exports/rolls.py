@@ -5,20 +5,13 @@ A roll by -3 of 56 rows is written down as one by 53 as well: where the halves m
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ...graph import Graph, Node
 from ...trace import Layer
-from .follow import constant, shape_of
+from .follow import Place, constant, shape_of
 from .retable import SetConstant
 
 #: Inputs of a Slice: what is cut, starts, ends, axes.
 STARTS, ENDS, AXES = 1, 2, 3
-
-
-class _Place(NamedTuple):
-    place: int
-    attribute: str
 
 
 def halves(graph: Graph) -> frozenset[str]:
@@ -55,12 +48,12 @@ def _joins(users: dict[str, list[Node]], node: Node) -> set[str]:
 
 def rolled(old: Layer, layer: Layer) -> SetConstant | None:
     """The edit of half of a roll whose halves met nearer to the end; None where they met nearer to the start."""
-    before, now, axes = shape_of(old), shape_of(layer), constant(layer, _Place(AXES, "axes"))
+    before, now, axes = shape_of(old), shape_of(layer), constant(layer, Place(AXES, "axes"))
     if before is None or now is None or axes is None or len(axes) != 1:
         return None
     size, new = before[axes[0]], now[axes[0]]
     for place, word in ((STARTS, "starts"), (ENDS, "ends")):
-        was, given = (constant(each, _Place(place, word)) for each in (old, layer))
+        was, given = (constant(each, Place(place, word)) for each in (old, layer))
         if size != new and given is not None and was == given and size / 2 < given[0] < size:
             return SetConstant(layer.name, place, word, (new - (size - given[0]),), was)
     return None

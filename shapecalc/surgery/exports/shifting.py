@@ -62,7 +62,6 @@ class RollMap(NamedTuple):
     value: str
     name: str
     shift: tuple[int, int]
-    last: bool = True
 
     def apply(self, graph: Graph) -> Graph:
         """The graph with slices and joins in front of the layer."""

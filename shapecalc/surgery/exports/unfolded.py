@@ -6,6 +6,7 @@ The dynamo exporter writes an unfold as one ``Gather`` an axis, whose indices ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -39,9 +40,8 @@ def unfolded(old: Layer, layer: Layer) -> SetConstant | None:
         return None
     more = (now[axis] - _extent(runs, windows)) // runs[windows].step + 1
     made = [run._replace(length=more) if place == windows else run for place, run in enumerate(runs)]
-    wanted = tuple(sum(places) for places in product(*(range(0, r.length * r.step, r.step) for r in made)))
     shape = tuple(run.length for run in made)
-    return SetConstant(layer.name, INDICES, "indices", wanted, tuple(found), shape) if made != runs else None
+    return SetConstant(layer.name, INDICES, "indices", _listed(made), tuple(found), shape) if made != runs else None
 
 
 def _runs(indices: Sizes, shape: Sizes) -> list[_Run]:
@@ -50,12 +50,12 @@ def _runs(indices: Sizes, shape: Sizes) -> list[_Run]:
     for length in reversed(shape):
         runs.insert(0, _Run(length, indices[inner] if length > 1 else 1))
         inner *= length
-    even = indices == tuple(sum(places) for places in product(*(_places(run) for run in runs)))
-    return runs if even and all(run.step > 0 for run in runs) else []
+    return runs if all(run.step > 0 for run in runs) and indices == _listed(runs) else []
 
 
-def _places(run: _Run) -> range:
-    return range(0, run.length * run.step, run.step) if run.step > 0 else range(0)
+def _listed(runs: Sequence[_Run]) -> Sizes:
+    """The indices, the last axis first."""
+    return tuple(sum(places) for places in product(*(range(0, run.length * run.step, run.step) for run in runs)))
 
 
 def _windows(runs: list[_Run], size: int) -> int | None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ...graph import Graph, Node
 from ...trace import Layer
-from .follow import constant, shape_of
+from .follow import Place, constant, shape_of
 from .positions import Seen
 from .regroup import Sizes
 from .retable import SetConstant
@@ -24,8 +24,8 @@ from .shifting import MaskWindows, RollMap, TrimMap
 MAP, WINDOWS = 4, 6
 #: Axes of the scores of places: (windows, heads, places, places), or without heads.
 SCORES = (3, 4)
-#: The input of a Pad that holds how much.
-PADS = 1
+#: What of a Pad holds how much.
+PADDING = Place(1, "pads")
 #: Nodes that are looked at between a map's windows and the map again.
 MOST_BETWEEN = 1_000
 
@@ -220,13 +220,13 @@ class Windows:
                 shift = [part.before[side] // 2 * grew for side, grew in zip(part.sides, grown, strict=True)]
                 self.shifts[part.split] = (shift[0], shift[1])
                 value = layer.node.inputs[0]
-                return RollMap(layer.name, value, f"{layer.name}/shifted", (-shift[0], -shift[1]), True)
-        pads, made, was = constant(layer, _HOLDS_PADS), constant(old, _HOLDS_PADS), shape_of(old)
+                return RollMap(layer.name, value, f"{layer.name}/shifted", (-shift[0], -shift[1]))
+        pads, made, was = constant(layer, PADDING), constant(old, PADDING), shape_of(old)
         rows, columns = part.padded(size)
         wanted = (0, 0, 0, 0, 0, rows, columns, 0)
         if pads is None or made is None or was is None or pads == wanted or tuple(made[5:7]) != part.padded(was):
             return None
-        return SetConstant(layer.name, PADS, "pads", wanted, tuple(made))
+        return SetConstant(layer.name, *PADDING, wanted, tuple(made))
 
     def _masked(self, part: Partition, size: Sizes, layer: Layer) -> Edit | None:
         shift, whole = self.shifts.get(part.split), self.maps.get(part.split)
@@ -249,14 +249,6 @@ class Windows:
         if sizes[0] == sizes[1] and shift == (0, 0):
             return None
         return TrimMap(layer.name, value, sizes, shift)
-
-
-class _Pads(NamedTuple):
-    place: int = PADS
-    attribute: str = "pads"
-
-
-_HOLDS_PADS = _Pads()
 
 
 def _to_be_shifted(parts: list[Partition]) -> set[str]:
