@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,7 @@ def test_without_pillow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(shapecalc.UsageError, match="Pillow, which is not installed") as caught:
         scores(tmp_path / "a.png")
-    assert caught.value.hint == f"{sys.executable} -m pip install pillow"
+    assert caught.value.hint == f"{shlex.quote(sys.executable)} -m pip install pillow"
 
 
 def test_options_of_an_image_without_one(capsys: pytest.CaptureFixture[str]) -> None:

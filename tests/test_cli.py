@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -330,7 +331,7 @@ def test_an_ascii_terminal_gets_ascii() -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = f"{sys.executable} -m shapecalc trace googlenet | head -1"
+    command = f"{shlex.quote(sys.executable)} -m shapecalc trace googlenet | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("googlenet")
     assert done.stderr == ""

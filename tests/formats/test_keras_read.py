@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import sys
 import zipfile
 from pathlib import Path
@@ -444,7 +445,7 @@ def test_without_h5py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ModelError) as caught:
         shapecalc.load(b"\x89HDF\r\n\x1a\n" + bytes(64))
-    assert caught.value.hint == f"{sys.executable} -m pip install h5py"
+    assert caught.value.hint == f"{shlex.quote(sys.executable)} -m pip install h5py"
 
 
 def test_spans_are_those_of_the_file() -> None:

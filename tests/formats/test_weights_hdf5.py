@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -71,4 +72,4 @@ def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ModelError) as caught:
         read_weights(tmp_path / "w.h5")
-    assert caught.value.hint == f"{sys.executable} -m pip install h5py"
+    assert caught.value.hint == f"{shlex.quote(sys.executable)} -m pip install h5py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
@@ -197,7 +198,7 @@ def test_without_h5py_a_trace_works_and_numbers_are_asked_for(tmp_path: Path, mo
     assert model.graph.warnings == ("its weights are not read: this is an HDF5 file, and h5py is not installed",)
     with pytest.raises(ModelError) as caught:
         model.convert(tmp_path / "w.onnx")
-    assert caught.value.hint == f"{sys.executable} -m pip install h5py"
+    assert caught.value.hint == f"{shlex.quote(sys.executable)} -m pip install h5py"
     assert not (tmp_path / "w.onnx").exists()
 
 
