@@ -255,7 +255,7 @@ class Model(Definition):
         classes: int | None = None,
         input: literal.Spec = None,  # noqa: A002
         repair: str | None = None,
-        plan: int = 1,
+        plan: int | None = None,
         **wishes: Any,
     ) -> Plan:
         """A plan for another number of classes or another input; nothing is written until ``Plan.save``.

@@ -185,7 +185,11 @@ def test_definitions_are_scaled_in_front(text: str | dict[str, object]) -> None:
 
 def test_scaling_is_never_chosen_unasked() -> None:
     plan = shapecalc.load("lenet").retarget(input=40)
-    assert "resize" not in [repair.name for repair in plan.repairs]
+    assert [repair.name for repair in plan.repairs].index("resize") == len(plan.repairs) - 1
+    assert [plan.chosen(repair) for repair in plan.repairs].index(True) == 0
     with pytest.raises(shapecalc.RefusedError) as caught:
         shapecalc.load("lenet").retarget(input=9)
     assert "--repair resize" in str(caught.value.hint)
+    assert shapecalc.load("lenet").retarget(input=9, plan=1).edits == [
+        *shapecalc.load("lenet").retarget(input=9, repair="resize").edits
+    ]

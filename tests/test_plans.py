@@ -244,7 +244,7 @@ def test_what_is_no_plan(text: str, words: str, tmp_path: Path) -> None:
 def test_the_criteria_of_alexnet_s_repairs() -> None:
     plan = shapecalc.load("alexnet").retarget(input=256)
     rows = [(c.kept == c.trained, c.unchanged, c.grid) for c in plan.criteria()]
-    assert rows == [(True, 15, ""), (True, 14, ""), (True, 7, "conv3"), (True, 3, "conv2")]
+    assert rows == [(True, 15, ""), (True, 14, ""), (True, 7, "conv3"), (True, 3, "conv2"), (True, 0, "conv1")]
     costs = [c.macs for c in plan.criteria()]
     assert costs == sorted(costs, reverse=True)
 
@@ -260,7 +260,7 @@ def test_the_list_in_json(capsys: pytest.CaptureFixture[str], tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     assert run(["retarget", "alexnet", "--input", "256", "--list-plans", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["repairs"]
-    assert [row["chosen"] for row in rows] == [True, False, False, False]
+    assert [row["chosen"] for row in rows] == [True, False, False, False, False]
     assert rows[0]["weights_kept"] == rows[0]["weights"] == 62_378_344
     assert rows[2]["grid_changes_at"] == "conv3"
     assert list(tmp_path.iterdir()) == []

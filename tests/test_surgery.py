@@ -67,9 +67,9 @@ def test_a_reshape_that_repeats_the_count_follows() -> None:
 @pytest.mark.parametrize(
     ("size", "repairs"),
     [
-        (256, ["insert-pool", "window", "window", "window"]),
-        (448, ["insert-pool", "window", "window", "window"]),
-        (192, ["window", "window", "window"]),
+        (256, ["insert-pool", "window", "window", "window", "resize"]),
+        (448, ["insert-pool", "window", "window", "window", "resize"]),
+        (192, ["window", "window", "window", "resize"]),
     ],
 )
 def test_repairs_of_alexnet_in_order(size: int, repairs: list[str]) -> None:
@@ -100,7 +100,8 @@ def test_a_size_no_repair_reaches_is_refused_with_the_way_out() -> None:
         shapecalc.load("alexnet").retarget(input=64)
     assert caught.value.code == "E302"
     assert caught.value.hint == (
-        "sizes 199 to 230 fit without a repair, nearest 199; --repair resize scales the image in front"
+        "--repair resize: resize x in front, bilinearly: 64×64 → 227×227; the net itself runs at 227×227; "
+        "sizes 199 to 230 fit without a repair, nearest 199"
     )
     with pytest.raises(shapecalc.RefusedError):
         shapecalc.load("alexnet").retarget(input=256, repair="none")

@@ -113,7 +113,7 @@ def retarget(
         str | None,
         typer.Option("--repair", metavar="NAME", help="rebake, crop, insert-pool, rounding, window, resize or none."),
     ] = None,
-    plan: Annotated[int, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = 1,
+    plan: Annotated[int | None, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = None,
     list_plans: Annotated[
         bool, typer.Option("--list-plans", help="List the repairs with what each keeps and costs; write nothing.")
     ] = False,
@@ -125,7 +125,8 @@ def retarget(
 ) -> int:
     """Another number of classes or another input size: edited, run in onnxruntime, compared, then written."""
     net = reading.open(model, weights)
-    made = net.retarget(input=asked.spec, repair=repair, plan=plan, **wished.arguments())
+    listed = 1 if list_plans else None
+    made = net.retarget(input=asked.spec, repair=repair, plan=plan or listed, **wished.arguments())
     if list_plans:
         return _listed(made, json)
     training = made.training(freeze_until) if freeze_until is not None or json else None

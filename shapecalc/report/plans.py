@@ -29,7 +29,7 @@ def print_plans(console: Console, plan: Plan) -> None:
         right = heading in ("Weights", "Unchanged", "MACs")
         table.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=right)
     for number, (repair, criteria) in enumerate(zip(plan.repairs, plan.criteria(), strict=True), 1):
-        mark = "*" if plan.chosen(repair) else " "
+        mark = "*" if plan.chosen(repair) and not repair.named else " "
         cells = [f"{mark} {number}", repair.name, repair.describe(), *_cells(criteria)]
         table.add_row(*map(Text, cells), style="bold" if plan.chosen(repair) else "")
     console.print(table)
@@ -60,6 +60,8 @@ def _share(row: Criteria) -> str:
 
 
 def _how(repairs: list[Repair], others: list[int]) -> str:
+    if repairs[0].named:
+        return f"None is carried out by itself: --repair {repairs[0].name} names it."
     return f"--plan {others[0]} takes another." if others else f"There is no other than {repairs[0].name}."
 
 

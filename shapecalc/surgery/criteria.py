@@ -63,8 +63,9 @@ def judged(without: Trace, repaired: Trace) -> Criteria:
     names = {name for node in without.graph.nodes for name in cost.trained(node, params)}
     read = {name for node in repaired.graph.nodes for name in node.inputs}
     kept = {name for name in names & read if repaired.graph.params.get(name) is params[name]}
-    shown = [node for node in untouched(without.graph, repaired.graph) if node.op not in IDLE]
-    layers = [layer for layer in without.layers if layer.op not in IDLE]
+    seeing = _seeing(without.graph)
+    shown = [node for node in untouched(without.graph, repaired.graph) if node.op not in IDLE and node.name in seeing]
+    layers = [layer for layer in without.layers if layer.op not in IDLE and layer.name in seeing]
     return Criteria(
         _elements(without, kept),
         _elements(without, names),
@@ -73,6 +74,17 @@ def judged(without: Trace, repaired: Trace) -> Criteria:
         _grid_change(layers, repaired),
         repaired.macs,
     )
+
+
+def _seeing(graph: Graph) -> set[str]:
+    """Names of the nodes that an input reaches: what else there is turns weights."""
+    reached = {given.name for given in graph.inputs}
+    names: set[str] = set()
+    for node in graph.nodes:
+        if node.op == "Input" or not reached.isdisjoint(node.reads()):
+            reached.update(node.outputs)
+            names.add(node.name)
+    return names
 
 
 def _elements(traced: Trace, names: set[str]) -> Any:

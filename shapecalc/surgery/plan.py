@@ -65,10 +65,13 @@ class Surgery:
         classes: int | None = None,
         input: literal.Spec = None,  # noqa: A002  the contract's word
         repair: str | None = None,
-        choice: int = 1,
+        choice: int | None = None,
         wishes: Wishes = Wishes(),  # noqa: B008  a tuple
     ) -> Self:
-        """The plan for another number of classes, another input, or both, and what else is wished for."""
+        """The plan for another number of classes, another input, or both, and what else is wished for.
+
+        ``choice`` None: the best repair that is not carried out only by name.
+        """
         if classes is None and wishes.names:
             classes = len(wishes.names)
         if classes is None and input is None and not wishes.change:
@@ -97,7 +100,7 @@ class Surgery:
             for edit in chosen.edits:
                 draft.do(edit)
             traced = chosen.trace
-        elif choice != 1:
+        elif choice not in (None, 1):
             raise UsageError(f"there is no plan {choice}", "E002", hint="without --plan: it fits as it is")
         if not traced.ok:
             raise _refusal(draft.model, traced, repair, repairs)
@@ -285,15 +288,15 @@ def _repairs(draft: Draft, natives: Mapping[str, Shape], traced: Trace) -> list[
     fitting = draft.model.retrace(draft.graph, natives)
     if traced.ok:
         return followed(traced, fitting, draft.model.retrace)
-    return propose(traced, fitting, draft.model.retrace)
+    return propose(traced, fitting, draft.model.retrace) + _resized(draft, natives, traced)
 
 
 def _resized(draft: Draft, natives: Mapping[str, Shape], traced: Trace) -> list[Repair]:
     """The image scaled in front to the size the net is made for, or, where that is free, to the nearest that fits."""
     given = first_input(draft.graph)
-    near = _nearest(draft.model, traced)
     known = given is not None and all_numbers(places(natives.get(given.name, ()), given.layout))
-    if given is not None and near is not None and not known:
+    near = None if known else _nearest(draft.model, traced)
+    if given is not None and near is not None:
         shape = list(draft.feeds[given.name])
         first = 1 if given.layout == "NHWC" else 2
         shape[first : first + 2] = near.size
@@ -302,13 +305,14 @@ def _resized(draft: Draft, natives: Mapping[str, Shape], traced: Trace) -> list[
     if edit is None:
         return []
     found = draft.model.retrace(edit.apply(draft.graph), draft.feeds)
-    return [Repair("resize", (edit,), found, 0, False)] if found.ok else []
+    return [Repair("resize", (edit,), found, len(traced.layers), False, named=True)] if found.ok else []
 
 
-def _chosen(model: Definition, traced: Trace, repairs: list[Repair], name: str | None, choice: int) -> Repair:
-    fitting = [r for r in repairs if name is None or r.name == name]
+def _chosen(model: Definition, traced: Trace, repairs: list[Repair], name: str | None, choice: int | None) -> Repair:
+    fitting = [r for r in repairs if r.name == name or (name is None and not (r.named and choice is None))]
     if not fitting:
         raise _refusal(model, traced, name, repairs)
+    choice = choice or 1
     if not 1 <= choice <= len(fitting):
         raise UsageError(f"there is no plan {choice}", "E002", hint=f"1 to {len(fitting)}")
     return fitting[choice - 1]
@@ -322,8 +326,7 @@ def _refusal(
     who = {None: "no weightless repair makes it fit", "none": "without a repair it does not fit"}
     hint = near.hint() if near is not None and not (first.code == "E102" and first.hint) else first.hint or None
     if others:
-        names = " or ".join(dict.fromkeys(repair.name for repair in others))
-        hint = "; ".join([f"--repair {names}, or no --repair at all", *([hint] if hint else [])])
+        hint = "; ".join([_instead(others), *([hint] if hint else [])])
     return RefusedError(
         f"{who.get(wanted, f'the repair {wanted} does not make it fit')}: {first.message}",
         "E302",
@@ -333,6 +336,14 @@ def _refusal(
         because=_because(model, traced),
         hint=hint,
     )
+
+
+def _instead(others: Sequence[Repair]) -> str:
+    """What to type for one of the repairs that would make it fit."""
+    if all(repair.named for repair in others):
+        return f"--repair {others[0].name}: {others[0].describe()}"
+    names = " or ".join(dict.fromkeys(repair.name for repair in others))
+    return f"--repair {names}, or no --repair at all"
 
 
 #: A closed form that is told whole in a hint has fewer characters.
@@ -347,11 +358,10 @@ class _Nearest(NamedTuple):
 
     def hint(self) -> str:
         """What to ask for instead."""
-        other = "--repair resize scales the image in front"
         near = str(self.size[0]) if len({*self.size}) == 1 else "x".join(map(str, self.size))
         if len(self.sizes) > LONGEST_FORM:
-            return f"{near} fits without a repair; {other}"
-        return f"sizes {self.sizes} fit without a repair, nearest {near}; {other}"
+            return f"{near} fits without a repair"
+        return f"sizes {self.sizes} fit without a repair, nearest {near}"
 
 
 def _nearest(model: Definition, traced: Trace) -> _Nearest | None:

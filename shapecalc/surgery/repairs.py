@@ -39,6 +39,7 @@ class Repair(NamedTuple):
     trace: Trace
     changed_layers: int  # layers before the misfit whose numbers are no longer the original's; -1: none, nor their grid
     whole: bool  # whether the new window divides evenly
+    named: bool = False  # carried out only where a person names it: the net sees another image than was given
 
     def describe(self) -> str:
         """One line for people."""
@@ -144,9 +145,9 @@ def _candidates(misfit: Trace, broken: int, allowed: list[dict[str, Bound]]) -> 
 
 
 def _map(layer: Layer) -> Shape | None:
-    """The first output of a layer if it is a map of known size."""
+    """The first output of a layer if it is a map of known size; a free batch is one of any number."""
     shape = layer.tensors[0].shape if layer.tensors else None
-    return shape if isinstance(shape, tuple) and len(shape) == 4 and all_numbers(shape) else None
+    return shape if isinstance(shape, tuple) and len(shape) == 4 and all_numbers(shape[1:]) else None
 
 
 def _insertions(

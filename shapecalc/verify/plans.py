@@ -20,7 +20,7 @@ from ..formats.onnx.write import PLACEHOLDER, to_proto
 from ..graph import Graph
 from ..lower import lower
 from ..source import Span
-from ..surgery.criteria import untouched
+from ..surgery.criteria import IDLE, untouched
 from ..surgery.plan import Surgery
 from ..trace import Trace, trace
 from .beside import Beside, check_how, elsewhere, placed, planned, renamed
@@ -134,7 +134,7 @@ def prove_plan(plan: Plan, *, device: str = "auto", seed: int = 0, rtol: float |
     edited = runnable(plan.model, plan.graph, plan.trace, seed)
     untouched = before_edits(plan.model.graph, plan.graph)
     shared = None
-    if any(node.op != "Input" for node in untouched.nodes):
+    if any(node.op not in IDLE for node in untouched.nodes):
         feeds = {name: tensor.shape for name, tensor in plan.trace.feeds.items()}
         original = plan.model.retrace(untouched, feeds)  # type: ignore[arg-type]
         shared = runnable(plan.model, untouched, original, seed, edited.arrays)
