@@ -13,7 +13,6 @@ actual, because, try.
 
 from __future__ import annotations
 
-import shlex
 import sys
 
 #: code -> title. E0 usage, E1 problems of a net, E2 reading, E3 surgery, E4 verification, E5 devices.
@@ -67,6 +66,8 @@ def details(expected: str | None, actual: str | None, because: str | None, hint:
 
 def pip_install(package: str) -> str:
     """The command that installs a package where shapecalc runs, pasted into any shell."""
+    import shlex
+
     return f"{shlex.quote(sys.executable)} -m pip install {shlex.quote(package)}"
 
 

@@ -186,13 +186,15 @@ def copy_range(target: IO[bytes], origin: int, start: int, end: int, work: Work)
 
 
 def _buffered(origin: int, target: int, count: int, start: int) -> int:
+    """Every write but the first begins where a buffer's length divides the target's: a fifth faster (decision 19)."""
     buffer = memoryview(bytearray(BUFFER))
-    done = 0
+    done, room = 0, BUFFER - os.lseek(target, 0, os.SEEK_CUR) % BUFFER
     while done < count:
-        read = os.preadv(origin, [buffer[: count - done]], start + done)
+        read = os.preadv(origin, [buffer[: min(room, count - done)]], start + done)
         if read == 0:
             break
-        done += os.write(target, buffer[:read])
+        written = os.write(target, buffer[:read])
+        done, room = done + written, room - written or BUFFER
     return done
 
 

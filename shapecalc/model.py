@@ -344,16 +344,14 @@ def load(
         return _model(Source("<bytes>", None, bytes(model)), options, format, weights=trained)
     name = str(model)
     file = Path(name)
-    entry = None
+    shown, zoo_name = name, None
     if not os.path.isfile(file):  # False, not an error, where the name is too long
-        entry = zoo.find(name)
-        if entry is None:
+        found = zoo.find(name)
+        if found is None:
             raise _no_such(file, name)
-        file = entry.path
-    shown = f"zoo/{file.name}" if entry is not None else name
+        file, shown, zoo_name = found, f"zoo/{found.name}", name
     source = Source(shown, file, contents(file, shown))
-    called = entry.name if entry is not None else file.stem
-    return _model(source, options, format, called, weights=trained, zoo_name=entry.name if entry else None)
+    return _model(source, options, format, file.stem, weights=trained, zoo_name=zoo_name)
 
 
 def _model(

@@ -33,9 +33,10 @@ def entries() -> dict[str, Entry]:
     return {name: Entry(name, root / row["file"], row) for name, row in rows.items()}
 
 
-def find(name: str) -> Entry | None:
-    """The entry called ``name``, None if there is none."""
-    return entries().get(name)
+def find(name: str) -> Path | None:
+    """The definition called ``name``, None if there is none: files bear the names of the index, which is not read."""
+    named = (path for path in folder().iterdir() if path.stem == name and path.suffix != ".toml")
+    return next(filter(Path.is_file, named), None)
 
 
 def unknown(name: str) -> ModelError:

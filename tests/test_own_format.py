@@ -22,9 +22,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with two definitions under names of their own."""
     monkeypatch.chdir(tmp_path)
     for name, copy in (("caffenet", "net.prototxt"), ("alexnet", "alex.py")):
-        entry = zoo.find(name)
-        assert entry is not None
-        shutil.copy(entry.path, copy)
+        path = zoo.find(name)
+        assert path is not None
+        shutil.copy(path, copy)
     return tmp_path
 
 

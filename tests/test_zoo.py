@@ -34,6 +34,7 @@ def test_every_definition_says_where_it_is_from(entry: zoo.Entry) -> None:
         "macs",
         "checks",
     }
+    assert zoo.find(entry.name) == entry.path
     assert entry.path.is_file()
     assert entry.row["checks"]
 
@@ -112,3 +113,13 @@ def test_sizes_are_what_tracing_one_by_one_says(name: str) -> None:
     model = shapecalc.load(name)
     found = model.sizes(limit=300)
     assert [n for n in range(150, 301) if n in found] == [n for n in range(150, 301) if model.trace(n).ok]
+
+
+@pytest.mark.parametrize("name", ["index", "index.toml", "alexnet.py", "", ".", "..", "Alexnet", "__pycache__"])
+def test_what_is_no_definition_is_not_found(name: str) -> None:
+    assert zoo.find(name) is None
+
+
+def test_every_file_is_in_the_index() -> None:
+    files = {path for path in zoo.folder().iterdir() if path.is_file() and path.suffix != ".toml"}
+    assert files == {entry.path for entry in ENTRIES.values()}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from ..errors import ShapecalcError, UsageError
-from . import changing, checking, commands, costing, replaying
 from .options import SETTINGS, grouped
-from .usage import refused
 
 
 def _version(wanted: bool) -> None:
@@ -36,26 +35,31 @@ def root(
 
 
 class Command(NamedTuple):
-    """A command, and what the list of all says of it: within 80 columns, where typer would cut the docstring."""
+    """Where a command is, and what the list of all says of it: in 80 columns, where typer would cut the docstring."""
 
-    run: Callable[..., int]
+    module: str
     about: str
+
+    def run(self, name: str) -> Callable[..., int]:
+        """The function called ``name``; the modules of the other commands are not loaded."""
+        function: Callable[..., int] = getattr(import_module(f".{self.module}", __package__), name)
+        return function
 
 
 #: The commands in the order in which help shows them.
 COMMANDS: dict[str, Command] = {
-    "trace": Command(commands.trace, "Every layer's shape with its formula; what does not fit, and why."),
-    "sizes": Command(commands.sizes, "Every input size that fits, and which layer forbids the rest."),
-    "why": Command(commands.why, "Why an input does not fit, or what a framework's error means."),
-    "cost": Command(costing.cost, "Parameters, multiply-accumulates and memory by layer."),
-    "retarget": Command(changing.retarget, "Other classes, another input size: edited, run, then written."),
-    "cut": Command(changing.cut, "A feature extractor, equal to the original's tensor there."),
-    "replay": Command(replaying.replay, "A saved plan, done on a model of the same layers."),
-    "convert": Command(changing.convert, "The definition as runnable ONNX."),
-    "match": Command(commands.match, "Which trained weights load into which layer, and why not."),
-    "verify": Command(checking.verify, "Predicted against executed, tensor by tensor."),
-    "check": Command(checking.check, "Whether many files fit and run at many sizes, for CI."),
-    "zoo": Command(commands.zoo, "The definitions that ship."),
+    "trace": Command("commands", "Every layer's shape with its formula; what does not fit, and why."),
+    "sizes": Command("commands", "Every input size that fits, and which layer forbids the rest."),
+    "why": Command("commands", "Why an input does not fit, or what a framework's error means."),
+    "cost": Command("costing", "Parameters, multiply-accumulates and memory by layer."),
+    "retarget": Command("changing", "Other classes, another input size: edited, run, then written."),
+    "cut": Command("changing", "A feature extractor, equal to the original's tensor there."),
+    "replay": Command("replaying", "A saved plan, done on a model of the same layers."),
+    "convert": Command("changing", "The definition as runnable ONNX."),
+    "match": Command("commands", "Which trained weights load into which layer, and why not."),
+    "verify": Command("checking", "Predicted against executed, tensor by tensor."),
+    "check": Command("checking", "Whether many files fit and run at many sizes, for CI."),
+    "zoo": Command("commands", "The definitions that ship."),
 }
 
 #: Under the list of commands.
@@ -83,7 +87,7 @@ def application(names: Iterable[str] = COMMANDS) -> typer.Typer:
     )
     made.callback()(root)
     for name in names:
-        made.command(name, short_help=COMMANDS[name].about)(grouped(COMMANDS[name].run))
+        made.command(name, short_help=COMMANDS[name].about)(grouped(COMMANDS[name].run(name)))
     return made
 
 
@@ -129,6 +133,8 @@ def run(arguments: Sequence[str]) -> int:
         if not arguments:
             show()  # the help
         else:
+            from .usage import refused
+
             _show(refused(error, f"shapecalc {_named(arguments)}".strip(), arguments))
         return int(status)
 

@@ -97,7 +97,7 @@ class Group:
     """Options that go together: a command takes one as one parameter, and the command line shows its fields."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Asked(Group):
     """The input that a command is asked about."""
 
@@ -111,7 +111,7 @@ class Asked(Group):
         return given if len(given) > 1 else given[0] if given else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reading(Group):
     """How a definition is read."""
 
@@ -141,7 +141,7 @@ class Reading(Group):
         return model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Writing(Group):
     """How a result is proved and where it is written."""
 
@@ -157,7 +157,7 @@ class Writing(Group):
         return {"overwrite": self.overwrite, "init": self.init, "seed": self.seed, "device": self.device}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Changing(Writing):
     """How a plan is carried out."""
 

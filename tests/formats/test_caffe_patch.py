@@ -380,14 +380,14 @@ def test_refusals(text: str, change: Change, message: str) -> None:
 
 
 def test_the_zoo_is_text_in_its_own_style() -> None:
-    entry = zoo.find("caffenet")
-    assert entry is not None
+    path = zoo.find("caffenet")
+    assert path is not None
     result = patched(shapecalc.load("caffenet").retarget(classes=13, input=256))
     pool = 'layer {\n  name: "pool5_fit"  type: "Pooling"  bottom: "pool5"  top: "pool5_fit"\n'
     pool += "  pooling_param { pool: AVE  kernel_size: 2  stride: 1 }\n}\n"
     assert pool in result
     assert result.replace(pool, "") == replaced(
-        entry.path.read_text(),
+        path.read_text(),
         ("dim: 227  dim: 227", "dim: 256  dim: 256"),
         ('"InnerProduct"  bottom: "pool5"', '"InnerProduct"  bottom: "pool5_fit"'),
         ('"fc8"', '"fc8_13"'),
