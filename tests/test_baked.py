@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 import onnx.parser
 import pytest
@@ -95,12 +97,14 @@ def test_places_are_squares_where_both_counts_are(size: int, other: int, expecte
 # -- causes -----------------------------------------------------------------------------------------------------------
 
 TOKENS = "t = Constant <value_ints = [-1, 8, 49]> () r = Reshape (c, t)"
+_PADDED = ("Pad_4", "Relu_5", "Add_6")
+_MIXED = ("Reshape_4", "Conv_5")
 CAUSES = [
     (
         "the layer that fails",
         f"{TOKENS} y = Relu (r)",
         256,
-        ("Constant_1", "Reshape_2", "[-1, 8, 49]", "49 = 7·7, 8·8 now", "224×224", ("Reshape_2",)),
+        ("Constant_1", "Reshape_2", "[-1, 8, 49]", "49 = 7·7 of Conv_0, 8·8 now", "224×224", ("Reshape_2",)),
     ),
     (
         "a layer before the one that fails",
@@ -110,7 +114,7 @@ CAUSES = [
             "Constant_1",
             "Reshape_2",
             "[-1, 8, 49]",
-            "49 = 7·7, 14·14 now",
+            "49 = 7·7 of Conv_0, 14·14 now",
             "224×224",
             ("Reshape_2", "Relu_3", "Concat_6"),
         ),
@@ -150,7 +154,56 @@ CAUSES = [
         "a weight of places",
         "m = Constant <value_ints = [0, 8, -1]> () r = Reshape (c, m) y = Add (r, places)",
         256,
-        ("places", "Add_3", "1×8×49", "7×7 places, 8×8 now", "224×224", ("Add_3",)),
+        ("places", "Add_3", "1×8×49", "7×7 places of Conv_0, 8×8 now", "224×224", ("Add_3",)),
+    ),
+    (
+        "an expansion over what the map was",
+        "t = Constant <value_ints = [1, 8, 7, 7]> () y = Expand (c, t)",
+        256,
+        ("Constant_1", "Expand_2", "[1, 8, 7, 7]", "7×7 was what came in, 8×8 now", "224×224", ("Expand_2",)),
+    ),
+    (
+        "one place expanded to what the map was",
+        "g = GlobalAveragePool (c) t = Constant <value_ints = [1, 8, 7, 7]> () e = Expand (g, t) "
+        "y = Concat <axis = 1> (e, c)",
+        256,
+        ("Constant_2", "Expand_3", "[1, 8, 7, 7]", "7×7 places, 8×8 now", "224×224", ("Expand_3", "Concat_4")),
+    ),
+    (
+        "one place tiled to what the map was",
+        "g = GlobalAveragePool (c) t = Constant <value_ints = [1, 1, 7, 7]> () e = Tile (g, t) a = Relu (e) "
+        "y = Add (c, a)",
+        256,
+        ("Constant_2", "Tile_3", "[1, 1, 7, 7]", "7×7 places, 8×8 now", "224×224", ("Tile_3", "Relu_4", "Add_5")),
+    ),
+    (
+        "one place resized to what the map was",
+        "g = GlobalAveragePool (c) t = Constant <value_ints = [1, 8, 7, 7]> () e = Resize (g, , , t) "
+        "y = Concat <axis = 1> (e, c)",
+        256,
+        ("Constant_2", "Resize_3", "[1, 8, 7, 7]", "7×7 places, 8×8 now", "224×224", ("Resize_3", "Concat_4")),
+    ),
+    (
+        "a padding that makes up what a pooling lost",
+        "d = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (c) u = Resize (d, , twice) "
+        "p = Constant <value_ints = [0, 0, 0, 0, 0, 0, 1, 1]> () e = Pad (u, p) a = Relu (e) y = Add (a, c)",
+        256,
+        ("Constant_3", "Pad_4", "[0, 0, 0, 0, 0, 0, 1, 1]", "6 + 1 = 7, 8 + 1 now", "224×224", _PADDED),
+    ),
+    (
+        "a reshape whose channels mean nothing behind",
+        "m = Constant <value_ints = [0, -1, 7, 7]> () s = Constant <value_ints = [0, 8, -1]> () r = Reshape (c, s) "
+        "a = Reshape (r, m) y = Conv <kernel_shape = [1, 1]> (a, mix)",
+        448,
+        ("Constant_1", "Reshape_4", "[0, -1, 7, 7]", "7·7 = 49 of Conv_0, 14·14 now", "224×224", _MIXED),
+    ),
+    (
+        "the side of a join that stayed",
+        "m = Constant <value_ints = [0, 8, -1]> () r = Reshape (c, m) q = Add (r, places) "
+        "t = Constant <value_ints = [-1, 4, 98]> () a = Reshape (q, t) v = Constant <value_ints = [0, 8, 49]> () "
+        "b = Reshape (a, v) y = Add (q, b)",
+        448,
+        ("places", "Add_3", "1×8×49", "7×7 places of Conv_0, 14×14 now", "224×224", ("Add_3",)),
     ),
     ("a division that is not whole", "d = MaxPool <kernel_shape = [2, 2]> (c) y = Add (c, d)", 256, None),
 ]
@@ -159,6 +212,7 @@ WEIGHTS = {
     "up": (8, 8, 2, 2),
     "fc": (392, 10),
     "places": (1, 8, 49),
+    "mix": (8, 8, 1, 1),
 }
 
 
@@ -166,8 +220,8 @@ def convolved(body: str, shape: str = "n, 3, 224, 224") -> shapecalc.Model:
     """A model whose ``c`` is a map of 7×7 of an image of 224."""
     conv = "c = Conv <kernel_shape = [32, 32], strides = [32, 32]> (x, w)"
     made = onnx.parser.parse_model(f"{HEAD}g (float[{shape}] x) => (float y) {{{conv} {body}}}")
-    arrays = {name: numpy.zeros(weight, numpy.float32) for name, weight in WEIGHTS.items()}
-    arrays |= {"zero": numpy.array([0]), "last": numpy.array([3])}
+    arrays: dict[str, Any] = {name: numpy.zeros(weight, numpy.float32) for name, weight in WEIGHTS.items()}
+    arrays |= {"zero": numpy.array([0]), "last": numpy.array([3]), "twice": numpy.array([1, 1, 2, 2], numpy.float32)}
     made.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in arrays.items())
     return shapecalc.load(made)
 
@@ -179,6 +233,16 @@ def test_the_constant_behind_a_misfit(body: str, size: int, wanted: tuple[object
     assert problems
     cause = problems[0].cause
     assert wanted == (None if cause is None else tuple(cause))
+
+
+def test_a_mask_as_large_as_the_map_was() -> None:
+    body = (
+        "n = Shape <end = 1> (x) p = Constant <value_ints = [8, 7, 7]> () s = Concat <axis = 0> (n, p) "
+        "m = ConstantOfShape (s) y = Add (c, m)"
+    )
+    (found,) = convolved(body).trace(256).problems
+    made = ("Constant_2", "ConstantOfShape_4", "7 in [n, 8, 7, 7]", "7×7 places, 8×8 now", "224×224")
+    assert found.cause == (*made, ("ConstantOfShape_4", "Add_5"))
 
 
 def test_places_among_the_items_of_a_batch() -> None:
@@ -194,7 +258,7 @@ def test_places_among_the_items_of_a_batch() -> None:
 def test_the_cause_stands_before_the_way_out_and_in_json() -> None:
     (problem_,) = convolved(CAUSES[1][1]).trace(448).problems
     because = (
-        "Reshape_2's [-1, 8, 49] (Constant_1) was written down at 224×224: 49 = 7·7, 14·14 now; "
+        "Reshape_2's [-1, 8, 49] (Constant_1) was written down at 224×224: 49 = 7·7 of Conv_0, 14·14 now; "
         "it reaches Concat_6 by way of Relu_3"
     )
     assert f"  because  {because}" in str(problem_).splitlines()
@@ -202,7 +266,7 @@ def test_the_cause_stands_before_the_way_out_and_in_json() -> None:
         "constant": "Constant_1",
         "layer": "Reshape_2",
         "value": "[-1, 8, 49]",
-        "numbers": "49 = 7·7, 14·14 now",
+        "numbers": "49 = 7·7 of Conv_0, 14·14 now",
         "made_for": "224×224",
         "chain": ["Reshape_2", "Relu_3", "Concat_6"],
     }

@@ -31,6 +31,8 @@ ROWS = (
     ("layout", "lower", "waves", "resampling", "folding", "weights", "explain", "sizes", "match", "footprint"),
     ("compare",),
     ("surgery",),
+    ("kept",),
+    ("pair",),
     ("baked", "verify"),
     ("model", "why"),
     ("report",),

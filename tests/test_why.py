@@ -148,7 +148,7 @@ def test_a_weight_in_a_join_is_a_constant_of_the_file(tmp_path: Path) -> None:
     assert cause is not None
     assert cause.baked is not None
     assert (cause.baked.constant, cause.baked.value) == ("position", "1×8×49")
-    assert (cause.baked.made_for, cause.baked.numbers) == ("224×224", "7×7 places, 8×8 now")
+    assert (cause.baked.made_for, cause.baked.numbers) == ("224×224", "7×7 places of patch, 8×8 now")
     assert [step.layer for step in cause.chain] == ["patch", "tokens", "embed"]
 
 

@@ -84,17 +84,43 @@ def target_hint(call: Call, index: int, target: Sequence[Dim]) -> str:
     name = constant(call, index)
     if name is not None:
         return f"the input size at export: {shown} is a constant of the file ({name}), whatever goes in"
-    fixed = [str(target[i]) for i in _fixed_places(call, index, len(target)) if isinstance(target[i], int)]
-    numbers = " and ".join(dict.fromkeys(number for number in fixed if number not in ("-1", "0", "1")))
+    numbers = " and ".join(written_down(call, index, target))
     return f"the input size at export: {numbers} in {shown} is fixed in the file, whatever goes in" if numbers else ""
 
 
-def _fixed_places(call: Call, index: int, count: int) -> list[int]:
-    """Places of a target, joined of single numbers, that no input of the net reaches."""
+def written_down(call: Call, index: int, target: Sequence[Dim]) -> dict[str, str]:
+    """The numbers of a target, joined of single ones, that are constants of the file: number -> its constant."""
+    return {
+        str(target[i]): name
+        for i, name in _fixed_places(call, index, len(target)).items()
+        if isinstance(target[i], int) and target[i] not in (-1, 0, 1)
+    }
+
+
+def _fixed_places(call: Call, index: int, count: int) -> dict[int, str]:
+    """Places of a target, joined of parts, that no input of the net reaches: place -> the constant it comes from."""
     graph = call.scope.graph
     if graph is None or index >= len(call.node.inputs):
-        return []
+        return {}
     maker = graph.producers().get(call.node.inputs[index])
-    if maker is None or maker.op != "Concat" or len(maker.inputs) != count:
-        return []
-    return [place for place, name in enumerate(maker.inputs) if _origin(graph, name) is not None]
+    if maker is None or maker.op != "Concat":
+        return {}
+    lengths = [_length(graph, name) for name in maker.inputs]
+    if sum(lengths) != count:
+        return {}
+    starts = [sum(lengths[:i]) for i in range(len(lengths))]
+    origins = [
+        (start, length, _origin(graph, name)) for start, length, name in zip(starts, lengths, maker.inputs, strict=True)
+    ]
+    return {
+        place: name for start, length, name in origins if name is not None for place in range(start, start + length)
+    }
+
+
+def _length(graph: Graph, name: str) -> int:
+    """How many numbers a part of a target has: those of a constant, one where it is computed."""
+    maker = graph.producers().get(name)
+    stored = maker.attrs.get("value") if maker is not None and maker.op == "Constant" else graph.params.get(name)
+    shape = getattr(stored, "shape", None)
+    listed = maker.attrs.get("value_ints") if maker is not None else None
+    return math.prod(shape) if isinstance(shape, tuple) else len(listed) if isinstance(listed, tuple | list) else 1
