@@ -71,7 +71,7 @@ class Finder:
         """The first layer from ``failing`` up the side at fault that kept a number while what comes in changed."""
         came: dict[str, Layer | None] = {failing.name: None}
         waiting = deque([failing])
-        missed = self._missed(failing)
+        missed = self._missed(failing, True)
         for _ in range(MOST_LAYERS):
             if not waiting:
                 break
@@ -84,7 +84,7 @@ class Finder:
                 if giver.name not in came:
                     came[giver.name] = layer
                     waiting.append(giver)
-        return self._added(failing, missed)
+        return self._added(failing, self._missed(failing, False))
 
     def _at_fault(self, layer: Layer) -> list[str]:
         """The inputs to go on to: those of a size that means nothing, else those that stayed, else all."""
@@ -98,16 +98,19 @@ class Finder:
             return None
         return self._kept(layer) or (self._met(layer) if layer.problems else None) or self._made(layer, missed)
 
-    def _missed(self, failing: Layer) -> dict[int, int]:
-        """Sizes that two inputs of a join do not share: each with the other one."""
-        found: dict[int, int] = {}
-        shapes = [shape for shape in map(self.pair.sizes, failing.call.inputs) if shape is not None]
+    def _missed(self, failing: Layer, stayed: bool) -> dict[int, int]:
+        """Sizes that two inputs of a join do not share, each with the other one: those that ``stayed`` as they were."""
+        old = self.pair.before[failing.name]
+        sides = [(self.pair.sizes(now), self.pair.sizes(then)) for now, then in _tensors(failing, old)]
         joined = failing.call.attr("axis") if failing.op == "Concat" else None
-        for first, second in itertools.pairwise(shapes):
-            pairs = list(zip(reversed(first), reversed(second), strict=False))
-            for back, (a, b) in enumerate(pairs):
-                if a != b and 1 not in (a, b) and (joined is None or len(first) - 1 - back != joined % len(first)):
-                    found |= {a: b, b: a}
+        found: dict[int, int] = {}
+        for (one, before), (two, _) in itertools.permutations(sides, 2):
+            if one is None or two is None or before is None or len(before) != len(one):
+                continue
+            for back, (a, b, was) in enumerate(zip(reversed(one), reversed(two), reversed(before), strict=False)):
+                along = joined is not None and len(one) - 1 - back == joined % len(one)
+                if a != b and 1 not in (a, b) and not along and (a == was) is stayed:
+                    found.setdefault(a, b)
         return found
 
     def _kept(self, layer: Layer) -> Said | None:
@@ -165,8 +168,7 @@ class Finder:
         old = self.pair.before.get(layer.name)
         if old is None or all(problem.code in WINDOWS for problem in layer.problems) or self._fed(layer):
             return None
-        pairs = list(zip(old.call.inputs, layer.call.inputs, strict=False))
-        changed = next((pair for pair in pairs if self._changed(*pair)), None)
+        changed = next((pair for pair in _tensors(old, layer) if self._changed(*pair)), None)
         if changed is None:
             return None
         names = [baked.constant(layer.call, index) for index in range(len(layer.call.inputs))]
@@ -219,6 +221,11 @@ class Finder:
     def _changed(self, old: Tensor | None, new: Tensor | None) -> bool:
         sizes = [self.pair.sizes(tensor) for tensor in (old, new)]
         return None not in sizes and sizes[0] != sizes[1]
+
+
+def _tensors(one: Layer, other: Layer) -> list[tuple[Tensor | None, Tensor | None]]:
+    """What two layers of a name read, side by side."""
+    return list(zip(one.call.inputs, other.call.inputs, strict=False))
 
 
 def _chain(layer: Layer, came: Mapping[str, Layer | None]) -> tuple[str, ...]:
