@@ -18,8 +18,9 @@ from .console import make_console
 if TYPE_CHECKING:
     from ..model import Model
     from ..sizes.form import Form
-    from ..sizes.found import Coupling, Sizes
+    from ..sizes.found import Sizes
     from ..sizes.solve import Solved
+    from ..sizes.verdicts import Coupling
 
 #: Layers, pairs and requirements named one by one.
 SHOWN = 6
@@ -104,7 +105,7 @@ class Question:
 
         Without a native size that fits, of the nearest square to the usual one.
         """
-        from ..sizes.found import native_size
+        from ..sizes.bounds import native_size
 
         listed = self.sizes.product and all(coupling.product is not None for coupling in self.sizes.couplings)
         if listed:
@@ -147,7 +148,7 @@ class Question:
 
     def _as_trained(self, height: int, width: int, pair: tuple[int, int] | None) -> list[tuple[str, str]]:
         """The nearest that gives the map the net was trained with, where another map is nearer."""
-        from ..sizes.found import native_size
+        from ..sizes.bounds import native_size
 
         native = native_size(self.model)
         if native is None or pair is None or len(self.sizes.couplings) != 1:

@@ -14,6 +14,7 @@ from ..definition import Definition
 from ..errors import UsageError
 from ..graph import Tensor
 from ..intervals import Interval
+from ..literal import AXIS_NAMES
 from ..ops import AnyWindow, Call, find
 from ..trace import Layer, Trace, first_input
 
@@ -116,3 +117,16 @@ def square_bounds(model: Definition, dialect: str | None = None) -> Bound | None
     if fitting is None:
         return None
     return bounds(fitting, 0).narrow(bounds(fitting, 1))
+
+
+def native_size(model: Definition) -> tuple[int, int] | None:
+    """(height, width) the definition was made for, None where it does not say."""
+    given, fitting = first_input(model.graph), reference(model)
+    if given is None or fitting is None:
+        return None
+    shape = fitting.feeds[given.name].shape
+    layout = AXIS_NAMES[given.layout]
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        return None
+    height, width = shape[layout.index("H")], shape[layout.index("W")]
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None

@@ -8,8 +8,9 @@ from ..errors import RefusedError
 from ..intervals import Interval
 from ..literal import AXIS_NAMES, USUAL
 from ..trace import first_input
+from .bounds import native_size
 from .form import Form
-from .found import Sizes, native_size
+from .found import Sizes
 
 if TYPE_CHECKING:
     from ..definition import Definition

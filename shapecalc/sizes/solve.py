@@ -77,7 +77,8 @@ def _unflattened(layers: list[Layer], layer: Layer) -> tuple[Any, ...]:
 
 def _inputs(model: Definition, name: str, height: int, width: int, spec: Spec, dialect: str | None) -> Solved:
     """The heights and widths of the input for which a layer's map has a wanted size."""
-    from .found import form_of, swept
+    from .sweeps import swept
+    from .verdicts import form_of
 
     _, found = swept(model, spec, dialect)
     layer = _layer(found.layers, name, model)

@@ -29,7 +29,8 @@ from shapecalc.graph import Graph
 from shapecalc.literal import AXIS_NAMES
 from shapecalc.lower import lower
 from shapecalc.model import Model
-from shapecalc.sizes.found import Sizes, native_size
+from shapecalc.sizes.bounds import native_size
+from shapecalc.sizes.found import Sizes
 from shapecalc.trace import Trace, first_input, trace
 from shapecalc.verify.device import make_session
 from shapecalc.verify.run import Runnable, runnable

@@ -25,7 +25,8 @@ from shapecalc.definition import Definition
 from shapecalc.dims import Expr
 from shapecalc.literal import AXIS_NAMES, Spec
 from shapecalc.model import Model
-from shapecalc.sizes.found import Sizes, native_size
+from shapecalc.sizes.bounds import native_size
+from shapecalc.sizes.found import Sizes
 from shapecalc.trace import first_input, trace
 from shapecalc.zoo import entries
 
