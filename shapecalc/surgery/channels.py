@@ -57,7 +57,7 @@ class _Stem(NamedTuple):
 
 def _stems(graph: Graph, value: str) -> list[_Stem] | None:
     """The convolutions that read an image, None where something else reads it too or one cannot take the change."""
-    value = _channels_first(graph, value)
+    value = _behind_padding(graph, _channels_first(graph, value))
     readers = [node for node in graph.nodes if value in node.reads()]
     stems: list[_Stem] = []
     for node in readers:
@@ -80,6 +80,22 @@ def _channels_first(graph: Graph, value: str) -> str:
     turned = [node for node in readers if node.op == "Transpose" and node.attrs.get("perm") == TO_NCHW]
     channels_last = any(given.name == value and given.layout == "NHWC" for given in graph.inputs)
     return turned[0].outputs[0] if channels_last and len(readers) == len(turned) == 1 else value
+
+
+def _behind_padding(graph: Graph, value: str) -> str:
+    """The image with its borders, where one layer of a definition pads it: all channels alike, so any number of them.
+
+    In an ONNX file the amounts are numbers of the file's own and are left as they are.
+    """
+    while True:
+        readers = [node for node in graph.nodes if value in node.reads()]
+        if len(readers) != 1 or readers[0].op != "Pad" or "pads" not in readers[0].attrs or graph.format == "onnx":
+            return value
+        pads, layout = readers[0].attrs["pads"], str(readers[0].attrs.get("layout", "NCHW"))
+        half = len(pads) // 2
+        if half != len(layout) or any(pads[axis + end] for axis in (0, layout.index("C")) for end in (0, half)):
+            return value
+        value = readers[0].outputs[0]
 
 
 class MixChannels(NamedTuple):

@@ -107,6 +107,34 @@ def test_heads(head: str, before: str, pair: tuple[str, str], eol: str) -> None:
     same_shapes(plan.trace, load(result).trace())
 
 
+#: What stands for the first convolution, what stands before the class, and what of these an edit to 1 channel changes.
+FIRST: list[tuple[str, str, str, tuple[str, str]]] = [
+    ("the argument", "L.Convolution2D(3, 8, 3)", "", ("2D(3, 8", "2D(1, 8")),
+    ("a keyword", "L.Convolution2D(ksize=3, out_channels=8, in_channels=3)", "", ("in_channels=3", "in_channels=1")),
+    ("a constant", "L.Convolution2D(N, 8, 3)", "\nN = 3\n", ("N = 3", "N = 1")),
+    ("its default", "first()", "\ndef first(n=3):\n    return L.Convolution2D(n, 8, 3)\n", ("n=3", "n=1")),
+    ("a number the kernel is", "L.Convolution2D(N, 8, N)", "\nN = 3\n", ("2D(N, 8", "2D(1, 8")),
+    ("behind a padding", "chainer.Sequential(PAD, L.Convolution2D(3, 8, 3))", "", ("2D(3, 8", "2D(1, 8")),
+    ("layers in one", "L.MLPConvolution2D(3, (8, 8), 3)", "", ("2D(3, (8", "2D(1, (8")),
+]
+
+
+@pytest.mark.parametrize(("first", "before", "pair"), [row[1:] for row in FIRST], ids=[row[0] for row in FIRST])
+def test_channels(first: str, before: str, pair: tuple[str, str]) -> None:
+    first = first.replace("PAD", "lambda x: F.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), 'constant')")
+    text = IMPORTS + before + NET.replace("L.Convolution2D(3, 8, 3)", first).replace("FC", "L.Linear(None, 9)")
+    plan = load(text).retarget(channels=1, input=(3, 12, 12))
+    result = patched(plan)
+    same_file_but(text, result, pair)
+    same_shapes(plan.trace, load(result).trace((1, 12, 12)))
+
+
+def test_channels_that_the_first_image_decides_need_no_text() -> None:
+    plan = load(TEXT.replace("2D(3, 8, 3)", "2D(None, 8, 3)")).retarget(channels=1, input=(3, 12, 12))
+    with pytest.raises(RefusedError, match="the definition would stay as it is"):
+        patched(plan)
+
+
 def test_a_default_of_the_constructor_is_changed_unless_the_caller_gave_the_number() -> None:
     text = TEXT.replace("def __init__(self)", "def __init__(self, n_class=9)").replace("None, 9", "None, n_class")
     same_file_but(text, patched(load(text).retarget(classes=5)), ("n_class=9", "n_class=5"))

@@ -104,6 +104,22 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 }
 
 
+def test_channels_of_a_padded_image() -> None:
+    """The border is as wide for any number of channels, so the first convolution takes them (densenet121, resnet50)."""
+    rows = [
+        k.fed("image", 8, 8, 3),
+        k.called(k.layer("ZeroPadding2D", "pad", padding=[[1, 1], [1, 1]]), "image"),
+        k.called(k.conv("c", 4), "pad"),
+        k.called(k.layer("GlobalAveragePooling2D", "g"), "c"),
+        k.called(k.layer("Dense", "top", units=10), "g"),
+    ]
+    text = k.functional("image", "top", *rows)
+    assert set(edits(text, channels=1)) == {"- 3", "+ 1"}
+    report = shapecalc.loads(text, format="keras", name="net").retarget(channels=1).verify(device="cpu")
+    assert report.ok
+    assert "gray(g) = rgb(g, g, g)" in str(report.to_dict())
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_only_the_edit_differs(name: str) -> None:
     text, wanted, differing = CASES[name]

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, TypeAlias
 
-from ...dims import Expr
+from ...dims import Dim, Expr
 from ...errors import RefusedError
 from ...graph import Graph, Input, Node
 from ...source import Span, apply_patch
@@ -42,6 +42,9 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
     draft = _Draft(Text(source.name, source.text()), old)
     found = changes(old, new)
     choices = [choice for before, after in found.replaced for choice in draft.change(before, after)]
+    for before, after in found.replaced:
+        channels = _other_channels(old, before, new, after)
+        choices += [] if channels is None else [draft.inputs(after, channels)]
     choices += [draft.insert(node, new) for node in found.added]
     choices += [draft.resize(a, b) for a, b in zip(old.inputs, new.inputs, strict=True) if a is not b]
     for chosen in product(*choices):
@@ -57,6 +60,14 @@ def _differs(before: Any, after: Any) -> bool:
     if isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
         return any(_differs(a, b) for a, b in zip(before, after, strict=True))
     return bool(before != after) and not isinstance(after, Expr)
+
+
+def _other_channels(old: Graph, before: Node, new: Graph, after: Node) -> Dim | None:
+    """The input channels of a convolution whose weight was given others; None where it was not."""
+    if before.op != "Conv" or before.inputs[1:2] == after.inputs[1:2]:
+        return None
+    first, second = (graph.params[node.inputs[1]].shape for graph, node in ((old, before), (new, after)))
+    return None if first is None or second is None or first[1] == second[1] else second[1]
 
 
 class _Draft:
@@ -93,14 +104,25 @@ class _Draft:
 
         In a link made of others the argument is a part of the call's: one of its names.
         """
-        parts = node.origin.parts
-        spans = [parts.get(f"channels{NUMBER}")]
-        if node.origin.file == self.text.name:
-            spans += [parts.get("channels")] if "channels" in parts else self.calls.names(node.origin.span)
-        found = [span for span in dict.fromkeys(spans) if span is not None]
+        found = self.places(node, "channels")
         if not found:
             raise self.refuse(node, "its number of outputs is not written in this file")
         return [{span: str(node.attrs["channels"])} for span in found]
+
+    def inputs(self, node: Node, channels: Dim) -> list[Edit]:
+        """Another number of input channels, as `outputs`."""
+        found = self.places(node, "in_channels")
+        if not found:
+            raise self.refuse(node, "its number of input channels is not written in this file")
+        return [{span: str(channels)} for span in found]
+
+    def places(self, node: Node, part: str) -> list[Span]:
+        """Where an argument of a link may be written: its number, the argument, a name in the call it is a part of."""
+        parts = node.origin.parts
+        spans = [parts.get(f"{part}{NUMBER}")]
+        if node.origin.file == self.text.name:
+            spans += [parts.get(part)] if part in parts else self.calls.names(node.origin.span)
+        return [span for span in dict.fromkeys(spans) if span is not None]
 
     def target(self, before: Node, after: Node) -> list[Edit]:
         """A Reshape that repeats the number of classes: it follows by itself, or its own number is changed."""
