@@ -58,7 +58,7 @@ class _Stem(NamedTuple):
 def _stems(graph: Graph, value: str) -> list[_Stem] | None:
     """The convolutions that read an image, None where something else reads it too or one cannot take the change."""
     value = _behind_padding(graph, _channels_first(graph, value))
-    readers = [node for node in graph.nodes if value in node.reads()]
+    readers = [node for node in graph.nodes if value in node.reads() and not _measures(node, value)]
     stems: list[_Stem] = []
     for node in readers:
         weight = node.inputs[1] if len(node.inputs) > 1 else ""
@@ -80,6 +80,12 @@ def _channels_first(graph: Graph, value: str) -> str:
     turned = [node for node in readers if node.op == "Transpose" and node.attrs.get("perm") == TO_NCHW]
     channels_last = any(given.name == value and given.layout == "NHWC" for given in graph.inputs)
     return turned[0].outputs[0] if channels_last and len(readers) == len(turned) == 1 else value
+
+
+def _measures(node: Node, value: str) -> bool:
+    """Whether a layer of SSD or FCN only takes the height and width of an image (prior_box_layer, crop_layer)."""
+    spatial = node.op == "PriorBox" or (node.op == "Crop" and int(node.attrs.get("axis", 0)) >= 2)
+    return spatial and node.domain == "caffe" and value != node.inputs[0]
 
 
 def _behind_padding(graph: Graph, value: str) -> str:

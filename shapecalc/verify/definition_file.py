@@ -110,7 +110,7 @@ def _worth_writing(plan: Surgery, text: str, source: Source) -> str:
         "the definition would stay as it is",
         "E303",
         location=source.name,
-        because="it does not say the size of its input: whoever runs it gives that",
+        because="it does not say the shape of its input, batch and all: whoever runs it gives that",
         hint=WAY_OUT,
     )
 

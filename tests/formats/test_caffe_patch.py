@@ -393,3 +393,17 @@ def test_the_zoo_is_text_in_its_own_style() -> None:
         ('"fc8"', '"fc8_13"'),
         ("num_output: 1000", "num_output: 13"),
     )
+
+
+def test_what_only_measures_the_image_lets_its_channels_change() -> None:
+    """SSD's boxes and FCN's crop read the image for its size: the first convolution takes the channels."""
+    text = """layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 32 dim: 32 } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "box" type: "PriorBox" bottom: "c" bottom: "data" top: "box" prior_box_param { min_size: 8 } }
+layer { name: "up" type: "Deconvolution" bottom: "c" top: "up"
+  convolution_param { num_output: 2 kernel_size: 4 stride: 2 } }
+layer { name: "score" type: "Crop" bottom: "up" bottom: "data" top: "score" crop_param { axis: 2 offset: 3 } }
+"""
+    plan = shapecalc.loads(text, format="caffe", name="net.prototxt").retarget(channels=1)
+    assert patched(plan) == text.replace("dim: 1 dim: 3", "dim: 1 dim: 1")
+    assert plan.verify(device="cpu").ok
