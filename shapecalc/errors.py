@@ -117,9 +117,29 @@ class ModelError(ShapecalcError):
 
 
 class RefusedError(ShapecalcError):
-    """An edit that cannot be carried out, or whose proof failed; nothing was written."""
+    """An edit that cannot be carried out, or whose proof failed; nothing was written.
+
+    It cannot be made without its cause (``because``, with the numbers) and the way out (``hint``); blank ones raise
+    ValueError.
+    """
 
     exit_code = 4
+
+    def __init__(
+        self,
+        message: str,
+        code: str,
+        *,
+        because: str,
+        hint: str,
+        location: str | None = None,
+        expected: str | None = None,
+        actual: str | None = None,
+    ) -> None:
+        for word, text in (("cause", because), ("way out", hint)):
+            if not text.strip():
+                raise ValueError(f"a refusal needs its {word}: {message}")
+        super().__init__(message, code, location=location, expected=expected, actual=actual, because=because, hint=hint)
 
 
 class DeviceError(ShapecalcError):

@@ -82,7 +82,12 @@ def folded(*given: Any) -> Array:
         try:
             values.append(OPERATORS[op]([values[i] for i in reads], dict(attrs)))
         except (KeyError, ValueError, IndexError, TypeError) as error:
-            raise RefusedError(f"what {op} makes of weights cannot be computed ({error})", "E303") from None
+            raise RefusedError(
+                f"what {op} makes of weights cannot be computed",
+                "E303",
+                because=f"its numbers and attributes do not go together: {error}",
+                hint="fold the constants of the file first, or repair its weights",
+            ) from None
     return numpy.ascontiguousarray(TABLES[recipe](values[-1], *arguments) if recipe else values[-1])
 
 

@@ -52,7 +52,13 @@ def lower(graph: Graph, trace: Trace) -> Graph:
         return graph
     outputs = scores(graph)
     if not outputs:
-        raise RefusedError(f"{graph.name} has no output but losses", "E303", hint="give a definition for inference")
+        losses = ", ".join(node.name for node in graph.nodes[-1:]) or "nothing"
+        raise RefusedError(
+            f"{graph.name} has no output but losses",
+            "E303",
+            because=f"{losses} is its end, and a loss is no score of an image",
+            hint="give a definition for inference",
+        )
     needed = {node.name for node in graph.ancestors(outputs)}
     nodes: list[Node] = []
     params: dict[str, Param] = {}
@@ -106,7 +112,7 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
     if layer.call.attr("no_form"):
         because = layer.call.attr("no_form")
         words = f"{layer.name}: {layer.source_op} has no ONNX form here"
-        raise RefusedError(words, "E303", location=layer.location, because=because)
+        raise RefusedError(words, "E303", location=layer.location, because=because, hint=TRACED_ALONE)
     for step in steps(layer.call, shapes):
         transposes, call, arranged = layouts.arranged(step, shapes)
         row = find(call.node.op, call.node.domain)
@@ -114,7 +120,7 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
         if lowered is None:
             words = f"{layer.name}: {layer.source_op} has no ONNX form"
             because = f"{layer.source_op} is no operator of ONNX, nor made of any here"
-            raise RefusedError(words, "E303", location=layer.location, because=because)
+            raise RefusedError(words, "E303", location=layer.location, because=because, hint=TRACED_ALONE)
         yield Lowered([*transposes, *lowered.nodes], lowered.params)
 
 
@@ -136,7 +142,12 @@ def sized(param: Param, trace: Trace) -> Param:
     tensor = trace.tensors.get(param.name)
     shape = tensor.shape if tensor is not None else None
     if not isinstance(shape, tuple) or not all_numbers(shape):
-        raise RefusedError(f"the shape of {param.name} is not known", "E303", hint="give the input it was trained at")
+        raise RefusedError(
+            f"the shape of {param.name} is not known",
+            "E303",
+            because="the definition does not say it, and no input of a known size reaches it",
+            hint="give the input it was trained at: --input 3x224x224",
+        )
     if param.shape == shape:
         return param
     return Param(

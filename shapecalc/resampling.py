@@ -145,7 +145,12 @@ def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int)
 def _with_tokens(old: Array, grown: Array, tokens: int) -> Array:
     before, after = old[..., :tokens, tokens:], old[..., tokens:, :tokens]
     if not (before == before[..., :1]).all() or not (after == after[..., :1, :]).all():
-        raise RefusedError("the bias between a token and the places differs from place to place", "E302", hint=IN_FRONT)
+        raise RefusedError(
+            "a bias between a token and the places fits one size only",
+            "E302",
+            because="it differs from place to place, and what it would be at new places nothing says",
+            hint=IN_FRONT,
+        )
     places = grown.shape[-1]
     top = numpy.concatenate([old[..., :tokens, :tokens], before[..., :1].repeat(places, -1)], -1)
     rest = numpy.concatenate([after[..., :1, :].repeat(places, -2), grown], -1)

@@ -16,7 +16,7 @@ import numpy.typing
 
 from . import memory
 from .definition import Definition
-from .dims import product
+from .dims import product, show
 from .errors import RefusedError
 from .folding import folded
 from .graph import Graph, Param
@@ -335,14 +335,18 @@ def trained(model: Definition, graph: Graph, known: Collection[str] = ()) -> dic
         return {}
     wanted = [name for name in from_file(graph) if name in model.graph.params and name not in known]
     entries = {name: model.given[name] for name in wanted if name in model.given and model.given[name].load is not None}
-    _refuse(model, [name for name in wanted if name not in entries], "E208", "does not hold the weights of")
+    absent = [name for name in wanted if name not in entries]
+    _refuse(
+        model, absent, "E208", "does not hold the weights of", f"nothing in it loads into {', '.join(absent[:NAMED])}"
+    )
     shapes = {name: graph.params[name].shape or () for name in wanted}
     wrong = [name for name in wanted if product(entries[name].shape) != product(shapes[name])]
-    _refuse(model, wrong, "E209", "has weights of other shapes for")
+    apart = [f"{name} is {show(shapes[name])} and {show(entries[name].shape)} in the file" for name in wrong[:NAMED]]
+    _refuse(model, wrong, "E209", "has weights of other shapes for", ", ".join(apart))
     return {name: _as_float(entries[name].array(shapes[name]), graph.params[name]) for name in wanted}
 
 
-def _refuse(model: Definition, names: list[str], code: str, what: str) -> None:
+def _refuse(model: Definition, names: list[str], code: str, what: str, because: str) -> None:
     if not names or model.weights is None:
         return
     layers = list(dict.fromkeys(place.layer for place in model.places if place.param in set(names)))
@@ -350,6 +354,7 @@ def _refuse(model: Definition, names: list[str], code: str, what: str) -> None:
     raise RefusedError(
         f"{model.weights.name} {what} {shown}",
         code,
+        because=because,
         hint=f"shapecalc match {model.typed} {quote(model.weights.name)} compares them",
     )
 

@@ -125,7 +125,7 @@ def test_what_fails_leaves_nothing(place: Path, monkeypatch: pytest.MonkeyPatch)
     from shapecalc.verify import plans
 
     def refused(*_: object) -> None:
-        raise shapecalc.RefusedError("not this one", "E403")
+        raise shapecalc.RefusedError("not this one", "E403", because="a test says so", hint="none")
 
     plan = shapecalc.load(place / HERE / "net.onnx").retarget(classes=3)
     plan.verify(device="cpu")

@@ -192,7 +192,7 @@ def test_a_proof_that_fails_leaves_everything(tmp_path: Path, monkeypatch: pytes
     from shapecalc.verify import plans
 
     def refused(*_: object, **__: object) -> None:
-        raise shapecalc.RefusedError("not equal", "E402")
+        raise shapecalc.RefusedError("not equal", "E402", because="a test says so", hint="none")
 
     source = net(tmp_path, "stored.onnx")
     before = files(tmp_path)

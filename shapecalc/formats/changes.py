@@ -38,6 +38,7 @@ def changes(old: Graph, new: Graph, *, shorter: bool = False) -> Changes:
             f"{first.name}: layers cannot be taken out of a {old.format} definition",
             "E303",
             location=first.origin.location,
+            because=f"{len(gone) or len(old.nodes)} of its {len(old.nodes)} layers would be gone or in another order",
             hint=WAY_OUT,
         )
     return Changes([(a, b) for a, b in zip(stays, kept, strict=True) if a is not b], added, gone)

@@ -27,7 +27,12 @@ def trtexec(model: Definition, sizes: Sizes) -> tuple[str, str]:
     given = first_input(model.graph)
     start = sizes.nearest_rectangle(*(native_size(model) or (USUAL[0], USUAL[0]))) or _first(sizes)
     if given is None or start is None:
-        raise RefusedError(f"no size fits {model.name}", "E302")
+        raise RefusedError(
+            f"no size fits {model.name}",
+            "E302",
+            because="it takes no image" if given is None else f"its sizes are {sizes}",
+            hint=f"shapecalc trace {model.typed} shows what does not fit",
+        )
     heights, widths = _ranges(sizes, start)
     note = (
         "" if (len(heights), len(widths)) == (1, 1) else f"sizes with holes: {sizes}; the profile is one piece of them"

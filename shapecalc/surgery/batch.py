@@ -42,7 +42,12 @@ class SetBatch(NamedTuple):
         graph = native.graph
         image = next((i for i in graph.inputs if i.role == "image" and i.native), None)
         if image is None or image.native is None:
-            raise RefusedError(f"{graph.name} takes no image whose first axis is a batch", "E303", because=fed(graph))
+            raise RefusedError(
+                f"{graph.name} takes no image whose first axis is a batch",
+                "E303",
+                because=fed(graph),
+                hint="--input NAME:SHAPE gives another shape of an input",
+            )
         before = image.native[0]
         if before == size:
             return []

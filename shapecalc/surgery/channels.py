@@ -152,7 +152,12 @@ class MixChannels(NamedTuple):
         """A convolution of 1×1 with the same numbers, where no single first convolution can take them."""
         given = next(item for item in graph.inputs if item.name == self.input)
         if given.native is None or len(given.native) != 4:
-            raise RefusedError(f"{self.input} is no image of known rank, so its channels cannot be changed", "E303")
+            raise RefusedError(
+                f"the channels of {self.input} cannot be changed",
+                "E303",
+                because="it is no image of known rank",
+                hint="give its shape: --input 1x3x224x224",
+            )
         name = free_name(graph, f"{self.input}_{self.what}")
         weight = f"{name}/weight"
         shares = [dict(row) for row in self.mix]
@@ -321,7 +326,12 @@ def put_in_front(graph: Graph, value: str, nodes: list[Node], params: list[Param
         return graph
     inner = [node.name for node in graph.nodes if value in node.reads() and value not in node.inputs]
     if inner:
-        raise RefusedError(f"{inner[0]} reads {value} inside a graph of its own, which cannot be changed", "E303")
+        raise RefusedError(
+            f"nothing can be put between {value} and all that read it",
+            "E303",
+            because=f"{inner[0]} reads it inside a graph of its own, which is not changed",
+            hint="simplify the file first, so that its branches are gone",
+        )
     last = nodes[-1].outputs[0]
     moved = [renamed(node, {value: last}) for node in graph.nodes]
     first = next((i for i, node in enumerate(moved) if last in node.inputs), 0)

@@ -73,7 +73,12 @@ def encoded(value: Any) -> Any:
         return {"unknown": value.reason}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise RefusedError(f"a plan with {value} in it cannot be saved", "E303", because="it has no form in JSON")
+    raise RefusedError(
+        f"a plan with {value} in it cannot be saved",
+        "E303",
+        because="it has no form in JSON",
+        hint="leave --save-plan out: the result itself can be written",
+    )
 
 
 class UnfitError(Exception):

@@ -89,6 +89,7 @@ class Convolutional(NamedTuple):
             raise RefusedError(
                 f"{native.graph.name} has no fully connected layer that reads a flattened map",
                 "E303",
+                because="nothing in it flattens a map of more than one place into a stored matrix",
                 hint="a net that ends in a global pooling takes larger images as it is",
             )
         behind = {node.name for node in native.graph.ancestors([native.graph.node(first.layer).inputs[0]])}
@@ -214,6 +215,7 @@ class _Walk:
                 "E303",
                 location=node.origin.location,
                 because=f"{value} is what is behind a flattened map",
+                hint="--input SIZE --repair insert-pool, or --repair resize, keeps its layers",
             )
 
     def _hand_on(self, value: str, output: str) -> None:
@@ -250,17 +252,22 @@ class _Walk:
         )
         bias = self.traced.get(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
         if not plain or (bias is not None and bias != (outputs,)):
-            raise RefusedError(f"{node.name}: a product that is scaled or turned has no form as a convolution", "E303")
+            raise _no_window(node, "its product is scaled or turned, or its bias is not one number for each output")
         self.windows.append(Turned(node.name, held[1:], held[0], outputs, turned))
         self.rows[node.outputs[0]] = outputs
 
     def _weight(self, node: Node) -> tuple[int, ...]:
         shape = self.traced.get(node.inputs[1])
         if node.inputs[1] not in self.graph.params or not isinstance(shape, tuple) or not all_numbers(shape):
-            raise RefusedError(f"{node.name}: its weight is not stored, so it cannot be a window", "E303")
+            raise _no_window(node, f"its weight {node.inputs[1]} is not stored")
         shared = [user.name for user in self.graph.nodes if node.inputs[1] in user.inputs and user is not node]
         if shared or len(shape) != ROW:
-            raise RefusedError(f"{node.name}: its weight is shared or no matrix, so it cannot be a window", "E303")
+            readers = (
+                f"{', '.join(shared)} reads its weight too"
+                if shared
+                else f"its weight has {len(shape)} axes, not {ROW}"
+            )
+            raise _no_window(node, readers)
         return shape
 
     def _added_to(self, node: Node, value: str) -> bool:
@@ -314,6 +321,16 @@ def _moved(graph: Graph, name: str, shape: tuple[int, ...], params: dict[str, Pa
         fresh, shape, old.dtype, recipe="window", sources=(name,), arguments=(shape, turned), **kept  # type: ignore[arg-type]
     )  # fmt: skip
     return fresh
+
+
+def _no_window(node: Node, because: str) -> RefusedError:
+    return RefusedError(
+        f"{node.name} cannot become a convolution",
+        "E303",
+        location=node.origin.location,
+        because=because,
+        hint="fold the constants of the file first; without --convolutional, --repair resize takes larger images",
+    )
 
 
 def _softmax(graph: Graph, node: Node) -> Iterator[Node]:

@@ -130,7 +130,8 @@ def _before_head(graph: Graph) -> str:
     values = list(dict.fromkeys(node.inputs[0] for node in found))
     if not found:
         named = f"{graph.name or 'the net'} ends in no classifier"
-        raise RefusedError(f"{named}, so what is before it cannot be told", "E301", hint="--at LAYER")
+        last = f"its last layer is {graph.nodes[-1].name} ({graph.nodes[-1].op})" if graph.nodes else "it has no layers"
+        raise RefusedError(f"{named}, so what is before it cannot be told", "E301", because=last, hint="--at LAYER")
     if len(values) > 1:
         listed = ", ".join(f"{node.name} reads {node.inputs[0]}" for node in found)
         raise RefusedError(
@@ -149,7 +150,9 @@ def _tap(trace: Trace, value: str) -> Tap:
         )
     shape = trace.tensors[value].shape
     if not isinstance(shape, tuple):
-        raise RefusedError(f"the shape of {value} is not known", "E303", because=shape.reason)
+        raise RefusedError(
+            f"the shape of {value} is not known", "E303", because=shape.reason, hint="--at a layer before it"
+        )
     layout = layer.call.layout
     axes = range(1, len(shape) - 1) if layout == "NHWC" or len(shape) == 3 else range(2, len(shape))
     return Tap(layer.name, value, len(shape), tuple(axes), layout)

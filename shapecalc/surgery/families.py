@@ -59,7 +59,12 @@ def _channels(node: Node, trace: Trace) -> int | None:
 
 
 def _refuse(graph: Graph, message: str, because: str) -> RefusedError:
-    return RefusedError(f"{graph.name or 'the net'}: {message}", "E301", because=because)
+    return RefusedError(
+        f"{graph.name or 'the net'}: {message}",
+        "E301",
+        because=because,
+        hint="--head LAYER names the layer that gives the classes, and each one that follows them",
+    )
 
 
 # -- SSD --------------------------------------------------------------------------------------------------------------

@@ -176,6 +176,7 @@ def _need_own_weight(graph: Graph, node: Node) -> None:
             f"{node.name}: its weight is shared, so it cannot be replaced alone",
             "E301",
             because=f"{', '.join(sharing)} reads {weight} too",
+            hint="give each of them a weight of its own, or name another layer: --head LAYER",
         )
     if stored(graph, weight) is None:
         maker = graph.producers().get(weight)
@@ -183,6 +184,7 @@ def _need_own_weight(graph: Graph, node: Node) -> None:
             f"{node.name}: its weight is not stored, so it cannot be replaced",
             "E301",
             because=f"{weight} is computed by {maker.name}" if maker else f"{weight} is fed from outside",
+            hint="fold the constants of the file first, or name another layer: --head LAYER",
         )
 
 
@@ -212,6 +214,7 @@ def replace_heads(
                 f"{node.name}: its number of classes is not known",
                 "E301",
                 because=f"what it gives is {show(trace.layer(node.name).outputs[0].shape)}",
+                hint="give the input that the net is made for: --input SHAPE",
             )
         if before != after:
             edits.append(ReplaceHead(node.name, fresh_name(node.name, after, taken), before, after, start))

@@ -140,7 +140,12 @@ class Surgery:
                 draft.do(edit)
             except (LookupError, TypeError, ValueError, ArithmeticError, StopIteration, AttributeError) as error:
                 kind = edit.to_dict()["edit"]
-                raise RefusedError(f"the plan's {kind} of {edit.layer} cannot be done ({error})", "E304") from None
+                raise RefusedError(
+                    f"the plan's {kind} of {edit.layer} cannot be done",
+                    "E304",
+                    because=str(error) or type(error).__name__,
+                    hint="plan it anew: shapecalc retarget --dry-run --save-plan FILE",
+                ) from None
         draft.about |= saved.about
         traced = draft.at_feeds()
         if not traced.ok:
@@ -231,6 +236,7 @@ def _with_head(draft: Draft, classes: int, wishes: Wishes) -> None:
             location=wanting.location,
             expected=wanting.expected,
             actual=wanting.actual,
+            because=f"{wanting.layer} keeps its weights, and they are for another number of inputs",
             hint="leave --head out, or name the layer that gives the scores",
         )
     draft.about["classes"] = f"{classes}classes"
@@ -265,7 +271,7 @@ def _need_room(draft: Draft) -> None:
         raise RefusedError(
             f"{draft.model.name} cannot be left free: it takes {bounded[0]} alone",
             "E302",
-            because=f"{found.upper} forbids larger ones" if found.upper else None,
+            because=f"{found.upper} forbids larger ones" if found.upper else "its size is written down in it",
             hint="--input 256 writes it for one size, with what was written down for another made anew",
         )
 
@@ -324,9 +330,9 @@ def _refusal(
     """What to raise where no repair, or not the one that was ``wanted``, makes it fit; ``others`` would."""
     first, near = traced.problems[0], _nearest(model, traced)
     who = {None: "no weightless repair makes it fit", "none": "without a repair it does not fit"}
-    hint = near.hint() if near is not None and not (first.code == "E102" and first.hint) else first.hint or None
+    hint = near.hint() if near is not None and not (first.code == "E102" and first.hint) else first.hint
     if others:
-        hint = "; ".join([_instead(others), *([hint] if hint else [])])
+        hint = "; ".join(filter(None, [_instead(others), hint]))
     return RefusedError(
         f"{who.get(wanted, f'the repair {wanted} does not make it fit')}: {first.message}",
         "E302",
@@ -334,7 +340,7 @@ def _refusal(
         expected=first.expected,
         actual=first.actual,
         because=_because(model, traced),
-        hint=hint,
+        hint=hint or f"shapecalc sizes {model.typed} lists what fits",
     )
 
 
@@ -383,10 +389,13 @@ def _nearest(model: Definition, traced: Trace) -> _Nearest | None:
     return None if near is None else _Nearest(near, str(found))
 
 
-def _because(model: Definition, traced: Trace) -> str | None:
+def _because(model: Definition, traced: Trace) -> str:
     """What stands in the way: trained weights, or what is left once an export's constants are written anew."""
     first, fitting = traced.problems[0], reference(model)
     if first.code == "E101":
         return f"{first.layer} has trained weights of a fixed size"
     left = obstacle(traced, fitting, model.retrace) if fitting is not None else None
-    return f"with the export's constants written anew, {left}" if left is not None else None
+    if left is not None:
+        return f"with the export's constants written anew, {left}"
+    wanted = f" for {first.expected}" if first.expected else ""
+    return f"what stands in {first.layer} is{wanted or ' for another size'}, and no repair without weights changes that"

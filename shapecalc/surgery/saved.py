@@ -138,6 +138,7 @@ class Saved(NamedTuple):
                 "E304",
                 expected=f"{wanted}, as in {self.model}" if wanted else None,
                 actual=given or None,
+                because=f"an edit of {self.model} would mean something else in {model.name}",
                 hint="plan it anew: shapecalc retarget --dry-run --save-plan FILE",
             )
 

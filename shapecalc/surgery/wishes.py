@@ -79,7 +79,10 @@ def image(draft: Draft) -> tuple[Input, int]:
             if isinstance(count, int):
                 return given, count
     raise RefusedError(
-        f"{draft.model.name} takes no image of a known number of channels", "E303", because=fed(draft.graph)
+        f"{draft.model.name} takes no image of a known number of channels",
+        "E303",
+        because=fed(draft.graph),
+        hint="where it is an image, give its shape: --input 1x3x224x224",
     )
 
 
@@ -123,6 +126,7 @@ def _batch(draft: Draft, batch: int | str) -> None:
         raise RefusedError(
             f"a {draft.graph.format} definition is written for a batch of one size, not for a free one",
             "E303",
+            because="its text has a number for the batch, and no word for any",
             hint="convert it, then retarget the ONNX file --batch N",
         )
     for edit in SetBatch.make(draft.trace, size):

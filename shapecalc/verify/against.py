@@ -106,6 +106,7 @@ def compared(
             f"nothing of {model.name} has the name and shape of anything in {original.name}",
             "E402",
             because=_shapes(found.apart) or "their outputs are of different numbers and names",
+            hint="name the model that it was made from: --against ORIGINAL",
         )
     return found
 

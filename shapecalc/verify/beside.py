@@ -103,10 +103,20 @@ def _planned(own: Path, path: str, target: Path, how: str | None, taken: set[str
 def _check_source(own: Path, source: Path) -> None:
     """Links may lead to a place where the model itself lies, as in a cache of downloads, but to no other."""
     if not source.is_file():
-        raise RefusedError(f"{source} is not there, so its weights can be neither linked nor copied", "E303")
+        raise RefusedError(
+            f"the weights in {source.name} can be neither linked nor copied",
+            "E303",
+            because=f"{source} is not there",
+            hint=f"put it there; --external refer and a result in {own.parent} need only its name",
+        )
     homes = (own.parent.resolve(), own.resolve().parent)
     if not any(source.resolve().is_relative_to(home) for home in homes):
-        raise RefusedError(f"{source} leads out of the model's folder", "E303", because=str(source.resolve()))
+        raise RefusedError(
+            f"{source} leads out of the model's folder",
+            "E303",
+            because=f"it is {source.resolve()}",
+            hint="put the weights themselves beside the model",
+        )
 
 
 def _names(location: PurePosixPath, target: Path) -> Iterator[str]:
@@ -132,6 +142,7 @@ def _check_inside(graph: Graph, changed: Mapping[str, str]) -> None:
             raise RefusedError(
                 f"{param.name}, inside a node, lies in {param.where.path}, which the result cannot call the same",
                 "E303",
+                because="what is inside a node is copied as it lies, its names of files too",
                 hint="--external link or copy, into an empty folder",
             )
 

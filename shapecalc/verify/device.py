@@ -132,7 +132,8 @@ def refused(error: Exception) -> RefusedError:
     return RefusedError(
         "onnxruntime refuses the model",
         "E403",
-        because=words if len(words) <= 900 else f"{words[:300]} … {words[-600:]}",
+        because=(words if len(words) <= 900 else f"{words[:300]} … {words[-600:]}") or type(error).__name__,
+        hint="mend what it names; if the file ran before the edit, --dry-run lists what was edited",
     )
 
 

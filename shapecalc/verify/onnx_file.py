@@ -71,7 +71,16 @@ def _typed(array: Array, param: Param) -> Array:
     try:
         return numpy.ascontiguousarray(array, numpy.dtype(param.dtype))
     except TypeError:
-        raise RefusedError(f"numbers of type {param.dtype} cannot be made ({param.name})", "E303") from None
+        raise _unnumbered(param, "made") from None
+
+
+def _unnumbered(param: Param, what: str) -> RefusedError:
+    return RefusedError(
+        f"numbers of {param.name} cannot be {what}",
+        "E303",
+        because=f"they are of type {param.dtype}, which numpy does not have",
+        hint="convert the file to float32 first",
+    )
 
 
 def _stored(model: Definition, graph: Graph, derived: Iterable[Param]) -> dict[str, Array]:
@@ -102,7 +111,7 @@ def _numbers_of(model: Definition, param: Param) -> Array | None:
     try:
         kind = numpy.dtype(param.dtype).newbyteorder("<")
     except TypeError:
-        raise RefusedError(f"numbers of type {param.dtype} cannot be computed with ({param.name})", "E303") from None
+        raise _unnumbered(param, "computed with") from None
     if where.path == model.graph.meta.get("path"):
         raw = numpy.frombuffer(bytes(source.data[where.offset : where.offset + where.length]), numpy.uint8)
     elif Path(where.path).is_file():

@@ -98,12 +98,17 @@ def _part(what: Runnable, nodes: list[Any], values: Mapping[str, Array]) -> Runn
     graph.node.extend(nodes)
     graph.initializer.extend(tensor for tensor in whole.initializer if tensor.name in read)
     graph.sparse_initializer.extend(tensor for tensor in whole.sparse_initializer if tensor.values.name in read)
-    try:
-        for name, array in fed.items():
+    for name, array in fed.items():
+        try:
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)
             graph.input.append(helper.make_tensor_value_info(name, kind, array.shape))
-    except (AttributeError, KeyError, ValueError) as error:
-        raise RefusedError(f"a value between two parts of the run is no tensor: {error}", "E403") from None
+        except (AttributeError, KeyError, ValueError) as error:
+            raise RefusedError(
+                f"{name} cannot be handed from one part of the run to the next",
+                "E403",
+                because=f"it is no tensor of a known type: {error}",
+                hint="a smaller input or batch runs in one part",
+            ) from None
     graph.output.extend(onnx.ValueInfoProto(name=name) for node in nodes for name in node.output if name)
     arrays = {name: array for name, array in what.arrays.items() if name in read}
     return Runnable(proto, arrays, fed, {}, what.folder)

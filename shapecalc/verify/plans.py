@@ -18,7 +18,7 @@ from ..formats.onnx.patch import segments
 from ..formats.onnx.pieces import Pieces, copy_to
 from ..formats.onnx.write import PLACEHOLDER, to_proto
 from ..graph import Graph
-from ..lower import lower
+from ..lower import TRACED_ALONE, lower
 from ..source import Span
 from ..surgery.criteria import IDLE, untouched
 from ..surgery.plan import Surgery
@@ -70,7 +70,7 @@ class Plan(Surgery):
             self.report = prove_plan(self, device=device, seed=seed, rtol=rtol)
         except RefusedError as error:
             own = self.file_name.rpartition(".")[2] != "onnx"
-            if error.code == "E303" and error.hint is None and own:  # what has no ONNX form is still said as a text
+            if error.hint == TRACED_ALONE and own:  # what has no ONNX form is still said as a text
                 error.hint = f"--no-verify writes {self.file_name}, unproved"
             raise
         return self.report
@@ -176,6 +176,7 @@ def check_runs(model: Definition, traced: Trace) -> None:
         location=first.location,
         expected=first.expected,
         actual=first.actual,
+        because=f"{first.layer} is the first of {len(traced.problems)} that do not fit",
         hint=f"shapecalc trace {model.typed} {model.asked(traced)} shows what would",
     )
 
@@ -220,7 +221,10 @@ def save_model(model: Definition, path: Path, *, overwrite: bool) -> Path:
     beside = planned(model, model.graph, path, None) if _has_weights(model) else ()
     if renamed(beside):
         raise RefusedError(
-            "its weights lie beside it, under a name that is taken there", "E303", because=str(path.parent)
+            "its weights lie beside it, under a name that is taken there",
+            "E303",
+            because=", ".join(f"{path.parent / name}" for name in renamed(beside).values()) + " would be its name",
+            hint="save it into an empty folder",
         )
     with placed(beside, path.parent, files.Work()):
         files.write_whole(path, lambda file: copy_to(file, source, _unedited(model, source)), overwrite=overwrite)
@@ -335,12 +339,13 @@ def _check_computed(model: Definition, edited: Graph, tensors: Collection[str]) 
         lost = [source for source in sources_of(edited, param) if not is_placeholder(edited.params[source])]
         if lost and name not in tensors and name not in model.graph.params:
             away = [Path(place).name for place in sorted(elsewhere(model, model.graph)) if not Path(place).is_file()]
+            missing = f"{away[0]}, which the file names for its weights, is missing" if away else ""
             raise RefusedError(
                 f"{name} is computed from {lost[0]}, whose numbers are not there",
                 "E303",
                 location=model.source.name if model.source is not None else None,
-                because=f"{away[0]}, which the file names for its weights, is missing" if away else None,
-                hint=f"put {away[0]} beside it; --dry-run shows the change without" if away else None,
+                because=missing or f"{lost[0]} is stored in a form that is not read",
+                hint=f"put {away[0] if away else 'its numbers'} beside it; --dry-run shows the change without",
             )
 
 

@@ -16,6 +16,8 @@ from .run import Run, Runnable
 
 #: Largest difference allowed, relative to the largest number of the tensor: the same kernels must agree far better.
 RTOL = 1e-4
+#: The way out of a proof that fails.
+UNPROVED = "--no-verify writes the result unproved"
 
 
 class ShapeCheck(NamedTuple):
@@ -65,6 +67,7 @@ class NumberCheck(NamedTuple):
     difference: float
     scale: float
     limit: float
+    why: str = ""  # where there is no difference to take, what stands in its place
 
     @property
     def ok(self) -> bool:
@@ -105,6 +108,7 @@ class Report:
         self.weights: str | None = None  # the file of trained weights that ran
         self.against: Any = None  # another model on the same inputs, as `against.Against`
         self.kept: dict[str, Array] = {}  # tensors that were asked for, as the proof made them
+        self.made_by: dict[str, str] = {}  # tensor -> the layer that runs for it
         self.seen: Any = None  # what it says of an image, as `picture.Seen`
 
     def __repr__(self) -> str:
@@ -156,19 +160,51 @@ class Report:
         if self.ok:
             return
         if not self.failures:
-            raise RefusedError("nothing ran, so nothing is proved", "E401")
-        first = self.failures[0]
-        if isinstance(first, ShapeCheck):
             raise RefusedError(
-                f"{first.name} came out with another shape than predicted",
+                "nothing ran, so nothing is proved",
                 "E401",
-                expected=str(first.predicted),
-                actual=str(first.actual),
+                because="no layer of the net computes a tensor",
+                hint=UNPROVED,
             )
-        raise RefusedError(
-            f"{first.name} differs by {first.difference:.3g} on a scale of {first.scale:.3g}",
+        apart = [check for check in self.shapes if not check.ok]
+        if apart:
+            raise self._other_shape(apart)
+        raise next(self._unlike(words, checks) for words, checks in self._compared() if not all(c.ok for c in checks))
+
+    def _compared(self) -> Iterator[tuple[str, list[NumberCheck]]]:
+        """What was compared, in words, and how far each tensor is apart."""
+        yield "a layer before the first edit, which is to compute what it did in the original", self.before_edit or []
+        for promise in self.promises:
+            yield f"the promise of an edit ({promise.words})", promise.checks
+        yield "CUDA against the CPU", self.cpu or []
+        if self.against is not None:
+            yield f"an output of {self.against.original}", self.against.failures
+
+    def _other_shape(self, apart: list[ShapeCheck]) -> RefusedError:
+        first = apart[0]
+        by = f"{self.made_by[first.name]} made it" if first.name in self.made_by else "onnxruntime made it"
+        return RefusedError(
+            f"{first.name} came out with another shape than predicted",
+            "E401",
+            expected=str(first.predicted),
+            actual=str(first.actual),
+            because=f"{by}; it is the first of {len(apart)} of {len(self.shapes)} tensors that the trace has otherwise",
+            hint=f"{UNPROVED}; the trace of {first.name} is mistaken, which is worth a report",
+        )
+
+    def _unlike(self, words: str, checks: list[NumberCheck]) -> RefusedError:
+        """The error for the first number that differs: in what comparison, by whose work, and how many more do."""
+        apart = [check for check in checks if not check.ok]
+        first = apart[0]
+        amount = f"{first.name} differs by {first.difference:.3g} on a scale of {first.scale:.3g}"
+        by = f"{self.made_by[first.name]} made it; " if first.name in self.made_by else ""
+        why = f"{first.why}; " if first.why else ""
+        return RefusedError(
+            f"{first.name} cannot be compared" if first.why else amount,
             "E402",
             expected=f"at most {first.limit:g} of the scale",
+            because=f"{why}{by}it is {words}, the first of {len(apart)} of {len(checks)} tensors that differ",
+            hint=f"--seed N proves it with other numbers; {UNPROVED}",
         )
 
 
@@ -190,7 +226,7 @@ def _compared_runs(
     first: Iterator[dict[str, Array]], second: Iterator[dict[str, Array]], limit: float
 ) -> list[NumberCheck]:
     return [
-        NumberCheck(name, float("inf"), 1.0, limit) if b is None else _compared(name, a, b, limit)
+        _incomparable(name, limit, "only one of the nets makes it") if b is None else _compared(name, a, b, limit)
         for name, a, b in side_by_side(first, second)
     ]
 
@@ -201,18 +237,29 @@ ROUNDINGS = 16
 CHUNK = 1 << 22
 
 
+def _incomparable(name: str, limit: float, why: str) -> NumberCheck:
+    return NumberCheck(name, float("inf"), 1.0, limit, why)
+
+
 def _compared(name: str, a: Array, b: Array, limit: float) -> NumberCheck:
     import numpy
 
     if a.shape != b.shape:
-        return NumberCheck(name, float("inf"), 1.0, limit)
+        return _incomparable(
+            name, limit, f"its shape is {dims.show(a.shape)} in one net and {dims.show(b.shape)} in the other"
+        )
     if a.size == 0 or a.dtype.kind != "f":
-        return NumberCheck(name, 0.0 if numpy.array_equal(a, b) else float("inf"), 1.0, limit)
+        unlike = int(numpy.count_nonzero(a != b))
+        return (
+            _incomparable(name, limit, f"{unlike} of its {a.size} elements differ")
+            if unlike
+            else NumberCheck(name, 0.0, 1.0, limit)
+        )
     a, b = a.reshape(-1), b.reshape(-1)
     rows = [_difference(a[i : i + CHUNK], b[i : i + CHUNK]) for i in range(0, a.size, CHUNK)]
     scale = max(scale for _, scale in rows)
     if scale < 0:
-        return NumberCheck(name, float("inf"), 1.0, limit)
+        return _incomparable(name, limit, "none of its numbers is finite, so nothing is compared")
     kind = numpy.finfo(a.dtype)
     finest = ROUNDINGS * max(float(kind.eps), float(kind.smallest_subnormal) / (scale or 1.0))
     return NumberCheck(name, max(difference for difference, _ in rows), scale, max(limit, finest))
@@ -267,6 +314,9 @@ def prove(
     report.cpu, report.cpu_run = cpu, None if on_cpu is None else on_cpu.total()
     report.before_edit = before
     report.kept = edited.kept
+    report.made_by = {
+        name: f"{node.name or name} ({node.op_type})" for node in what.proto.graph.node for name in node.output
+    }
     report.seconds = time.perf_counter() - started
     return report
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import memory
 from ..definition import Definition
-from ..dims import Expr, Shape, all_numbers, product
+from ..dims import Expr, Shape, all_numbers, product, show
 from ..errors import RefusedError
 from ..formats.onnx.write import to_proto
 from ..graph import Graph, Input, places
@@ -98,7 +98,10 @@ def _from_definition(
     predicted = trace(lowered, wanted, dialect="onnxruntime")
     if predicted.problems:
         raise RefusedError(
-            "the lowered model does not fit onnxruntime's own rules", "E401", because=predicted.problems[0].headline
+            "the lowered model does not fit onnxruntime's own rules",
+            "E401",
+            because=predicted.problems[0].headline,
+            hint="--dialect onnxruntime shows its sizes; another input may fit both",
         )
     known = dict(given or {})
     known |= trained(model, lowered, known)
@@ -131,7 +134,12 @@ def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], se
     for index, given in enumerate(inputs):
         shape = shapes[given.name]
         if not all_numbers(shape):
-            raise RefusedError(f"input {given.name} has a free dimension", "E207", hint="give it: --input 1x3x224x224")
+            raise RefusedError(
+                f"input {given.name} has a free dimension",
+                "E207",
+                because=f"its shape is {show(shape)}, and only numbers run",
+                hint="give it: --input 1x3x224x224",
+            )
         memory.check(4 * int(product(shape)), f"the numbers of input {given.name}")
         noise = numpy.random.default_rng([seed, index]).standard_normal(shape, dtype=numpy.float32)
         kind = numpy.dtype(given.dtype)

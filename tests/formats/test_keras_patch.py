@@ -173,11 +173,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"input": 12},
         "the definition would stay as it is",
     ),
-    "rounding": (net(), {"input": 7, "repair": "rounding"}, "p: its rounding cannot be changed in a Keras definition"),
+    "rounding": (net(), {"input": 7, "repair": "rounding"}, "its rounding cannot be changed in a Keras definition"),
     "weights in other files": (
         json.dumps({"modelTopology": {"model_config": json.loads(net(False))}, "weightsManifest": []}),
         {"classes": 7},
-        "top: its weights are listed in this file and lie in others",
+        "its weights are listed in this file and lie in others",
     ),
 }
 

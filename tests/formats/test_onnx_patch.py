@@ -301,7 +301,7 @@ def test_sparse_and_typed_tensors_survive() -> None:
 @pytest.mark.parametrize(
     ("opset", "tensors", "words"),
     [
-        (17, {"head13.w": b"1234"}, "head13.w needs 93600 bytes, 4 were given"),
+        (17, {"head13.w": b"1234"}, "head13.w cannot be written"),
         (8, {}, "head13.w has no numbers, and opset 8 has no placeholder for them"),
     ],
 )

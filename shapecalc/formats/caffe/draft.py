@@ -85,7 +85,13 @@ class Draft:
 
     def refuse(self, layer: Layer, message: str, hint: str = WAY_OUT) -> RefusedError:
         """An edit that this file cannot say."""
-        return RefusedError(f"{layer.name}: {message}", "E303", location=layer.location, hint=hint)
+        return RefusedError(
+            f"{layer.name}: this prototxt cannot say the edit",
+            "E303",
+            location=layer.location,
+            because=message,
+            hint=hint,
+        )
 
     # -- edits --------------------------------------------------------------------------------------------------------
     def replace(self, field: Field, text: str) -> None:

@@ -111,8 +111,13 @@ def _check_phases(draft: Draft, text: str, options: Options) -> None:
         try:
             build(edited, chosen)
         except ModelError as error:
-            where = f"for phase {phase} the file would not be whole: {error.message}"
-            raise RefusedError(where, "E303", location=draft.document.name, hint=WAY_OUT) from None
+            raise RefusedError(
+                f"for phase {phase} the file would not be whole",
+                "E303",
+                location=draft.document.name,
+                because=error.message,
+                hint=WAY_OUT,
+            ) from None
 
 
 def _pair(draft: Draft, before: Node, after: Node) -> Pair:
@@ -325,7 +330,14 @@ def _insert(draft: Draft, graph: Graph, node: Node, renames: list[Rename]) -> No
     producer = next((n for n in graph.nodes if value in n.outputs), None)
     layer = draft.at(producer.origin.span) if producer is not None else None
     if node.op != "AveragePool" or layer is None or producer is None:
-        raise RefusedError(f"{node.name}: {node.op} cannot be added to a prototxt here", "E303", hint=WAY_OUT)
+        raise RefusedError(
+            f"{node.name}: {node.op} cannot be added to a prototxt here",
+            "E303",
+            because=f"no layer of the file gives {value}"
+            if layer is None
+            else "only average poolings have a text here",
+            hint=WAY_OUT,
+        )
     read = _renamed(layer.tops[producer.outputs.index(value)], renames, layer.index, top=True)
     last = _last_writer(draft, layer, layer.tops[producer.outputs.index(value)])
     name = unique(node.name, draft.blobs())
@@ -339,7 +351,13 @@ def _insert_crop(draft: Draft, graph: Graph, node: Node, renames: list[Rename]) 
     layer = draft.at(join.origin.span)
     place = draft.place(layer) if layer is not None else None
     if layer is None or place is None or draft.age < CROP_SINCE:
-        raise RefusedError(f"{node.name}: this prototxt is too old for Caffe's Crop", "E303", hint=WAY_OUT)
+        raise RefusedError(
+            f"{node.name}: a Crop cannot be added to this prototxt",
+            "E303",
+            location=join.origin.location,
+            because="the file is older than Caffe's Crop, which came after V1 layers",
+            hint=WAY_OUT,
+        )
     blobs = dict(zip(join.inputs, layer.bottoms, strict=False))
     read, wanted = (
         _renamed(blobs[name], renames, layer.index, top=False) for name in (node.outputs[0], node.inputs[1])

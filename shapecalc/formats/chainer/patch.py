@@ -81,7 +81,11 @@ class _Draft:
     def refuse(self, node: Node, message: str, because: str | None = None) -> RefusedError:
         """An edit that this source cannot say."""
         return RefusedError(
-            f"{node.name}: {message}", "E303", location=node.origin.location, because=because, hint=WAY_OUT
+            f"{node.name}: this source cannot say the edit",
+            "E303",
+            location=node.origin.location,
+            because=f"{message}: {because}" if because else message,
+            hint=WAY_OUT,
         )
 
     # -- layers ---------------------------------------------------------------------------------------------------
@@ -208,7 +212,9 @@ class _Draft:
         if len(set(sides)) < 2 and (sides or assigned) and after[2] != after[3]:
             location = old.origin.location if old.origin is not None else None
             why = f"insize is one number, {after[2]}×{after[3]} are two"
-            raise RefusedError(f"{new.name}: {why}", "E303", location=location, hint=WAY_OUT)
+            raise RefusedError(
+                f"{new.name}: this source cannot say the edit", "E303", location=location, because=why, hint=WAY_OUT
+            )
         edits = [dict(zip(sides, map(str, after[2:]), strict=True))] if sides else []
         edits += [{span: str(after[2])} for span in assigned if len(set(sides)) < 2]
         return edits or [{}]

@@ -53,7 +53,9 @@ class Draft:
     def refuse(self, name: str, what: str, at: Value | None = None) -> RefusedError:
         """What the definition cannot say."""
         where = self.document.location(at) if at is not None else self.document.name
-        return RefusedError(f"{name}: {what}", "E303", location=where, hint=WAY_OUT)
+        return RefusedError(
+            f"{name}: this definition cannot say the edit", "E303", location=where, because=what, hint=WAY_OUT
+        )
 
 
 class Age(NamedTuple):

@@ -153,7 +153,12 @@ def _edit(path: str, source: Source, renewed: Sequence[Renewed], config: str | N
         number = getattr(error, "errno", None)
         if number in NO_ROOM:
             raise OSError(number, os.strerror(number)) from None
-        raise RefusedError(f"{source.name}: its weights cannot be edited: {error}", "E303") from None
+        raise RefusedError(
+            f"{source.name}: its weights cannot be edited",
+            "E303",
+            because=str(error) or type(error).__name__,
+            hint="write it as ONNX: -o result.onnx",
+        ) from None
 
 
 def _exchange(group: Any, row: Renewed) -> None:

@@ -55,7 +55,12 @@ def numbers(edit: Edit, param: Param) -> Piece | None:
         raw = edit.tensors[param.name]
         wanted = encode.length(param)
         if len(raw) != wanted:
-            raise RefusedError(f"{param.name} needs {wanted} bytes, {len(raw)} were given", "E303")
+            raise RefusedError(
+                f"{param.name} cannot be written",
+                "E303",
+                because=f"its shape needs {wanted} bytes, {len(raw)} were given",
+                hint="give numbers of its shape and element type",
+            )
         return raw
     if param.contents is not None:
         return encode.packed(param.dtype, param.contents)
@@ -94,7 +99,12 @@ def _made(edit: Edit, param: Param) -> tuple[Pieces, Pieces]:
     """(TensorProto, filler node or nothing) of a parameter that is not in the old file as it is now."""
     shape = param.shape
     if shape is None:
-        raise RefusedError(f"the shape of {param.name} is not known, so it cannot be written", "E303")
+        raise RefusedError(
+            f"{param.name} cannot be written",
+            "E303",
+            because="its shape is not known: no input that it meets has a known size",
+            hint="give the size: --input 224, or --input 224x320",
+        )
     raw = numbers(edit, param)
     if isinstance(raw, Span) and edit.skeleton_of is not None and size_of([raw]) >= SKELETON_FROM:
         place = Location(edit.skeleton_of, int(raw.start), size_of([raw]))
@@ -119,10 +129,16 @@ def _check_placeholder(edit: Edit, param: Param) -> None:
     before = edit.old.params.get(param.name)
     stored = before is not None and before.origin is not None and before.origin.op != "ConstantOfShape"
     if stored and before is not None and before.shape == param.shape:
-        raise RefusedError(f"the numbers of {param.name} are stored in a form that cannot be moved", "E303")
+        raise RefusedError(
+            f"the numbers of {param.name} cannot be moved",
+            "E303",
+            because="they are stored element by element, or are no numbers of a fixed width",
+            hint="save the file once with onnx.save, its tensors as raw data",
+        )
     if edit.old.opset < PLACEHOLDERS_FROM:
         raise RefusedError(
             f"{param.name} has no numbers, and opset {edit.old.opset} has no placeholder for them",
             "E303",
+            because=f"ConstantOfShape came with opset {PLACEHOLDERS_FROM}",
             hint="give weights, or a model of opset 9 or later",
         )

@@ -38,12 +38,18 @@ def _value(name: str, value: Any) -> tuple[int, Pieces]:
         return 1, [wire.real(2, value)]
     if isinstance(value, (str, bytes)):
         return 3, [wire.block(4, value.encode() if isinstance(value, str) else value)]
-    raise RefusedError(f"attribute {name!r} of {type(value).__name__} has no ONNX form", "E303")
+    raise _formless(name, f"it is of type {type(value).__name__}")
+
+
+def _formless(name: str, because: str) -> RefusedError:
+    return RefusedError(
+        f"attribute {name!r} has no ONNX form", "E303", because=because, hint="leave the layer that holds it as it is"
+    )
 
 
 def _constant(name: str, value: Tensor) -> bytes:
     if not isinstance(value.shape, tuple) or value.contents is None:
-        raise RefusedError(f"attribute {name!r} is a tensor whose numbers are not known here", "E303")
+        raise _formless(name, "it is a tensor whose numbers are not known here")
     return tensor_head(value.shape, value.dtype, "") + wire.block(9, packed(value.dtype, value.contents))
 
 
@@ -54,7 +60,7 @@ def _list(name: str, values: Sequence[Any]) -> tuple[int, Pieces]:
         return 6, [b"".join(wire.real(7, value) for value in values)]
     if all(isinstance(value, (str, bytes)) for value in values):
         return 8, [b"".join(wire.block(9, v.encode() if isinstance(v, str) else v) for v in values)]
-    raise RefusedError(f"attribute {name!r} holds {list(values)[:4]}, which has no ONNX form", "E303")
+    raise _formless(name, f"it holds {list(values)[:4]}, which are not of one type")
 
 
 def written(node: Node) -> dict[str, Any]:
@@ -90,7 +96,12 @@ def packed(dtype: str | None, contents: Sequence[Any]) -> bytes:
     """Numbers as raw_data holds them: little-endian, row-major."""
     kind = element_type(dtype)
     if not kind.letter:
-        raise RefusedError(f"numbers of {kind.name} cannot be written", "E303")
+        raise RefusedError(
+            f"numbers of {kind.name} cannot be written",
+            "E303",
+            because="the type has no form of whole bytes here",
+            hint="convert the file to float32 first",
+        )
     return struct.pack(f"<{len(contents)}{kind.letter}", *contents)
 
 

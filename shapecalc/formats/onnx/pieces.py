@@ -32,7 +32,12 @@ class Later:
             if self._made is None:
                 self._made = made = self._make()
                 if len(made) != self.length:
-                    raise RefusedError(f"numbers of {self.length} bytes are needed, {len(made)} were made", "E303")
+                    raise RefusedError(
+                        "new numbers do not fill their place in the file",
+                        "E303",
+                        because=f"{self.length} bytes are needed, {len(made)} were made",
+                        hint="give numbers of the shape that the trace shows",
+                    )
             return self._made
 
 
