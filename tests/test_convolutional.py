@@ -180,7 +180,7 @@ def test_a_head_of_a_prototxt_is_renamed_too(tmp_path: Path) -> None:
 def test_what_a_prototxt_cannot_say(tmp_path: Path) -> None:
     text = PROTOTXT.replace("num_output: 5", "num_output: 5 axis: 1")
     plan = shapecalc.loads(text, format="caffe", name="n").retarget(convolutional=True)
-    with pytest.raises(shapecalc.RefusedError, match="fc7: its type cannot be changed") as caught:
+    with pytest.raises(shapecalc.RefusedError, match="its type cannot be changed") as caught:
         plan.save(tmp_path / "n.prototxt", device="cpu")
     assert caught.value.code == "E303"
     assert list(tmp_path.iterdir()) == []
@@ -204,7 +204,7 @@ ROWS: dict[str, tuple[list[onnx.NodeProto], str]] = {
     "joined rows": ([*GEMM, NODE("Concat", ["g", "g"], ["y"], "join", axis=1)], r"join \(Concat\) reads a row"),
     "a scaled product": (
         [GEMM[0], NODE("Gemm", ["f", "w6", "b6"], ["y"], "fc6", transB=1, alpha=0.5)],
-        "fc6: a product that is scaled",
+        "its product is scaled or turned",
     ),
     "no matrix": ([NODE("GlobalAveragePool", ["m"], ["y"], "mean")], "has no fully connected layer"),
 }

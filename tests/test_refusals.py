@@ -18,7 +18,7 @@ WORDS = {"because": "conv1 has 3 inputs", "hint": "--input 3x8x8"}
 def test_a_refusal_without_a_cause_or_a_way_out_cannot_be_made(left_out: str) -> None:
     given = {word: text for word, text in WORDS.items() if word != left_out}
     with pytest.raises(TypeError, match=left_out):
-        RefusedError("no", "E303", **given)  # type: ignore[arg-type]
+        RefusedError("no", "E303", **given)
     with pytest.raises(ValueError, match="a refusal needs its"):
         RefusedError("no", "E303", **{**WORDS, left_out: " "})
 
