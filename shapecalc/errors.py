@@ -31,6 +31,7 @@ TITLES = {
     "E109": "attribute",
     "E110": "runtime",
     "E111": "operator",
+    "E112": "opset",
     "E201": "unknown model",
     "E202": "unreadable",
     "E203": "syntax",

@@ -86,6 +86,7 @@ class _Walk:
         graph = result.graph
         self.params = graph.params
         self.typed = graph.format == "onnx"  # only there does a file say the type of everything
+        self.dated = self.typed and dialect.runs  # nor is a file refused by anybody but onnxruntime
         self.functions: Mapping[tuple[str, str], Graph] = graph.functions if outer is None else outer.functions
         opset = graph.opset if outer is None or graph.parameters is not None else outer.scope.opset
         self.scope: Scope = Scope(
@@ -236,10 +237,12 @@ class _Walk:
     def apply(self, row: Operator, call: Call, problems: list[Problem]) -> list[Tensor]:
         """The outputs of a call under its row, with what does not fit."""
         count = len(call.node.outputs)
+        if self.dated and call.node.domain in OWN_DOMAIN:
+            self.check_form(call, problems)
         try:
             if row.needs is not None and self.blocked(row.needs(call), call, problems):
                 return [Tensor(Unknown(problems[-1].message)) for _ in range(count)]
-            if self.typed and (unlike := need_one_type(call)) is not None:
+            if self.typed and not problems and (unlike := need_one_type(call)) is not None:
                 problems.append(self.problem(call, unlike))
             outputs = row.tensors(call) if row.tensors is not None else _outputs(row, call)
         except OpenRankError as error:
@@ -251,6 +254,13 @@ class _Walk:
         if problems:
             outputs = [Tensor(_declared(t.shape, problems), t.dtype, t.contents) for t in outputs]
         return outputs
+
+    def check_form(self, call: Call, problems: list[Problem]) -> None:
+        """Records what the opset of a file does not let a node be."""
+        from .ops.forms import need_known  # a table that no definition but an ONNX file needs
+
+        if (unknown := need_known(call)) is not None:
+            problems.append(self.problem(call, unknown))
 
     def blocked(self, needs: Iterator[Need], call: Call, problems: list[Problem]) -> bool:
         """Records the requirements that fail; whether one of them leaves the outputs without a meaning."""
