@@ -159,6 +159,25 @@ def _gates(order: str) -> Callable[..., Array]:
     return make
 
 
+def _cudnn_gates(order: str, state: bool) -> Callable[..., Array]:
+    """Kernels as cuDNN keeps them: each gate's (inputs, units) holds (units, inputs), of the state as it is shaped.
+
+    keras/saving/legacy/hdf5_format.py of Keras 2, _convert_rnn_weights.
+    """
+    count = 4 if order == "ifco" else 3
+
+    def one(kernel: Array) -> Array:
+        gates = [gate if state else gate.reshape(gate.shape[::-1]) for gate in numpy.split(kernel, count, axis=1)]
+        return _ordered_gates(numpy.concatenate(gates).T, order)
+
+    return lambda *kernels: numpy.ascontiguousarray(numpy.stack([one(kernel) for kernel in kernels]))
+
+
+def _cudnn_biases(order: str) -> Callable[..., Array]:
+    """Both biases in one line: of the input, then of the state."""
+    return lambda *biases: _gate_biases(order)(*(bias.reshape(2, -1) for bias in biases))
+
+
 def _gate_biases(order: str) -> Callable[..., Array]:
     """Biases of all directions as ONNX's (directions, 2·gates·units): those of the input, then of the state."""
 
@@ -205,6 +224,9 @@ RECIPES: dict[str, Callable[..., Array]] = {
     "gates": _gates(""),
     "ifco_bias": _gate_biases("ifco"),
     "gates_bias": _gate_biases(""),
+    **{f"cudnn_{order}_input": _cudnn_gates(order, state=False) for order in ("ifco", "gates")},
+    **{f"cudnn_{order}_state": _cudnn_gates(order, state=True) for order in ("ifco", "gates")},
+    **{f"cudnn_{order}_bias": _cudnn_biases(order) for order in ("ifco", "gates")},
     "mixed": _mixed,
     "window": lambda weight, shape, turned: (weight.T if turned else weight).reshape(shape),
     "divided": _divided,

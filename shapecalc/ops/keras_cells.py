@@ -28,7 +28,7 @@ def _recurrent_shapes(call: Call) -> Shapes:
 def _recurrent_weights(call: Call) -> dict[int, Shape]:
     units, gates = call.attr("units"), call.attr("gates")
     width = units * gates
-    bias = (2, width) if call.attr("reset_after", False) else (width,)
+    bias = (2, width) if call.attr("reset_after", False) else (2 * width if call.attr("cudnn", False) else width,)
     each: list[Shape] = [(call.shape()[-1], width), (units, width), bias]
     count = 3 if call.attr("use_bias", True) else 2
     directions = call.attr("directions", 1)
@@ -42,10 +42,18 @@ def _recurrent_macs(call: Call, outputs: Shapes) -> Dim:
     return batch * steps * (features + units) * (units * call.attr("gates") * directions)
 
 
-#: Gates -> ONNX's operator, recipe of the kernels, recipe of the bias (`shapecalc.weights`).
-CELLS = {4: ("LSTM", "ifco", "ifco_bias"), 3: ("GRU", "gates", "gates_bias"), 1: ("RNN", "gates", "gates_bias")}
+#: Gates -> ONNX's operator, and their order in Keras, which recipes are called by (`shapecalc.weights`).
+CELLS = {4: ("LSTM", "ifco"), 3: ("GRU", "gates"), 1: ("RNN", "gates")}
 #: Merges of two directions -> ONNX's reduction over them.
 MERGES = {"sum": "ReduceSum", "mul": "ReduceProd", "ave": "ReduceMean"}
+
+
+def _recipes(call: Call) -> tuple[str, str, str]:
+    """Of what the input, what the state is multiplied with, and of the bias."""
+    _, order = CELLS[call.attr("gates")]
+    if call.attr("cudnn", False):
+        return f"cudnn_{order}_input", f"cudnn_{order}_state", f"cudnn_{order}_bias"
+    return order, order, f"{order}_bias"
 
 
 def _derived(call: Call, recipe: str, sources: tuple[str, ...], shape: Shape) -> Param:
@@ -54,16 +62,15 @@ def _derived(call: Call, recipe: str, sources: tuple[str, ...], shape: Shape) ->
 
 def _parameters(call: Call) -> list[Param]:
     """W, R and B of ONNX's operator, each made of those of all directions."""
-    _, kernels, biases = CELLS[call.attr("gates")]
     count, directions, units = 3 if call.attr("use_bias", True) else 2, call.attr("directions", 1), call.attr("units")
     names = call.node.inputs[1:]
     rows = call.attr("gates") * units
     widths = (call.shape()[-1], units, 2 * rows)
     made = []
-    for place, width in enumerate(widths[:count]):
+    for place, (recipe, width) in enumerate(zip(_recipes(call), widths[:count], strict=False)):
         shape = (directions, rows, width) if place < 2 else (directions, width)
         sources = tuple(names[place + direction * count] for direction in range(directions))
-        made.append(_derived(call, kernels if place < 2 else biases, sources, shape))
+        made.append(_derived(call, recipe, sources, shape))
     return made
 
 
@@ -82,7 +89,7 @@ def _activations(call: Call, op: str) -> dict[str, Any] | None:
 
 
 def _lower(call: Call, outputs: Shapes) -> Lowered | None:
-    op, *_ = CELLS[call.attr("gates")]
+    op, _ = CELLS[call.attr("gates")]
     attrs, merge, directions = _activations(call, op), call.attr("merge", "concat"), call.attr("directions", 1)
     if attrs is None or merge not in ("concat", *MERGES) or (directions == 2 and len(call.node.outputs) > 1):
         return None
@@ -90,7 +97,7 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     backwards = call.attr("go_backwards", False)
     if directions == 2 or backwards:
         attrs["direction"] = "bidirectional" if directions == 2 else "reverse"
-    if call.attr("reset_after", False):
+    if call.attr("reset_after", False) or (op == "GRU" and call.attr("cudnn", False)):
         attrs["linear_before_reset"] = 1
     made = _parameters(call)
     chain = Chain(call)

@@ -1,5 +1,5 @@
-"""Keras' layers written as ONNX compute Keras' numbers: recordings of Keras 3 (tests/tools/record_keras.py), run in
-onnxruntime."""
+"""Keras' layers written as ONNX compute Keras' numbers: recordings of Keras 3 (tests/tools/record_keras.py), and of
+what Keras 2 makes of cuDNN's weights (record_cudnn.py), run in onnxruntime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import shapecalc
 from shapecalc.verify.run import execute, runnable
 from shapecalc.weights import Array
 
-ROWS = json.loads((Path(__file__).parents[1] / "data" / "keras_numeric.json").read_text())
+DATA = Path(__file__).parents[1] / "data"
+ROWS = [row for name in ("keras_numeric", "keras_cudnn") for row in json.loads((DATA / f"{name}.json").read_text())]
 #: Largest difference from the recording, relative to its largest number.
 LIMIT = 1e-5
 

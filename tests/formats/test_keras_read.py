@@ -285,15 +285,43 @@ def test_attention_has_its_weights() -> None:
 
 
 @pytest.mark.parametrize(
+    ("op", "constants", "made"),
+    [
+        ("Softmax", {}, "Softmax"),
+        ("Mul", {"1": 128.0}, "Power"),
+        ("Rsqrt", {}, "Power"),
+        ("Mul", {"0": [1.0, 2.0]}, None),
+        ("Where", {}, None),
+    ],
+)
+def test_operators_of_tensorflow_written_out(op: str, constants: Config, made: str | None) -> None:
+    entry = layer("TensorFlowOpLayer", "t", node_def={"name": "t", "op": op}, constants=constants)
+    found = traced(functional("image", "t", fed("image", 4, modern=False), called(entry, "image", modern=False))).layer(
+        "t"
+    )
+    assert (found.op == made and found.outputs[0].shape == (1, 4)) if made else found.outputs[0].shape is None
+
+
+def test_what_others_wrap_around_a_model() -> None:
+    model = json.loads(sequential(layer("Dense", "d", units=2), shape=(3,)))
+    for wrapped in ({"modelTopology": {"model_config": model}}, {"architecture": model, "tests": []}):
+        assert traced(json.dumps(wrapped)).layer("d").outputs[0].shape == (1, 2)
+    with pytest.raises(shapecalc.ModelError, match="has no class_name and config") as caught:
+        read(json.dumps(json.dumps(model)))
+    assert caught.value.hint is not None
+    assert "json.loads() of it" in caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("entry", "reason"),
     [
         (layer("Lambda"), "l: a Lambda is Python code, which is not run"),
         ({"module": "keras.layers", **layer("StringLookup")}, "l: StringLookup has no rule yet"),
         (
             {"module": "mine", **layer("Dense", units=3)},
-            "l: Dense is no layer of Keras', and code is not run",
+            "l: Dense is no layer of Keras itself, and code is not run",
         ),
-        (layer("Patches"), "l: Patches is no layer of Keras', and code is not run"),
+        (layer("Patches"), "l: Patches is no layer of Keras itself, and code is not run"),
     ],
 )
 def test_what_is_code_is_unknown_with_the_reason(entry: Config, reason: str) -> None:

@@ -22,6 +22,10 @@ from .view import plain_text
 MOST_NODES, DEEPEST = 10_000, 20
 
 
+#: What helps, by what the JSON is instead.
+_HINTS = {str: "it is text in quotes: json.loads() of it, written to a file, is what model.to_json() gave"}
+
+
 def build(document: Document) -> Graph:
     """The graph of a model; raises ModelError with ``file:line`` for what Keras would not build."""
     root = _topology(document.root)
@@ -31,7 +35,7 @@ def build(document: Document) -> Graph:
             "this JSON is no Keras model: it has no class_name and config",
             "E202",
             location=document.name,
-            hint="model.to_json() writes one",
+            hint=_HINTS.get(type(document.root.data), "model.to_json() writes one"),
         )
     builder = _Builder(document, _modern(document, root))
     outputs = builder.model(root, Scope(), None, 0)
@@ -64,8 +68,8 @@ def _modern(document: Document, root: Value) -> bool:
 
 
 def _topology(root: Value) -> Value:
-    """The model inside what others wrap it in: a file of TensorFlow.js."""
-    for key in ("modelTopology", "model_config"):
+    """The model inside what others wrap it in: a file of TensorFlow.js, of frugally-deep."""
+    for key in ("modelTopology", "model_config", "architecture"):
         inner = root.get(key)
         root = inner if inner is not None and isinstance(inner.data, dict) else root
     return root

@@ -204,14 +204,14 @@ def _nulls(layer: Layer) -> set[str]:
 def _layer_scale(layer: Layer) -> Made:
     """A factor a channel (applications/convnext.py)."""
     if not layer.config.has("projection_dim"):
-        return unread(f"{layer.kind} is no layer of Keras', and code is not run")
+        return unread(f"{layer.kind} is no layer of Keras itself, and code is not run")
     return Made("Scale", {"axis": -1, "num_axes": 1}, (Weight("gamma"),))
 
 
 def _scaled_sum(layer: Layer) -> Made:
     """x + scale·y (applications/inception_resnet_v2.py)."""
     if not layer.config.has("scale"):
-        return unread(f"{layer.kind} is no layer of Keras', and code is not run")
+        return unread(f"{layer.kind} is no layer of Keras itself, and code is not run")
     return Made("ScaledAdd", {"scale": layer.config.number("scale", 1.0)}, domain="keras", takes=2)
 
 
@@ -296,7 +296,7 @@ def make(layer: Layer) -> Made:
         return row(layer)
     if _is_kerass(layer) and layer.module:
         return unread(f"{layer.kind} has no rule yet")
-    return unread(f"{layer.kind} is no layer of Keras', and code is not run")
+    return unread(f"{layer.kind} is no layer of Keras itself, and code is not run")
 
 
 def _is_kerass(layer: Layer) -> bool:

@@ -10,7 +10,15 @@ from .layer import Layer, Made, Row, Weight, unread
 from .text import Value
 
 #: Gates of a recurrent layer, and how many states it returns besides its output.
-CELLS = {"LSTM": (4, 2), "GRU": (3, 1), "SimpleRNN": (1, 1)}
+CELLS = {"LSTM": (4, 2), "GRU": (3, 1), "SimpleRNN": (1, 1), "CuDNNLSTM": (4, 2), "CuDNNGRU": (3, 1)}
+#: Cells of Keras 2 that keep their weights as cuDNN does, two biases and no choice of activations (cudnn_recurrent.py).
+CUDNN = {
+    "inner": ("Tanh", None, None),
+    "outer": ("Sigmoid", None, None),
+    "use_bias": True,
+    "reset_after": False,
+    "cudnn": True,
+}
 
 
 def _recurrent(layer: Layer) -> Made:
@@ -52,6 +60,8 @@ def _cell(layer: Layer, gates: int, prefix: str = "", at: str = "") -> tuple[dic
         "outer": _gate(layer, "recurrent_activation", _OUTER[layer.modern]),
         "reset_after": layer.kind == "GRU" and config.flag("reset_after", layer.modern),
     }
+    if layer.kind.startswith("CuDNN"):
+        attrs |= CUDNN
     names = ["kernel", "recurrent_kernel", *(["bias"] if attrs["use_bias"] else [])]
     return attrs, tuple(Weight(prefix + name, at=at) for name in names)
 

@@ -72,6 +72,15 @@ def _slice(bounds: Any) -> tuple[int | None, int | None, int | None]:
 
 #: Operators of TensorFlow's graphs (Keras 2.0 to 2.4 wrote them out) that need nothing but their input.
 PLAIN = {"Relu": "Relu", "Sigmoid": "Sigmoid", "Tanh": "Tanh", "Exp": "Exp", "Abs": "Abs", "Neg": "Neg", "Sqrt": "Sqrt"}
+#: Those with settings: TensorFlow's are about the last axis.
+SET: dict[str, tuple[str, dict[str, float]]] = {
+    "Relu6": ("Clip", {"min": 0.0, "max": 6.0}),
+    "Softmax": ("Softmax", {"axis": -1}),
+    "LogSoftmax": ("LogSoftmax", {"axis": -1}),
+    "Square": ("Power", {"power": 2.0}),
+    "Rsqrt": ("Power", {"power": -0.5}),
+    "Softplus": ("Softplus", {}),
+}
 PAIRED = {
     "Add": "Add",
     "AddV2": "Add",
@@ -94,14 +103,25 @@ def graph_node(config: Value, values: int) -> Made:
         return Made(PLAIN[name])
     if plain and values == 2 and name in PAIRED:
         return Made(PAIRED[name], takes=2)
-    if plain and values == 1 and name == "Relu6":
-        return Made("Clip", {"min": 0.0, "max": 6.0})
+    if plain and values == 1 and name in SET:
+        op, attrs = SET[name]
+        return Made(op, dict(attrs))
+    scale = _constant(constants)
+    if values == 1 and name == "Mul" and scale is not None:
+        return Made("Power", {"scale": scale})
     if name in SPACES and node is not None:
         block = _attribute(node, "block_size", "i")
         layout = _attribute(node, "data_format", "s")
         if block.isdigit() and 0 < int(block) < 1 << 15 and layout in ("", "TkhXQw==", "NHWC"):
             return Made(SPACES[name], {"blocksize": int(block)}, domain="keras", layout="NHWC")
     return unread(f"the function {name or 'of TensorFlow'} has no rule yet")
+
+
+def _constant(constants: Value | None) -> float | None:
+    """The one number that an operator of two is given besides a value."""
+    given = list(constants.data.values()) if constants is not None and isinstance(constants.data, dict) else []
+    data = given[0].data if len(given) == 1 else None
+    return float(data) if isinstance(data, (int, float)) and not isinstance(data, bool) else None
 
 
 def _attribute(node: Value, name: str, kind: str) -> str:
