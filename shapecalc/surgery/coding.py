@@ -17,10 +17,12 @@ from .convolutional import Convolutional
 from .crop import CropMap
 from .cutting import Cut
 from .edits import ChangePool, Edit, InsertPool, SetInput
+from .exports.computed import Computed, CropToFit
 from .exports.folded import Fold
 from .exports.lookup import Lookup
 from .exports.retable import Resample, SetConstant
 from .exports.shifting import MaskWindows, RollMap, TrimMap
+from .exports.stretched import Stretch
 from .front import ResizeInput
 from .labels import NameClasses
 from .new_head import ReplaceHead
@@ -42,6 +44,9 @@ KINDS: Mapping[str, Any] = {
     "lookup": Lookup,
     "resample": Resample,
     "fold": Fold,
+    "compute": Computed,
+    "stretch": Stretch,
+    "crop-to-fit": CropToFit,
     "roll": RollMap,
     "trim": TrimMap,
     "mask": MaskWindows,

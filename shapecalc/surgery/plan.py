@@ -18,6 +18,7 @@ from .cutting import cut_at
 from .diff import Diff, diff
 from .draft import Draft
 from .edits import SetInput
+from .free import leave_free
 from .front import resize
 from .heads import replace_heads
 from .new_head import ReplaceHead
@@ -91,7 +92,7 @@ class Surgery:
         natives = dict(draft.native)
         if input is not None:
             _with_input(draft)
-            _need_room(draft)
+            leave_free(draft, natives)
         traced = draft.at_feeds()
         draft.unrepaired = traced
         repairs = _resized(draft, natives, traced) if repair == "resize" else _repairs(draft, natives, traced)
@@ -248,32 +249,6 @@ def _with_input(draft: Draft) -> None:
         if wanted is not None and wanted != given.native:
             draft.do(SetInput(given.name, given.native, wanted))
     draft.about["input"] = _size_text(draft.graph, draft.feeds)
-
-
-def _need_room(draft: Draft) -> None:
-    """A height or width that is left free must be one that the net takes without end.
-
-    Raises RefusedError where an export wrote something down for one size: at others the file would not run.
-    """
-    from ..sizes import valid_sizes
-
-    given = first_input(draft.graph)
-    shape = draft.feeds.get(given.name, ()) if given is not None else ()
-    size = places(shape, given.layout) if given is not None and len(shape) == 4 else ()
-    if all_numbers(size):
-        return
-    found = valid_sizes(draft.model)
-    forms = {"height": found.heights, "width": found.widths}
-    free = [axis for axis, wanted in zip(forms, size, strict=True) if not isinstance(wanted, int)]
-    forms = {axis: forms[axis] for axis in free} if len(free) == 1 else {"height and width": found.square}
-    bounded = [f"{axis} {form}" for axis, form in forms.items() if not form.endless]
-    if bounded:
-        raise RefusedError(
-            f"{draft.model.name} cannot be left free: it takes {bounded[0]} alone",
-            "E302",
-            because=f"{found.upper} forbids larger ones" if found.upper else "its size is written down in it",
-            hint="--input 256 writes it for one size, with what was written down for another made anew",
-        )
 
 
 def _size_text(graph: Graph, feeds: Mapping[str, Shape]) -> str:

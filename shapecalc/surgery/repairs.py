@@ -94,7 +94,7 @@ def _rebaked(misfit: Trace, fitting: Trace, retrace: Retrace) -> Rebaked | None:
         return None
     from .exports.rebake import rebake  # a package that definitions of other formats do without
 
-    return rebake(misfit.graph, _told(fitting, retrace), feeds, retrace)
+    return rebake(misfit.graph, told(fitting, retrace), feeds, retrace)
 
 
 def _feeds(traced: Trace) -> dict[str, Shape]:
@@ -117,7 +117,7 @@ def followed(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
     return [Repair("rebake", made.edits, attempt, -1, True)] if attempt.ok else []
 
 
-def _told(fitting: Trace, retrace: Retrace) -> Trace:
+def told(fitting: Trace, retrace: Retrace) -> Trace:
     """The trace at a size of numbers: the first usual one that fits, where height and width are free."""
     shapes = _feeds(fitting)
     if all(all_numbers(places(shape)) for shape in shapes.values()):
