@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -59,14 +60,104 @@ def test_a_cut_at_weights_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_size_is_left_free_only_where_the_net_follows_it(tmp_path: Path) -> None:
-    baked = shapecalc.load(export(tmp_path, 49))
+    trained = shapecalc.load("alexnet")
     with pytest.raises(shapecalc.RefusedError) as caught:
-        baked.retarget(input="?x?")
-    assert str(caught.value.message) == "net cannot be left free: it takes height and width 224 to 255 alone"
-    assert caught.value.because == "flatten forbids larger ones"
+        trained.retarget(input="?x?")
+    assert str(caught.value.message) == "alexnet cannot be left free: it takes height and width 199 to 230 alone"
     plan = shapecalc.load(export(tmp_path, -1)).retarget(input="1x3x?x?")
     assert plan.verify(device="cpu").ok
     written = onnx.load(plan.save(tmp_path / "out.onnx"))
     axes = written.graph.input[0].type.tensor_type.shape.dim
     assert [axis.dim_value for axis in axes] == [1, 3, 0, 0]
     assert all(axis.dim_param for axis in axes[2:])
+
+
+def positions(folder: Path, *, opset: int = 13, table: tuple[int, ...] = (1, 50, 8), mixing: bool = False) -> Path:
+    """Patches in a row behind a class token, a position embedding added, back to a map; all for 7×7 patches."""
+    nodes = [
+        NODE("Conv", ["x", "w"], ["map"], "patches", kernel_shape=[32, 32], strides=[32, 32]),
+        NODE("Reshape", ["map", "flat"], ["columns"], "flatten"),
+        NODE("Transpose", ["columns"], ["rows"], "turn", perm=[0, 2, 1]),
+        NODE("Concat", ["token", "rows"], ["both"], "with_token", axis=1),
+        NODE("Add", ["both", "table"], ["placed"], "add"),
+        NODE("Slice", ["placed", "one", "all", "one"], ["places"], "drop"),
+        NODE("Transpose", ["places"], ["back"], "turn_back", perm=[0, 2, 1]),
+        NODE("Reshape", ["back", "square"], ["again"], "unflatten"),
+        NODE("Conv", ["again", "u"], ["seen"], "look", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        NODE("GlobalAveragePool", ["seen"], ["mean"], "pool"),
+        NODE("Flatten", ["mean"], ["y"], "end"),
+    ]
+    held = {"flat": [1, 8, 49], "one": [1], "all": [50], "square": [1, 8, 7, 7]}
+    weights = [numpy_helper.from_array(numpy.array(numbers, numpy.int64), name) for name, numbers in held.items()]
+    weights += [seeded("w", 8, 3, 32, 32), seeded("token", 1, 1, 8), seeded("table", *table), seeded("u", 8, 8, 3, 3)]
+    if mixing:
+        nodes.insert(8, NODE("Reshape", ["again", "wide"], ["mixed_in"], "widen"))
+        nodes.insert(9, NODE("MatMul", ["mixed_in", "m"], ["mixed"], "mix"))
+        nodes.insert(10, NODE("Reshape", ["mixed", "square"], ["narrow"], "narrow"))
+        nodes[11] = NODE("Conv", ["narrow", "u"], ["seen"], "look", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        weights += [seeded("m", 49, 49), numpy_helper.from_array(numpy.array([1, 8, 49], numpy.int64), "wide")]
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 224, 224])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8])
+    graph = helper.make_graph(nodes, "positions", [given], [output], weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    path = folder / "positions.onnx"
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+def ran(path: Path, image: numpy.ndarray) -> numpy.ndarray:
+    found: numpy.ndarray = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        None, {"x": image}
+    )[0]
+    return found
+
+
+@pytest.mark.parametrize("opset", [11, 13, 18])
+def test_what_an_export_wrote_down_is_computed_when_it_runs(tmp_path: Path, opset: int) -> None:
+    path = positions(tmp_path, opset=opset)
+    plan = shapecalc.load(path).retarget(input="?x?")
+    assert [edit.describe() for edit in plan.edits[1:]] == [
+        "flatten: shape [1, 8, -1]",
+        "table: 7×7 places interpolated (bicubic) when it runs, to map[2]×map[3], 1 before them kept",
+        "drop: ends [end]",
+        "unflatten: shape computed when it runs, [1, 8, -1, map[3]]",
+    ]
+    free = plan.save(tmp_path / "free.onnx")
+    assert plan.report is not None
+    assert {check.words.split()[1] for check in plan.report.promises} >= {"224×224", "192×256", "256×160"}
+    for size in ((224, 224), (96, 320), (320, 96), (449, 260), (64, 64)):
+        image = numpy.random.default_rng(1).standard_normal((1, 3, *size), numpy.float32)
+        alone = path
+        if size != (224, 224):
+            alone = (
+                shapecalc.load(path).retarget(input=size, repair="rebake").save(tmp_path / "one.onnx", overwrite=True)
+            )
+        numpy.testing.assert_allclose(ran(free, image), ran(alone, image), rtol=1e-4, atol=1e-4)
+
+
+def test_one_side_alone_is_left_free(tmp_path: Path) -> None:
+    plan = shapecalc.load(positions(tmp_path)).retarget(input="1x3x224x?")
+    assert plan.verify(device="cpu").ok
+    assert [str(size) for size in plan.trace.inputs[0].shape or ()] == ["1", "3", "224", "W"]
+
+
+def test_a_table_that_mixes_places_cannot_be_left_free(tmp_path: Path) -> None:
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        shapecalc.load(positions(tmp_path, mixing=True)).retarget(input="?x?")
+    assert "cannot be left free" in caught.value.message
+    assert caught.value.because
+
+
+def test_a_free_net_is_planned_saved_and_done_again(tmp_path: Path) -> None:
+    path = positions(tmp_path)
+    plan = shapecalc.load(path).retarget(input="?x?")
+    again = shapecalc.load(path).replay(plan.save_plan(tmp_path / "plan.json"))
+    assert again.edits == plan.edits
+    assert again.save(tmp_path / "a.onnx").read_bytes() == plan.save(tmp_path / "b.onnx").read_bytes()
+
+
+def test_of_a_square_the_side_changes_that_the_image_changed(tmp_path: Path) -> None:
+    """A map of 7×7 under 224×320 is 7×10, not 10×7."""
+    for size, sides in (((224, 320), (7, 10)), ((320, 224), (10, 7)), ((240, 330), (7, 10))):
+        plan = shapecalc.load(positions(tmp_path)).retarget(input=size, repair="rebake")
+        assert (plan.trace.layer("unflatten").outputs[0].shape or ())[2:] == sides

@@ -9,7 +9,7 @@ from ..dims import Shape, all_numbers, show
 from ..errors import RefusedError
 from ..graph import Graph, places
 from ..sizes import reference
-from ..trace import first_input
+from ..trace import Trace, first_input
 from .draft import Draft
 from .edits import Edit
 from .promises import Kept, Pair, Promise
@@ -17,6 +17,9 @@ from .repairs import told
 
 #: Sizes at which the free net is compared with the net written for them alone.
 COMPARED = 4
+#: An image so many times as large must fit too.
+FAR = 6
+ONE_SIZE = "--input 256 writes it for one size, with what was written down for another made anew"
 
 
 def leave_free(draft: Draft, natives: Mapping[str, Shape]) -> None:
@@ -30,13 +33,15 @@ def leave_free(draft: Draft, natives: Mapping[str, Shape]) -> None:
     size = places(shape, given.layout) if given is not None and len(shape) == 4 else ()
     if all_numbers(size):
         return
-    if draft.graph.format == "onnx" and reference(draft.model) is not None:
-        _follow(draft, natives)
-    _need_room(draft, size)
+    if draft.graph.format != "onnx" or reference(draft.model) is None or not _follow(draft, natives):
+        _need_room(draft.model, size)
 
 
-def _follow(draft: Draft, natives: Mapping[str, Shape]) -> None:
-    """Carries out what makes an export follow its input, with the promise that every size is as if written for it."""
+def _follow(draft: Draft, natives: Mapping[str, Shape]) -> bool:
+    """Carries out what makes an export follow its input, with the promise that every size is as if written for it.
+
+    False where nothing needs to be done.
+    """
     from .exports.freed import freed  # a package that definitions of other formats do without
 
     retrace = draft.model.retrace
@@ -46,13 +51,37 @@ def _follow(draft: Draft, natives: Mapping[str, Shape]) -> None:
     for edit in found.edits:
         draft.do(edit)
     if not found.edits:
-        return
+        return False
     native = {name: tensor.shape for name, tensor in fitting.feeds.items() if isinstance(tensor.shape, tuple)}
     draft.kept.append(_kept(draft, native, written, "at {} it gives what the original gives"))
     few = [*found.samples[: COMPARED - 1], *found.samples[COMPARED - 1 :][-1:]]
     for sample in few:
         alone = _edited(written, sample.edits)
         draft.kept.append(_kept(draft, sample.feeds, alone, "at {} it gives what the net written for that size gives"))
+    _check(draft, [kept.after for kept in draft.kept[-len(few) :]], found.samples[0].feeds)
+    return True
+
+
+def _check(draft: Draft, traces: Sequence[Trace], feeds: Mapping[str, Shape]) -> None:
+    """Raises RefusedError where the net does not fit one of the traces, or an image larger than all of them."""
+    given = first_input(draft.graph)
+    far = {**feeds, given.name: _beyond(feeds[given.name], draft.feeds[given.name])} if given is not None else feeds
+    problems = [problem for traced in (*traces, draft.model.retrace(draft.graph, far)) for problem in traced.problems]
+    if problems:
+        raise RefusedError(
+            f"{draft.model.name} cannot be left free: {problems[0].message}",
+            "E302",
+            because=f"{problems[0].layer} still is for one size",
+            hint=ONE_SIZE,
+        )
+
+
+def _beyond(shape: Shape, asked: Shape) -> Shape:
+    """The shape with sizes that are left free at `FAR` times what they are."""
+    return tuple(
+        n * FAR if isinstance(n, int) and not isinstance(free, int) and axis else n
+        for axis, (n, free) in enumerate(zip(shape, asked, strict=True))
+    )
 
 
 def _edited(graph: Graph, edits: Sequence[Edit]) -> Graph:
@@ -70,19 +99,19 @@ def _kept(draft: Draft, feeds: Mapping[str, Shape], alone: Graph, words: str) ->
     return Kept(promise, retrace(alone, feeds), retrace(draft.graph, feeds))
 
 
-def _need_room(draft: Draft, size: Shape) -> None:
+def _need_room(model: Definition, size: Shape) -> None:
     """Raises RefusedError where a height or width that is left free is not one that the net takes without end."""
     from ..sizes import valid_sizes
 
-    found = valid_sizes(Definition(draft.graph, draft.model.name) if draft.kept else draft.model)
+    found = valid_sizes(model)
     forms = {"height": found.heights, "width": found.widths}
     free = [axis for axis, wanted in zip(forms, size, strict=True) if not isinstance(wanted, int)]
     forms = {axis: forms[axis] for axis in free} if len(free) == 1 else {"height and width": found.square}
     bounded = [f"{axis} {form}" for axis, form in forms.items() if not form.endless]
     if bounded:
         raise RefusedError(
-            f"{draft.model.name} cannot be left free: it takes {bounded[0]} alone",
+            f"{model.name} cannot be left free: it takes {bounded[0]} alone",
             "E302",
-            because=f"{found.upper} forbids larger ones" if found.upper else None,
-            hint="--input 256 writes it for one size, with what was written down for another made anew",
+            because=f"{found.upper} forbids larger ones" if found.upper else "its size is written down in it",
+            hint=ONE_SIZE,
         )

@@ -65,7 +65,7 @@ def _reshape(old: Layer, layer: Layer, seen: Seen) -> Ways:
     before, after, now = shape_of(old), shape_of(old, output=True), shape_of(layer)
     if before is None or after is None or now is None:
         return []
-    ways = regrouped(before, after, now, seen.became, seen.scale)
+    ways = regrouped(before, after, now, seen.became, seen.scale, seen.maps)
     if not layer.problems and (shape_of(layer, output=True) in ways or not _same(old, layer, RULES["Reshape"])):
         return []
     return [_open(way) for way in ways]

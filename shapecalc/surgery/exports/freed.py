@@ -22,15 +22,19 @@ from ..crop import CropMap, Retrace
 from ..edits import Edit
 from .computed import END, Computed, CropToFit, Size
 from .folded import Fold
+from .follow import shape_of
 from .rebake import rebake
 from .regroup import ITEMS
 from .retable import Resample, SetConstant
 from .stretched import Stretch
 
-#: Sizes that are looked at, as multiples of what the net steps by (or of a usual step): rectangles of no common factor.
-SIDES = ((8, 10), (10, 7), (9, 14), (7, 9), (12, 11))
-#: What maps are halved to is a whole number of these; then sizes at which branches round apart.
-STEPS, ODD = (32, 64, 28, 56, 224), ((259, 331), (237, 285))
+#: Rectangles that are looked at, until there are enough: what maps are halved to is whole, then windows of 7 are too.
+RECTANGLES = (
+    ((192, 256), (256, 160), (224, 288), (160, 224), (288, 192)),
+    ((224, 448), (448, 224), (448, 672)),
+)
+#: Sizes at which branches round apart.
+ODD = ((259, 331), (237, 285))
 #: So many sizes tell a rule from chance.
 ENOUGH = 3
 #: The opset that has every operator of what is computed.
@@ -78,9 +82,9 @@ def _refused(graph: Graph, because: str) -> RefusedError:
 
 
 def _samples(graph: Graph, fitting: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Iterator[Sample]:
-    """The net written for rectangles of the first step at which that can be done, and for odd ones where it can."""
-    for step in STEPS:
-        found = [*_written(graph, fitting, feeds, retrace, [(a * step, b * step) for a, b in SIDES])]
+    """The net written for the first rectangles for which that can be done, and for odd ones where it can."""
+    for sizes in RECTANGLES:
+        found = [*_written(graph, fitting, feeds, retrace, sizes)]
         if len(found) >= ENOUGH:
             yield from found
             yield from _written(graph, fitting, feeds, retrace, ODD)
@@ -99,6 +103,9 @@ def _written(
                 shape[axis] = shape[axis] if isinstance(shape[axis], int) else size[place]  # one may be given
             at[given.name] = tuple(shape)
         made = rebake(graph, fitting, at, retrace)
+        for edit in made.edits:
+            if not _computable(edit):
+                raise _refused(graph, f"{edit.describe()}: no few operators compute that for any size")
         if made.trace.ok:
             yield Sample(at, made.edits, made.trace)
 
@@ -123,11 +130,11 @@ class _Freeing:
 
     def _note(self, place: int, value: str) -> None:
         """Takes note of the sizes of a value, the first one that has them."""
-        shapes = [traced.tensors[value].shape if value in traced.tensors else None for traced in self.traces]
-        if not all(all_numbers(shape) for shape in shapes) or len({*map(len, shapes)}) != 1:  # type: ignore[arg-type]
-            return
-        for axis, vector in enumerate(zip(*shapes, strict=True)):  # type: ignore[arg-type]
-            self.sides.setdefault(tuple(map(int, vector)), (place, (value, axis)))
+        shapes = [_shape(traced, value) for traced in self.traces]
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) == len(shapes) and len({len(shape) for shape in known}) == 1:
+            for axis, vector in enumerate(zip(*known, strict=True)):
+                self.sides.setdefault(vector, (place, (value, axis)))
 
     # -- edits --------------------------------------------------------------------------------------------------------
     def edits(self) -> list[Edit]:
@@ -147,9 +154,8 @@ class _Freeing:
             maps = tuple(name for name in layer.node.inputs if name not in self.graph.params)
             return CropToFit(edit.layer, edit.value, maps, (1, 2) if edit.layout == "NHWC" else (2, 3))
         table = _table(edit)
-        if table is not None and len(alike) >= ENOUGH:
-            return self._stretch(edit, table)
-        raise _refused(self.graph, f"{edit.describe()}: no few operators compute that for any size")
+        assert table is not None  # `_computable`
+        return self._stretch(edit, table)
 
     def _constant(self, edit: SetConstant) -> Edit:
         layers = [layers.get(edit.layer) for layers in self.layers]
@@ -197,28 +203,13 @@ class _Freeing:
         return found
 
     def _stretch(self, edit: Edit, table: _Table) -> Stretch:
-        grids = [_table(e).now for sample in self.samples for e in sample.edits if _subject(e) == _subject(edit)]  # type: ignore[union-attr]
-        having = [any(_subject(e) == _subject(edit) for e in sample.edits) for sample in self.samples]
-        return self._stretched(edit, table, having, grids)
-
-    def _stretched(self, edit: Edit, table: _Table, having: list[bool], grids: list[tuple[int, int]]) -> Stretch:
-        waiting = iter(grids)
-        sides = [next(waiting) if has else table.grid for has in having]
-        tensor = self.traces[0].tensors.get(table.value)
-        shape = tensor.shape if tensor is not None else None
-        if not isinstance(shape, tuple) or not all_numbers(shape) or tensor is None or tensor.dtype != "float32":
+        shape = _shape(self.traces[0], table.value)
+        if shape is None or self.traces[0].tensors[table.value].dtype != "float32":
             raise _refused(self.graph, f"{table.value} is no table of single precision of known size")
-        sizes = [self._size(tuple(side), edit) for side in zip(*sides, strict=True)]
-        return Stretch(
-            edit.layer,
-            table.value,
-            table.axis,
-            tuple(map(int, shape)),
-            table.grid,
-            (sizes[0], sizes[1]),
-            table.tokens,
-            table.flat,
-        )
+        grids = [next(_grids(sample, edit), table.grid) for sample in self.samples]
+        high, wide = (self._size(tuple(side), edit) for side in zip(*grids, strict=True))
+        about = (edit.layer, table.value, table.axis, shape, table.grid)
+        return Stretch(*about, (high, wide), table.tokens, table.flat)
 
 
 class _Table(NamedTuple):
@@ -241,6 +232,24 @@ def _table(edit: Edit) -> _Table | None:
     return _Table(value, axis, tuple(grid), tuple(now), tokens[0] if tokens else 0, edit.recipe == "places")
 
 
+def _grids(sample: Sample, about: Edit) -> Iterator[tuple[int, int]]:
+    """The map that a table is carried over to in a sample."""
+    tables = (_table(edit) for edit in sample.edits if _subject(edit) == _subject(about))
+    return (table.now for table in tables if table is not None)
+
+
+def _shape(traced: Trace, value: str) -> Vector | None:
+    """The shape of a value where all of it is numbers."""
+    tensor = traced.tensors.get(value)
+    shape = tensor.shape if tensor is not None else None
+    return tuple(map(int, shape)) if isinstance(shape, tuple) and all_numbers(shape) else None
+
+
+def _computable(edit: Edit) -> bool:
+    """Whether what an edit writes for one size can be computed for any."""
+    return isinstance(edit, (SetConstant, CropMap)) or _table(edit) is not None
+
+
 def _subject(edit: Edit) -> tuple[Any, ...]:
     """What an edit is about: edits of one subject at several sizes are one edit of the free net."""
     about = next((getattr(edit, name) for name in ("place", "param", "value") if hasattr(edit, name)), "")
@@ -255,10 +264,9 @@ def _from_the_end(vector: Vector, layers: list[Layer], place: int) -> Size | Non
     """A number of a slice that lies as far from the end of its axis at every size; None for any other."""
     axes = layers[0].call.inputs[3].contents if layers[0].call.has(3) and layers[0].call.inputs[3] is not None else None
     axis = int(axes[place]) if axes is not None else place
-    shapes = [layer.call.inputs[0].shape if layer.call.inputs[0] is not None else None for layer in layers]
-    if not all(isinstance(shape, tuple) and all_numbers(shape) for shape in shapes):
-        return None
-    gaps = {number - int(shape[axis]) for number, shape in zip(vector, shapes, strict=True)}  # type: ignore[index,arg-type]
+    shapes = [shape_of(layer) for layer in layers]
+    known = [shape[axis] for shape in shapes if shape is not None]
+    gaps = {number - side for number, side in zip(vector, known, strict=False)} if len(known) == len(shapes) else set()
     gap = gaps.pop() if len(gaps) == 1 and len(set(vector)) > 1 else 1
     return None if gap > 0 else Size(plus=gap or END)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ...dims import Shape
-from ...graph import Graph, Node, Param
+from ...graph import Graph, Node, Param, places
 from ...trace import Layer, Trace
 from ..crop import SLICE_SINCE, Retrace, cropped
 from ..edits import Edit, carried_out
@@ -68,7 +68,12 @@ class _Rebaking:
         self.preferred = preferred
         self.edits: list[Edit] = []
         pairs = [(natives[name], shape) for name, shape in self.feeds.items() if name in natives]
-        self.seen = Seen({}, [], _scale(pairs))
+        images = [
+            (places(natives[given.name], given.layout), places(self.feeds[given.name], given.layout))
+            for given in graph.inputs
+            if given.name in natives and given.name in self.feeds
+        ]
+        self.seen = Seen({}, [], _scale(images))
         for pair in pairs:
             self.seen.note(*pair)
 
@@ -112,11 +117,11 @@ class _Rebaking:
         return None
 
 
-def _scale(inputs: list[tuple[Shape, Shape]]) -> Scale:
-    """What the first two axes that changed were multiplied by."""
-    for before, now in inputs:
-        factors = [b / a for a, b in zip(before, now, strict=True) if a != b]
-        if factors:
+def _scale(images: list[tuple[Shape, Shape]]) -> Scale:
+    """What height and width of the first input that changed were multiplied by."""
+    for before, now in images:
+        if before != now and len(before) == len(now):
+            factors = [b / a for a, b in zip(before, now, strict=True)]
             return (factors[0], factors[-1])
     return (1.0, 1.0)
 

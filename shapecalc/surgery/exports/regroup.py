@@ -86,11 +86,18 @@ def _ones(shape: Sizes, place: int) -> int:
     return place
 
 
-def regrouped(before: Sizes, after: Sizes, now: Sizes, became: Became, scale: Scale = (1.0, 1.0)) -> list[Sizes]:
+def regrouped(
+    before: Sizes,
+    after: Sizes,
+    now: Sizes,
+    became: Became,
+    scale: Scale = (1.0, 1.0),
+    maps: Sequence[tuple[Sizes, Sizes]] = (),
+) -> list[Sizes]:
     """The shapes a reshape of ``before`` into ``after`` may mean for an input of ``now``, the likeliest first.
 
-    ``now`` has as many axes as ``before``, ``scale`` is what height and width were multiplied by. Empty where nothing
-    comes out whole.
+    ``now`` has as many axes as ``before``, ``scale`` is what height and width were multiplied by, ``maps`` are sides
+    that became others elsewhere. Empty where nothing comes out whole.
 
     >>> regrouped((2, 192, 14, 14), (2, 192, 196), (2, 192, 16, 16), {})
     [(2, 192, 256)]
@@ -102,13 +109,36 @@ def regrouped(before: Sizes, after: Sizes, now: Sizes, became: Became, scale: Sc
     found: dict[Sizes, None] = {}
     for leading in (False, True):
         parts = groups(before, after, leading=leading)
-        ways = [list(_ways(before[g.inputs], after[g.outputs], now[g.inputs], became, scale)) for g in parts]
+        likely = [_Likely(after[g.outputs], scale, maps) for g in parts]
+        ways = [
+            list(_ways(before[g.inputs], after[g.outputs], now[g.inputs], became, order))
+            for g, order in zip(parts, likely, strict=True)
+        ]
         for way in itertools.islice(itertools.product(*ways), MOST_WAYS if parts else 0):
             found[tuple(itertools.chain.from_iterable(way))] = None
     return list(found)
 
 
-def _ways(before: Sizes, after: Sizes, now: Sizes, became: Became, scale: Scale) -> Iterator[Sizes]:
+class _Likely(NamedTuple):
+    """What tells the likeliest way in which the numbers ``after`` changed."""
+
+    after: Sizes
+    scale: Scale
+    maps: Sequence[tuple[Sizes, Sizes]]
+
+    def rank(self, way: Sizes) -> tuple[Any, ...]:
+        """Smaller is likelier."""
+        unlike = round(_unlike(self.after, way, self.scale), 6)
+        return (unlike, self._no_map(way), _misplaced(self.after, way, self.scale), -_inner(self.after, way))
+
+    def _no_map(self, way: Sizes) -> bool:
+        """Whether two numbers that are the sides of maps became what no such map did."""
+        pairs = [(self.after[place : place + 2], way[place : place + 2]) for place in range(len(way) - 1)]
+        known = {old for old, _ in self.maps}
+        return any(old in known and (old, new) not in self.maps for old, new in pairs if old != new)
+
+
+def _ways(before: Sizes, after: Sizes, now: Sizes, became: Became, likely: _Likely) -> Iterator[Sizes]:
     total = prod(now)
     if before == now:
         yield after
@@ -122,7 +152,7 @@ def _ways(before: Sizes, after: Sizes, now: Sizes, became: Became, scale: Scale)
             yield tuple(total if axis == place else size for axis, size in enumerate(after))
         return
     found = dict.fromkeys((*_replaced(after, total, became), *_one_rest(after, total)))
-    yield from sorted(found, key=lambda way: (round(_unlike(after, way, scale), 6), -_inner(after, way)))
+    yield from sorted(found, key=likely.rank)
 
 
 def _unlike(after: Sizes, way: Sizes, scale: Scale) -> float:
@@ -134,6 +164,15 @@ def _unlike(after: Sizes, way: Sizes, scale: Scale) -> float:
     if len(changes) == 2:
         return abs(changes[0] - high) + abs(changes[1] - wide)
     return sum(min(abs(change - high), abs(change - wide)) for change in changes)
+
+
+def _misplaced(after: Sizes, way: Sizes, scale: Scale) -> bool:
+    """Whether of equal numbers, the sides of a square, the wrong one changed where only height or only width did."""
+    changed = [place for place, (old, new) in enumerate(zip(after, way, strict=True)) if old != new]
+    if len(changed) != 1 or (scale[0] == 1) == (scale[1] == 1):
+        return False
+    equal = [place for place, size in enumerate(after) if size == after[changed[0]]]
+    return changed[0] != equal[0 if scale[0] != 1 else -1]
 
 
 def _inner(after: Sizes, way: Sizes) -> int:
