@@ -18,10 +18,12 @@ def seeded(name: str, *shape: int) -> onnx.TensorProto:
     return numpy_helper.from_array(numpy.random.default_rng(len(name)).standard_normal(shape, numpy.float32), name)
 
 
-def model(nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], shape: list[int | str], out: str) -> bytes:
+def model(
+    nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], shape: list[int | str], out: str, opset: int = 18
+) -> bytes:
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
     graph = helper.make_graph(nodes, "net", [given], [onnx.ValueInfoProto(name=out)], weights)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     return bytes(made.SerializeToString())
 
 
@@ -187,7 +189,36 @@ def test_a_baked_batch_is_rewritten_and_its_rows_stay_apart(tmp_path: Path) -> N
         assert numpy.allclose(alone, run(target, images), atol=1e-6)
 
 
-def test_a_batch_that_cannot_follow_is_refused() -> None:
-    data = model([NODE("Concat", ["x", "t"], ["y"], "join", axis=1)], [seeded("t", 1, 2, 2, 2)], [1, 3, 2, 2], "y")
-    with pytest.raises(shapecalc.RefusedError, match="join keeps the batch of 1"):
+@pytest.mark.parametrize("opset", [13, 18])
+def test_a_token_stands_beside_every_image_of_a_batch(tmp_path: Path, opset: int) -> None:
+    nodes = [
+        NODE("Expand", ["t", "s"], ["token"], "expand"),
+        NODE("Concat", ["token", "x", "u"], ["j"], "join", axis=1),
+        NODE("Softmax", ["j"], ["y"], "soft", axis=1),
+    ]
+    shape = numpy_helper.from_array(numpy.array([1, 1, 2]), "s")
+    data = model(nodes, [seeded("t", 1, 1, 2), seeded("u", 1, 3, 2), shape], [1, 4, 2], "y", opset)
+    for batch, rows in ((4, 4), ("N", 3)):
+        target = tmp_path / f"{batch}.onnx"
+        plan = shapecalc.load(data).retarget(batch=batch)
+        (edit,) = plan.edits
+        assert edit.to_dict()["repeated"] == [["join", 0, 3], ["join", 2, 3]]
+        plan.save(target, device="cpu")
+        images = numpy.random.default_rng(1).standard_normal((rows, 4, 2), numpy.float32)
+        alone = numpy.concatenate([run(data, image[None]) for image in images])
+        assert numpy.array_equal(alone, run(target, images))
+
+
+@pytest.mark.parametrize(
+    ("node", "because"),
+    [
+        (NODE("Squeeze", ["x", "axis"], ["y"], "one"), "one drops axis 0, which must be of size 1"),
+        (NODE("Concat", ["x", "t"], ["y"], "one", axis=1), "one joins 10007×3×2×2 from x with 2×2×2×2 from t"),
+    ],
+)
+def test_a_batch_that_cannot_follow_is_refused(node: onnx.NodeProto, because: str) -> None:
+    axis = numpy_helper.from_array(numpy.array([0]), "axis")
+    data = model([node], [seeded("t", 2 if node.op_type == "Concat" else 1, 2, 2, 2), axis], [1, 3, 2, 2], "y")
+    with pytest.raises(shapecalc.RefusedError, match="one keeps the batch of 1") as met:
         shapecalc.load(data).retarget(batch=4)
+    assert because in str(met.value)

@@ -192,6 +192,30 @@ def test_a_row_stands_once() -> None:
         ("Reshape", [IMAGE, ints(1, 900)], {}, "E106", "n cannot put 1×8×12×10 from giver into [1, 900]"),
         ("BatchNormalization", [IMAGE, *[(4,)] * 4], {}, "E102", "n expects 4 channels, giver gives 8"),
         ("MaxPool", [(1, 8, 2, 2)], pooled(), "E103", "n: kernel 3 is larger than its input of size 2"),
+        ("Squeeze", [IMAGE, ints(2)], {}, "E106", "n drops axis 2, which must be of size 1: giver gives 1×8×12×10"),
+        ("TopK", [IMAGE, ints(11)], {}, "E109", "n takes the 11 largest of 10 that giver gives"),
+        ("TopK", [IMAGE], {"k": 13, "axis": 2}, "E109", "n takes the 13 largest of 12 that giver gives"),
+        (
+            "Col2Im",
+            [(1, 12, 16), ints(8, 10), ints(2, 2)],
+            {"strides": [2, 2]},
+            "E106",
+            "n lays 20 blocks on 8×10, giver gives 16",
+        ),
+        (
+            "Col2Im",
+            [(1, 36, 20), ints(8, 10), ints(3, 3)],
+            {"strides": [2, 2], "pads": [1, 1, 1, 1], "dilations": [2, 2]},
+            "E106",
+            "n lays 12 blocks on 8×10, giver gives 20",
+        ),
+        (
+            "LayerNormalization",
+            [IMAGE, (12, 10), (12, 9)],
+            {"axis": 2},
+            "E105",
+            "n normalizes 12×10 from giver with weights of 12×9",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_whole(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 import onnx
 import onnx.parser
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
@@ -217,3 +218,46 @@ def test_what_runs_with_a_mask_of_another_size_is_mended_too() -> None:
     model = shapecalc.load(CORPUS / "swin_tiny_patch4_window7_224.ts.onnx")
     assert model.trace(448).ok  # 256 windows meet the mask of 64 as four images would
     assert any("mask of shifted 7×7 windows, 56×56 → 112×112" in e.describe() for e in model.retarget(input=448).edits)
+
+
+RESIZED = """
+<ir_version: 9, opset_import: ["" : 18]>
+dino (float[1, 3, HEIGHT, WIDTH] x) => (float[1, 16, 1] y)
+<int64[4] sizes = {1, 16, ROWS, COLUMNS}, int64[3] flat = {1, 16, -1}, int64[1] last = {2}>
+{
+  map = Conv <strides = [8, 8]> (x, patch)
+  places = Reshape (map, flat)
+  now = Resize <mode = "cubic", coordinate_transformation_mode = "half_pixel"> (table, , , sizes)
+  positions = Reshape (now, flat)
+  placed = Add (places, positions)
+  shares = Softmax <axis = 1> (placed)
+  y = ReduceMax (shares, last)
+}
+"""
+
+
+def resized(height: int, width: int) -> onnx.ModelProto:
+    """A net that keeps the positions of 3×3 places and scales them to its map, whose size its export wrote down."""
+    text = RESIZED
+    for word, number in {"HEIGHT": height, "WIDTH": width, "ROWS": height // 8, "COLUMNS": width // 8}.items():
+        text = text.replace(word, str(number))
+    proto = onnx.parser.parse_model(text)
+    for name, shape in {"patch": (16, 3, 8, 8), "table": (1, 16, 3, 3)}.items():
+        array = numpy.random.default_rng(len(name)).standard_normal(shape, dtype=numpy.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    return proto
+
+
+@pytest.mark.parametrize("size", [(40, 48), (24, 64), (32, 33)])
+def test_a_table_that_the_file_itself_scales_is_scaled_to_the_new_map(tmp_path: Path, size: tuple[int, int]) -> None:
+    plan = shapecalc.load(resized(32, 32)).retarget(input=size)
+    plan.save(tmp_path / "out.onnx", device="cpu")
+    wanted, made_again = resized(*size), onnx.load(tmp_path / "out.onnx")
+    x = numpy.random.default_rng(0).standard_normal((1, 3, *size), dtype=numpy.float32)
+    assert numpy.array_equal(ran(made_again, x), ran(wanted, x))
+    assert [edit.to_dict().get("after") for edit in plan.edits[1:]] in ([], [[1, 16, size[0] // 8, size[1] // 8]])
+
+
+def ran(proto: onnx.ModelProto, x: numpy.ndarray[Any, Any]) -> Any:
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x})[0]

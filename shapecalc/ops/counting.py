@@ -6,10 +6,13 @@ it: ``boxes[0]``, from 0 to the number of candidates.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 from .. import dims
 from ..dims import Contents, Dim, Unknown
 from . import numbers
-from .base import Call, Operator, Shapes, register, same_shape
+from .base import Call, Detail, Need, Operator, Shapes, number, register, same_shape
 from .contents import MOST, whole
 from .shaping import integers
 
@@ -71,6 +74,19 @@ def _top_k(call: Call) -> Shapes:
     given = integers(call, "k", 1)
     count = given[0] if given else runtime_count(call, axis=axis, high=shape[axis])
     return [(*shape[:axis], count, *shape[axis + 1 :])] * len(call.node.outputs)
+
+
+def _top_k_needs(call: Call) -> Iterator[Need]:
+    """No more can be chosen than there are."""
+    given = integers(call, "k", 1)
+    if given and call.rank() is not None:
+        size = call.shape()[call.axis(int(call.attr("axis", -1)))]
+        yield Need(dims.at_least(size, given[0]), "E109", partial(_too_few, call, given[0], size))
+
+
+def _too_few(call: Call, wanted: Dim, size: Dim) -> Detail:
+    message = f"{call.name} takes the {wanted} largest of {number(size)} that {call.giver()} gives"
+    return Detail(message, f"{wanted} or more", number(size))
 
 
 def _non_zero(call: Call) -> Shapes:
@@ -147,7 +163,14 @@ register(
     ),
     *(Operator(name, same_shape, constants=(1,), source=f"ONNX {name}") for name in ("CumSum", "CumProd", "Trilu")),
     Operator("EyeLike", same_shape, dtype=lambda call: call.attr("dtype"), source="ONNX EyeLike-22"),
-    Operator("TopK", _top_k, dtype=lambda call: [call.tensor(0).dtype, "int64"], constants=(1,), source="ONNX TopK-24"),
+    Operator(
+        "TopK",
+        _top_k,
+        needs=_top_k_needs,
+        dtype=lambda call: [call.tensor(0).dtype, "int64"],
+        constants=(1,),
+        source="ONNX TopK-24",
+    ),
     Operator("NonZero", _non_zero, contents=_non_zero_contents, dtype=lambda call: "int64", source="ONNX NonZero-13"),
     Operator(
         "Unique",

@@ -9,6 +9,7 @@ from typing import Any
 from .. import dims
 from ..dims import Dim, Shape
 from ..graph import Node, Param
+from .baked import constant
 from .base import Call, Detail, Lowered, Need, Operator, Shapes, need_rank, register, same_shape
 from .chain import Chain
 
@@ -179,6 +180,38 @@ def _layer_needs(call: Call) -> Iterator[Need]:
         axis, rank = _layer_axis(call), len(call.shape())
         words = Detail(f"{call.name} normalizes {count} axes from {axis} on, of {rank}", f"the last {count}", str(axis))
         yield Need(axis + int(count) == rank, "E109", lambda: words, blocks=True)
+    yield from _fits_layer(call)
+
+
+def _fits_layer(call: Call) -> Iterator[Need]:
+    """Scale and bias have one number for each place that is normalized, or repeat over them (layer_norm_helper.h)."""
+    if call.rank() is None:
+        return
+    normalized = call.shape()[_layer_axis(call) :]
+    for index in range(1, len(call.inputs)):
+        if call.has(index) and call.rank(index) is not None:
+            shape = call.shape(index)
+            verdict = _spreads(shape, call.shape() if len(shape) > len(normalized) else normalized)
+            yield Need(verdict, "E105", partial(_misnormalized, call, shape, normalized, index))
+
+
+def _spreads(shape: Shape, over: Shape) -> dims.Verdict:
+    """Whether a weight is as large as what it is spread over, or 1, along each of the last axes."""
+    verdict: dims.Verdict = len(shape) <= len(over)
+    for size, wanted in zip(reversed(shape), reversed(over), strict=False):
+        if not (isinstance(size, int) and size == 1):
+            verdict = dims.both(verdict, dims.equal(size, wanted))
+    return verdict
+
+
+def _misnormalized(call: Call, shape: Shape, normalized: Shape, index: int) -> Detail:
+    name = constant(call, index)
+    return Detail(
+        f"{call.name} normalizes {dims.show(normalized)} from {call.giver()} with weights of {dims.show(shape)}",
+        dims.show(shape),
+        dims.show(normalized),
+        f"the input size that {name} was made for: it has one weight a place" if name else "",
+    )
 
 
 def _layer_lower(call: Call, outputs: Shapes) -> Lowered:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 from .. import dims
-from ..dims import Dim, Unknown
+from ..dims import Contents, Dim, Unknown
 from ..window import TransposedWindow
-from .base import AnyWindow, Call, Operator, Shapes, register
+from .baked import target_hint
+from .base import AnyWindow, Call, Detail, Need, Operator, Shapes, number, register
 from .windows import pads_of, per_axis, sizes, sliding
 
 
@@ -27,6 +31,33 @@ def _col2im(call: Call) -> Shapes:
         return [Unknown(f"{call.name}: its image or block is computed at run time")]
     batch, column, _ = call.shape()
     return [(batch, column // dims.product(block), *image)]
+
+
+def _col2im_needs(call: Call) -> Iterator[Need]:
+    """One column for each place where the block fits on the image."""
+    image, block = call.contents(1), call.contents(2)
+    if image is None or block is None or call.rank() != 3:
+        return
+    given, places = call.shape()[2], dims.product(_blocks(call, image, block))
+    words = partial(_misplaced, call, places, given, image)
+    yield Need(dims.equal(places, given), "E106", words)
+
+
+def _blocks(call: Call, image: Contents, block: Contents) -> list[Dim]:
+    """How many places a block has along each axis of the image."""
+    rank = len(image)
+    strides, dilations = (per_axis(call, name, rank, 1) for name in ("strides", "dilations"))
+    rows = zip(image, block, strides, dilations, pads_of(call, rank), strict=True)
+    return [(n + sum(pads) - (k - 1) * dilation - 1) // stride + 1 for n, k, stride, dilation, pads in rows]
+
+
+def _misplaced(call: Call, places: Dim, given: Dim, image: Contents) -> Detail:
+    return Detail(
+        f"{call.name} lays {number(places)} blocks on {dims.show(image)}, {call.giver()} gives {number(given)}",
+        f"{number(places)} blocks",
+        f"{number(given)} blocks",
+        target_hint(call, 1, image),
+    )
 
 
 def _roi_align(call: Call) -> Shapes:
@@ -61,7 +92,7 @@ def _deformed(call: Call) -> Shapes:
 register(
     Operator("GridSample", _grid_sample, source="ONNX GridSample-22"),
     Operator("AffineGrid", _affine_grid, constants=(1,), source="ONNX AffineGrid-20"),
-    Operator("Col2Im", _col2im, constants=(1, 2), source="ONNX Col2Im-18"),
+    Operator("Col2Im", _col2im, needs=_col2im_needs, constants=(1, 2), source="ONNX Col2Im-18"),
     Operator("RoiAlign", _roi_align, source="ONNX RoiAlign-22"),
     Operator("MaxRoiPool", _max_roi_pool, source="ONNX MaxRoiPool-22"),
     Operator("MaxUnpool", _unpooled, source="ONNX MaxUnpool-22; onnxruntime unpool.cc"),

@@ -205,6 +205,20 @@ def _squeeze_shapes(call: Call) -> Shapes:
     return [tuple(d for i, d in enumerate(shape) if i not in drop)]
 
 
+def _squeeze_needs(call: Call) -> Iterator[Need]:
+    """Only an axis of size 1 can go."""
+    if call.rank() is None:
+        return
+    for axis in integers(call, "axes", 1) or ():
+        size = call.shape()[call.axis(int(axis))]
+        yield Need(dims.equal(size, 1), "E106", partial(_cannot_squeeze, call, int(axis), size))
+
+
+def _cannot_squeeze(call: Call, axis: int, size: Dim) -> Detail:
+    message = f"{call.name} drops axis {axis}, which must be of size 1: {call.giver()} gives {dims.show(call.shape())}"
+    return Detail(message, "1", number(size))
+
+
 def _unsqueeze_shapes(call: Call) -> Shapes:
     axes = integers(call, "axes", 1)
     if axes is None:
@@ -306,7 +320,14 @@ register(
         contents=_transpose_contents,
         source="ONNX Transpose-21",
     ),
-    Operator("Squeeze", _squeeze_shapes, contents=passed, lower=as_inputs("axes"), source="ONNX Squeeze-21"),
+    Operator(
+        "Squeeze",
+        _squeeze_shapes,
+        needs=_squeeze_needs,
+        contents=passed,
+        lower=as_inputs("axes"),
+        source="ONNX Squeeze-21",
+    ),
     Operator(
         "Unsqueeze",
         _unsqueeze_shapes,

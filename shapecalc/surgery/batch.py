@@ -1,12 +1,14 @@
 """Another batch: the inputs declare it, and what an export wrote down for the old one follows.
 
 A target of a reshape that holds the batch holds it in the entry in which the input's own batch axis ends up: the one
-that starts at as many elements as stand before that axis. All rows of the new batch must equal single runs of the
-original, which is measured.
+that starts at as many elements as stand before that axis. A weight that is put beside every image, as the class token
+of a transformer, stands there once for a batch of one; it is repeated. All rows of the new batch must equal single runs
+of the original, which is measured.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple, Self
 
@@ -14,22 +16,33 @@ from ..dims import Dim, Shape, all_numbers, show
 from ..errors import RefusedError
 from ..graph import Graph, Input, Node, Param
 from ..lower import scores
-from ..trace import Trace, trace
+from ..ops.baked import constant
+from ..source import Origin
+from ..trace import Layer, Trace, trace
 from .names import free_name
 from .promises import Pair, Promise
 from .stored import swept
 
+INSERTED = Origin(op="inserted")
 #: The batch that the net is traced at to see where the old one stays: no number that a shape holds by chance.
 PROBE = 10_007
 
 
+#: A weight that a join has once for a batch of one: the layer, the input, and how many axes it has.
+Repeated = tuple[str, int, int]
+
+
 class SetBatch(NamedTuple):
-    """Inputs of another batch, and the constants that held the old one: (layer, before, after)."""
+    """Inputs of another batch, and the constants that held the old one: (layer, before, after).
+
+    ``repeated`` are the weights that stand beside one image, and now beside each: (layer, input, rank).
+    """
 
     inputs: tuple[str, ...]
     before: Dim
     after: Dim
     targets: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    repeated: tuple[Repeated, ...] = ()
 
     @property
     def layer(self) -> str:
@@ -53,23 +66,27 @@ class SetBatch(NamedTuple):
             return []
         names = tuple(i.name for i in graph.inputs if i.native and i.native[0] == before and i.role != "other")
         edit = cls(names, before, size)
-        return [edit if not isinstance(before, int) else edit._replace(targets=edit.followed(native))]
+        return [edit.followed(native) if isinstance(before, int) else edit]
 
-    def followed(self, native: Trace) -> tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]:
-        """The constants to rewrite, found by tracing the net at a batch that nothing can hold by chance."""
+    def followed(self, native: Trace) -> Self:
+        """With the constants to rewrite, found by tracing the net at a batch that nothing can hold by chance."""
         old = {layer.name: layer for layer in native.layers}
         feeds = {name: t.shape for name, t in native.feeds.items() if isinstance(t.shape, tuple)}
         feeds |= {name: (PROBE, *feeds[name][1:]) for name in self.inputs if name in feeds}
         sized = {name: t.shape for name, t in native.tensors.items() if isinstance(t.shape, tuple)}
         sized = {name: shape for name, shape in sized.items() if name in native.graph.params}
         found: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        repeated: list[Repeated] = []
         for _ in range(len(native.layers)):
-            edit = self._replace(after=PROBE, targets=tuple((n, *row) for n, row in found.items()))
+            edit = self._found(found, repeated)._replace(after=PROBE)
             now = trace(edit.apply(native.graph), feeds, sized=sized)
             late = next((x for x in now.layers if x.name not in found and _holds(old.get(x.name), x)), None)
-            if late is None:
+            if late is not None:
+                found[late.name] = _target(old[late.name], late, self.before)
+            elif alone := [place for x in now.layers for place in _alone(x) if place not in repeated]:
+                repeated += alone
+            else:
                 break
-            found[late.name] = _target(old[late.name], late, self.before)
         if not now.ok:
             raise RefusedError(
                 f"{now.problems[0].layer} keeps the batch of {self.before} that the file was made for",
@@ -77,16 +94,21 @@ class SetBatch(NamedTuple):
                 because=now.problems[0].message,
                 hint="export it with a free batch",
             )
-        return tuple((name, *row) for name, row in found.items())
+        return self._found(found, repeated)
+
+    def _found(
+        self, targets: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], repeated: Sequence[Repeated]
+    ) -> Self:
+        return self._replace(targets=tuple((n, *row) for n, row in targets.items()), repeated=tuple(repeated))
 
     def apply(self, graph: Graph) -> Graph:
         """The graph with the batch declared and the constants that held the old one rewritten."""
         params = dict(graph.params)
         targets = {name: after for name, _, after in self.targets}
-        nodes = [
-            self._rewritten(graph, node, targets[node.name], params) if node.name in targets else node
-            for node in graph.nodes
-        ]
+        nodes: list[Node] = []
+        for node in graph.nodes:
+            made = self._rewritten(graph, node, targets[node.name], params) if node.name in targets else node
+            nodes += self._beside(graph, made, params)
         inputs = tuple(self._declared(given) if given.name in self.inputs else given for given in graph.inputs)
         return swept(graph, graph.replace(nodes=tuple(nodes), params=params, inputs=inputs))
 
@@ -97,6 +119,34 @@ class SetBatch(NamedTuple):
         name = free_name(graph, f"{node.name}/shape")
         params[name] = Param(name, (len(numbers),), "int64", contents=numbers, trained=False)
         return node.replace(inputs=(node.inputs[0], name, *node.inputs[2:]))
+
+    def _beside(self, graph: Graph, node: Node, params: dict[str, Param]) -> list[Node]:
+        """A join, behind the repetition of each weight that it puts beside every image."""
+        nodes, inputs = [], list(node.inputs)
+        for name, index, rank in self.repeated:
+            if name == node.name:
+                value = free_name(graph, f"{inputs[index]}/repeated")
+                counted = self._times(value, rank, params)
+                nodes += [*counted, Node(value, "Expand", (inputs[index], f"{value}/times"), (value,), origin=INSERTED)]
+                inputs[index] = value
+        return [*nodes, node.replace(inputs=inputs)] if nodes else [node]
+
+    def _times(self, value: str, rank: int, params: dict[str, Param]) -> list[Node]:
+        """What makes ``<value>/times``, the batch in front of ones: a constant, or nodes where the batch is free."""
+        names = [f"{value}/{part}" for part in ("times", "first", "ones", "shape", "batch")]
+        if isinstance(self.after, int):
+            contents = {names[0]: (self.after, *(1,) * (rank - 1))}
+        else:
+            contents = {names[1]: (0,), names[2]: (1,) * (rank - 1)}
+        params.update({n: Param(n, (len(c),), "int64", contents=c, trained=False) for n, c in contents.items()})
+        if isinstance(self.after, int):
+            return []
+        times, first, ones, shape, batch = names
+        return [
+            Node(shape, "Shape", (self.inputs[0],), (shape,), origin=INSERTED),
+            Node(batch, "Gather", (shape, first), (batch,), {"axis": 0}, origin=INSERTED),
+            Node(times, "Concat", (batch, ones), (times,), {"axis": 0}, origin=INSERTED),
+        ]
 
     def _numbers(self, target: tuple[int, ...]) -> tuple[int, ...]:
         """The entry that holds the batch is a multiple of the probe: that of the new one, or what is left over."""
@@ -115,7 +165,8 @@ class SetBatch(NamedTuple):
     def describe(self) -> str:
         """One line for people."""
         baked = f"; {len(self.targets)} baked shapes rewritten" if self.targets else ""
-        return f"batch of {self.layer}: {show((self.before,))} → {show((self.after,))}{baked}"
+        once = f"; {len(self.repeated)} weights repeated" if self.repeated else ""
+        return f"batch of {self.layer}: {show((self.before,))} → {show((self.after,))}{baked}{once}"
 
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
@@ -126,6 +177,7 @@ class SetBatch(NamedTuple):
             "before": plain[0],
             "after": plain[1],
             "targets": [[name, list(before), list(after)] for name, before, after in self.targets],
+            "repeated": [list(place) for place in self.repeated],
         }
 
 
@@ -133,6 +185,17 @@ def fed(graph: Graph) -> str:
     """What goes into a net, in words."""
     shapes = [f"{given.name} ({'size open' if given.native is None else show(given.native)})" for given in graph.inputs]
     return f"its inputs are {', '.join(shapes)}" if shapes else "it has no input"
+
+
+def _alone(layer: Layer) -> list[Repeated]:
+    """(layer, input, rank) of the weights that a join of the probe's rows has one row of."""
+    if layer.op != "Concat" or not layer.problems:
+        return []
+    shapes = [_shape(tensor) for tensor in layer.call.inputs]
+    if not any(shape and shape[0] == PROBE for shape in shapes) or layer.call.attr("axis") in (0, None):
+        return []
+    single = [i for i, shape in enumerate(shapes) if shape and shape[0] == 1 and constant(layer.call, i)]
+    return [(layer.name, i, layer.call.rank(i) or 0) for i in single]
 
 
 def _shape(tensor: Any) -> Shape | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...dims import Shape, all_numbers
+from ...ops import baked
 from ...trace import Layer
 from .regroup import ITEMS, Became, Sizes, regrouped
 
@@ -106,6 +107,23 @@ def _resize(old: Layer, layer: Layer, seen: Seen) -> Ways:
     if any(size and size % ITEMS == 0 for size in new):
         return []  # it is computed with the batch, which is left free: no constant can say it
     return [new] if new != sizes else []
+
+
+def shown(old: Layer, layer: Layer, seen: Seen) -> Ways:
+    """A table of weights that the file itself scales to its map, whose size is written down: to the map of now.
+
+    DINOv2 keeps the positions of the size it was trained at, and its exports resize them to that of the export.
+    """
+    sizes = constant(layer, RULES["Resize"])
+    if not sizes or not _same(old, layer, RULES["Resize"]) or baked.constant(layer.call, 0) is None:
+        return []
+    ways = [
+        (*sizes[:at], *now, *sizes[at + 2 :])
+        for before, now in seen.maps
+        for at in (2, 1)
+        if len(sizes) == 4 and tuple(sizes[at : at + 2]) == before
+    ]
+    return ways if len(set(ways)) == 1 and ways[0] != sizes else []
 
 
 def _scaled(size: int, before: int, now: int, became: Became) -> int:

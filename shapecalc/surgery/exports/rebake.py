@@ -16,7 +16,7 @@ from ...graph import Graph, Node, Param, places
 from ...trace import Layer, Trace
 from ..crop import SLICE_SINCE, Retrace, cropped
 from ..edits import Edit, carried_out
-from .follow import RULES, constant, mended, shape_of
+from .follow import RULES, constant, mended, shape_of, shown
 from .lookup import looked_up
 from .positions import Seen, resampled
 from .regroup import ITEMS, Scale, batched
@@ -111,6 +111,8 @@ class _Rebaking:
                 return None  # it is what it should be, and does not fit
             before = batched(constant(old, rule))
             return SetConstant(layer.name, rule.place, rule.attribute, ways[self.preferred], before) if ways else None
+        if layer.op == "Resize" and (ways := shown(old, layer, self.seen)):
+            return SetConstant(layer.name, 3, "sizes", ways[0], constant(old, RULES["Resize"]))
         if any(problem.code == "E105" for problem in layer.problems):
             table = looked_up(layer, self.seen, self.graph) or resampled(layer, self.seen, self.graph)
             return table or (cropped(layer, self.graph) if self.graph.opset >= SLICE_SINCE else None)
