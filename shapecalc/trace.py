@@ -15,6 +15,7 @@ from .dialects import Dialect, get_dialect
 from .dims import Dim, Shape, Unknown
 from .graph import Graph, Input, Node, Param, Reference, Tensor
 from .ops import MALFORMED, Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
+from .ops.base import OWN_DOMAIN
 from .ops.types import need_one_type
 from .traced import Condition, Layer, Problem, Trace, TracedValue, public
 
@@ -24,8 +25,6 @@ __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input
 DEEPEST = 16
 #: Nodes walked inside subgraphs and functions, each as often as it is entered; a hostile file could ask for any number.
 MOST_INSIDE = 100_000
-#: The names of ONNX's own domain, which is closed.
-OWN_DOMAIN = frozenset({"", "ai.onnx"})
 
 
 def trace(
@@ -86,7 +85,11 @@ class _Walk:
         graph = result.graph
         self.params = graph.params
         self.typed = graph.format == "onnx"  # only there does a file say the type of everything
-        self.dated = self.typed and dialect.runs  # nor is a file refused by anybody but onnxruntime
+        self.need_known: Callable[[Call], Need | None] | None = None
+        if self.typed and dialect.runs:  # what a file's opset has not, onnxruntime refuses
+            from .ops.forms import need_known  # with a table that no other definition needs
+
+            self.need_known = need_known
         self.functions: Mapping[tuple[str, str], Graph] = graph.functions if outer is None else outer.functions
         opset = graph.opset if outer is None or graph.parameters is not None else outer.scope.opset
         self.scope: Scope = Scope(
@@ -237,8 +240,8 @@ class _Walk:
     def apply(self, row: Operator, call: Call, problems: list[Problem]) -> list[Tensor]:
         """The outputs of a call under its row, with what does not fit."""
         count = len(call.node.outputs)
-        if self.dated and call.node.domain in OWN_DOMAIN:
-            self.check_form(call, problems)
+        if self.need_known is not None and (unknown := self.need_known(call)) is not None:
+            problems.append(self.problem(call, unknown))
         try:
             if row.needs is not None and self.blocked(row.needs(call), call, problems):
                 return [Tensor(Unknown(problems[-1].message)) for _ in range(count)]
@@ -254,13 +257,6 @@ class _Walk:
         if problems:
             outputs = [Tensor(_declared(t.shape, problems), t.dtype, t.contents) for t in outputs]
         return outputs
-
-    def check_form(self, call: Call, problems: list[Problem]) -> None:
-        """Records what the opset of a file does not let a node be."""
-        from .ops.forms import need_known  # a table that no definition but an ONNX file needs
-
-        if (unknown := need_known(call)) is not None:
-            problems.append(self.problem(call, unknown))
 
     def blocked(self, needs: Iterator[Need], call: Call, problems: list[Problem]) -> bool:
         """Records the requirements that fail; whether one of them leaves the outputs without a meaning."""

@@ -200,6 +200,8 @@ class Call:
 
 #: What a rule raises when attributes contradict each other; recorded as a problem of that layer.
 MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError)
+#: The names of ONNX's own domain, which is closed.
+OWN_DOMAIN = frozenset({"", "ai.onnx"})
 #: onnxruntime and onnx.checker know no tensor of more axes than this; a damaged file may claim millions.
 MOST_AXES = 64
 

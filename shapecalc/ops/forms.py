@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from .base import Call, Detail, Need
+from .base import OWN_DOMAIN, Call, Detail, Need
 
 #: So many inputs are any number.
 ANY = 1_000
@@ -74,7 +74,9 @@ def form(op: str, opset: int) -> Form | None:
 
 def need_known(call: Call) -> Need | None:
     """The requirement that the file's opset has the operator, in the form in which it is used; None where it holds."""
-    op, opset = call.node.op, call.opset
+    op, opset = call.node.op, call.scope.opset
+    if call.node.domain not in OWN_DOMAIN:
+        return None
     found = form(op, opset)
     if found is None:
         return Need(False, "E112", lambda: _too_young(call)) if forms(op) else None
@@ -82,23 +84,20 @@ def need_known(call: Call) -> Need | None:
         return Need(False, "E112", lambda: _removed(call, found))
     if len(call.node.inputs) > found.most:
         return Need(False, "E112", lambda: _many(call, found))
-    stray = next((name for name in call.node.attrs if name not in found.attributes and _written(call, name)), None)
-    if stray is not None:
-        return Need(False, "E112", lambda: _stray(call, found, stray))
-    index = next((i for i in range(len(call.inputs)) if not _typed(call, found, i)), None)
-    return None if index is None else Need(False, "E112", lambda: _untyped(call, found, index))
+    if not found.attributes.issuperset(call.node.attrs):
+        stray = next((name for name in call.node.attrs if name not in found.attributes and _written(call, name)), None)
+        if stray is not None:
+            return Need(False, "E112", lambda: _stray(call, found, stray))
+    for tensor, allowed in zip(call.inputs, found.types, strict=False):
+        if tensor is not None and tensor.dtype not in allowed and allowed and tensor.dtype is not None:
+            return Need(False, "E112", lambda: _untyped(call, found))
+    return None
 
 
 def _written(call: Call, name: str) -> bool:
     """Whether the file says an attribute of another form: what no form has is a note of a reader."""
     value = call.node.attrs[name]
     return (name not in FILLED or FILLED[name] != value) and any(name in row.attributes for row in forms(call.node.op))
-
-
-def _typed(call: Call, found: Form, index: int) -> bool:
-    tensor = call.inputs[index]
-    allowed = found.of_input(index)
-    return tensor is None or tensor.dtype is None or not allowed or tensor.dtype in allowed
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -140,7 +139,8 @@ def _stray(call: Call, found: Form, name: str) -> Detail:
     return Detail(message, f"opset {ended - 1} or older", f"opset {call.opset}", hint)
 
 
-def _untyped(call: Call, found: Form, index: int) -> Detail:
+def _untyped(call: Call, found: Form) -> Detail:
+    index = next(i for i, t in enumerate(call.inputs) if t is not None and t.dtype and t.dtype not in found.of_input(i))
     op, dtype = call.node.op, call.tensor(index).dtype or ""
     since = next((row.since for row in forms(op) if dtype in row.of_input(index) and row.since > found.since), None)
     message = f"{call.name}: {op} of opset {call.opset} takes no {dtype}, which {call.giver(index)} gives"
