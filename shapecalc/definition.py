@@ -65,7 +65,8 @@ class Definition:
     def feeds(self, input: literal.Spec = None) -> dict[str, Shape]:  # noqa: A002  the contract's word
         """Input name -> shape for a shape in any of the accepted forms; None is the declared input."""
         shapes = literal.feeds(self.graph, input, first_input(self.graph))
-        missing = [i.name for i in self.graph.inputs if i.role != "label" and not _told(shapes.get(i.name))]
+        shaped = (i for i in self.graph.inputs if i.role != "label" and i.unshaped is None)
+        missing = [i.name for i in shaped if not _told(shapes.get(i.name))]
         if missing:
             raise self._open_size(missing[0], shapes.get(missing[0]))
         return shapes

@@ -126,9 +126,10 @@ class Input:
 
     ``native`` is the shape the net was made for, where the definition tells it apart from the declared one.
     ``role`` is "image", "label" or "other"; a shape without a name is for the first input that is not a label.
+    ``unshaped`` is what is known of an input that is no tensor: a sequence, a dictionary, an optional value.
     """
 
-    __slots__ = ("declared", "dtype", "layout", "name", "native", "origin", "role")
+    __slots__ = ("declared", "dtype", "layout", "name", "native", "origin", "role", "unshaped")
 
     def __init__(
         self,
@@ -140,9 +141,11 @@ class Input:
         layout: str = "NCHW",
         role: str = "image",
         origin: Origin | None = None,
+        unshaped: Unknown | None = None,
     ) -> None:
         self.name = name
         self.declared = declared
+        self.unshaped = unshaped
         self.native = native if native is not None else declared
         self.dtype = dtype
         self.layout = layout

@@ -160,6 +160,8 @@ def feeds(graph: Graph, spec: Spec, default: Input | None) -> dict[str, Shape]:
         if target is None:
             known = ", ".join(repr(i.name) for i in graph.inputs) or "none"
             raise UsageError(f"there is no input {name!r}", "E001", hint=f"the inputs are {known}")
+        if target.unshaped is not None:
+            raise UsageError(f"input {target.name!r} has no shape: {target.unshaped.reason}", "E001")
         given[target.name] = complete(target, shape)
     batch = next((shape[0] for shape in given.values() if shape), None)
     for other in graph.inputs:

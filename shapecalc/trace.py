@@ -46,6 +46,7 @@ def trace(
     kinds = {given.name: given for given in graph.inputs}
     fed = {name: Tensor(shape, kinds[name].dtype if name in kinds else None) for name, shape in feeds.items()}
     result = Trace(graph, rules, fed)
+    result.tensors.update({i.name: Tensor(i.unshaped) for i in graph.inputs if i.unshaped is not None})
     walk = _Walk(result, rules, sized or {}, wanted or {})
     for node in graph.nodes:
         walk.step(node)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .. import dims
-from ..dims import Dim
+from ..dims import Dim, Unknown
 from ..graph import Tensor
 from .base import Call, Operator, Shapes, register, same_shape
 from .contents import cast, count
+from .counting import runtime_count
 from .shaping import integers, unknown_target
 
 
@@ -16,7 +17,10 @@ def _range_of(call: Call) -> slice:
 
 def _filled_shape(call: Call) -> Shapes:
     target = integers(call, "shape", 0)
-    return [tuple(target) if target is not None else unknown_target(call, 0)]
+    shape = tuple(target) if target is not None else unknown_target(call, 0)
+    if not isinstance(shape, tuple):
+        return [shape]
+    return [tuple(runtime_count(call, 0, i) if isinstance(d, Unknown) else d for i, d in enumerate(shape))]
 
 
 def _filled_contents(call: Call) -> tuple[Dim, ...] | None:

@@ -196,9 +196,9 @@ def _stacked(rows: Sequence[Tensor], count: Dim, axes: Sequence[int] = ()) -> li
 
 
 def _scan(call: Call) -> list[Tensor]:
-    """One turn for each place along the scanned axes (Scan-9; the older form also knew batches)."""
+    """One turn for each place along the scanned axes."""
     if call.opset < 9:
-        return [Tensor(Unknown(f"{call.name}: Scan of opset 8 is not followed")) for _ in call.node.outputs]
+        return _batched_scan(call)
     scanned = int(call.attr("num_scan_inputs"))
     carried = len(call.inputs) - scanned
     if carried < 0 or scanned < 1:
@@ -217,6 +217,23 @@ def _scan(call: Call) -> list[Tensor]:
     after = _merged([state, entered.outputs[:carried]], f"{call.name}: it changes from turn to turn")
     plain = [Tensor(tensor.shape, tensor.dtype) for tensor in after]
     return [*plain, *_stacked(entered.outputs[carried:], length, call.attr("scan_output_axes", ()))]
+
+
+def _batched_scan(call: Call) -> list[Tensor]:
+    """Scan-8: batches before everything, behind them what is scanned; the first input may say how long each one is."""
+    scanned = int(call.attr("num_scan_inputs"))
+    carried = len(call.inputs) - 1 - scanned
+    if carried < 0 or scanned < 1:
+        raise ValueError(f"{scanned} of {len(call.inputs) - 1} inputs are scanned")
+    given = [(call.shape(i), call.tensor(i).dtype) for i in range(1, len(call.inputs))]
+    (batch, length), state = given[-1][0][:2], [Tensor(shape[1:], dtype) for shape, dtype in given[:carried]]
+    entered = call.enter(
+        _graph(call, "body"), [*state, *(Tensor(shape[2:], dtype) for shape, dtype in given[carried:])]
+    )
+    call.report(entered)
+    after = _merged([state, entered.outputs[:carried]], f"{call.name}: it changes from turn to turn")
+    rows = _stacked(entered.outputs[carried:], length)
+    return _stacked([*after, *rows], batch)
 
 
 def _sequence_map(call: Call) -> list[Tensor]:
@@ -240,6 +257,6 @@ def _sequence_map(call: Call) -> list[Tensor]:
 register(
     whole("If", _if, "ONNX If-25"),
     whole("Loop", _loop, "ONNX Loop-25"),
-    whole("Scan", _scan, "ONNX Scan-25"),
+    whole("Scan", _scan, "ONNX Scan-25; Scan-8"),
     whole("SequenceMap", _sequence_map, "ONNX SequenceMap-17"),
 )

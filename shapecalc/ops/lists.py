@@ -39,6 +39,16 @@ class Listed(Unknown):
         return found
 
 
+class Maybe(Unknown):
+    """What is known of an optional value that comes from outside: what it holds, if it holds anything."""
+
+    __slots__ = ("item",)
+
+    def __init__(self, name: str, item: Tensor | None) -> None:
+        super().__init__(f"{name} may hold nothing")
+        self.item = item
+
+
 def merged(a: Tensor, b: Tensor, why: str) -> Tensor:
     """What is known of a value that is one of two."""
     dtype = a.dtype if a.dtype == b.dtype else None
@@ -161,10 +171,17 @@ def _optional(call: Call) -> list[Tensor]:
     return [call.tensor(0) if call.has(0) else Tensor(Unknown("an optional value that is empty"))]
 
 
+def _element(call: Call) -> list[Tensor]:
+    """What an optional value holds: to ask an empty one is an error."""
+    given = call.tensor(0)
+    held = given.shape.item if isinstance(given.shape, Maybe) else given
+    return [held or Tensor(Unknown(f"{call.name}: nothing is known of what it holds"))]
+
+
 def _has_element(call: Call) -> list[Tensor]:
-    return [
-        Tensor((), "bool", None if call.has(0) and isinstance(call.tensor(0).shape, Unknown) else (int(call.has(0)),))
-    ]
+    shape = call.tensor(0).shape if call.has(0) else None
+    open_ = isinstance(shape, Unknown) and not isinstance(shape, Listed)
+    return [Tensor((), "bool", None if open_ else (int(call.has(0)),))]
 
 
 def whole(name: str, rule: Callable[[Call], list[Tensor]], source: str) -> Operator:
@@ -186,6 +203,6 @@ register(
     whole("SplitToSequence", _split, "ONNX SplitToSequence-24"),
     whole("ConcatFromSequence", _concat, "ONNX ConcatFromSequence-11"),
     whole("Optional", _optional, "ONNX Optional-15"),
-    whole("OptionalGetElement", _optional, "ONNX OptionalGetElement-18"),
+    whole("OptionalGetElement", _element, "ONNX OptionalGetElement-18"),
     whole("OptionalHasElement", _has_element, "ONNX OptionalHasElement-18"),
 )

@@ -132,6 +132,13 @@ def _images(inputs: tuple[Input, ...], shapes: Mapping[str, tuple[Any, ...]], se
 
     images = {}
     for index, given in enumerate(inputs):
+        if given.unshaped is not None:
+            raise RefusedError(
+                f"input {given.name} is no tensor, and only tensors are made up",
+                "E207",
+                because=given.unshaped.reason,
+                hint="run it with values of your own",
+            )
         shape = shapes[given.name]
         if not all_numbers(shape):
             raise RefusedError(

@@ -16,6 +16,7 @@ from ...dims import Shape
 from ...errors import ModelError
 from ...graph import Graph, Input, Location, Node, Param, Tensor
 from ...ops import find
+from ...ops.lists import Listed, Maybe
 from ...source import Origin, Span
 from .. import Options, Source
 from . import schema
@@ -200,6 +201,11 @@ def _input(file: File, span: Span) -> Input:
     name = fields.get("name", "")
     if not name:
         raise file.broken(span.start, "an input without a name")
+    kind = record(file, fields["type"], schema.TYPE) if "type" in fields else {}
+    if kind and "tensor_type" not in kind:
+        return Input(
+            name, role="other", origin=Origin(file.name, op="input", span=span), unshaped=_other(file, name, kind)
+        )
     tensor = declared_tensor(file, name, span)
     declared = tensor.shape if isinstance(tensor.shape, tuple) else None
     dtype = tensor.dtype or "float32"
@@ -214,13 +220,46 @@ def _input(file: File, span: Span) -> Input:
     )
 
 
+def _other(file: File, name: str, kind: Mapping[str, Any]) -> dims.Unknown:
+    """What a TypeProto says of a value that is no tensor: what a sequence's items share, what an optional holds."""
+    if "sequence_type" not in kind and "optional_type" not in kind:
+        what = "a dictionary" if "map_type" in kind else "of a type that is not followed"
+        return dims.Unknown(f"{name} is {what}, no tensor")
+    listed = "sequence_type" in kind
+    inner = record(file, kind["sequence_type" if listed else "optional_type"], schema.ITEMS)
+    element = record(file, inner["elem_type"], schema.TYPE) if "elem_type" in inner else {}
+    if not element:
+        return Listed(None) if listed else Maybe(name, None)
+    if "tensor_type" not in element:
+        item = Tensor(_other(file, name, element))
+    else:
+        item = _typed(file, name, element["tensor_type"])
+    return Listed(None, _any(name, item)) if listed else Maybe(name, item)
+
+
+def _any(name: str, item: Tensor) -> Tensor:
+    """What holds for every item of a sequence: a free size may be another one in each."""
+    if not isinstance(item.shape, tuple):
+        return item
+    unlike = dims.Unknown(f"{name}: its items may be of unlike sizes")
+    return Tensor(tuple(d if isinstance(d, int) else unlike for d in item.shape), item.dtype)
+
+
 def declared_tensor(file: File, name: str, span: Span) -> Tensor:
     """Element type and shape that the ValueInfoProto in ``span`` declares for ``name``; raises ModelError."""
     fields = record(file, span, schema.VALUE_INFO)
     kind = record(file, fields["type"], schema.TYPE) if "type" in fields else {}
-    tensor = record(file, kind["tensor_type"], schema.TENSOR_TYPE) if "tensor_type" in kind else {}
+    return _typed(file, name, kind["tensor_type"]) if "tensor_type" in kind else Tensor(_undeclared(name))
+
+
+def _undeclared(name: str) -> dims.Unknown:
+    return dims.Unknown(f"{name} declares no shape")
+
+
+def _typed(file: File, name: str, span: Span) -> Tensor:
+    tensor = record(file, span, schema.TENSOR_TYPE)
     row = elements.BY_NUMBER.get(tensor.get("elem_type", 0))
-    shape = _declared(file, name, tensor["shape"]) if "shape" in tensor else dims.Unknown(f"{name} declares no shape")
+    shape = _declared(file, name, tensor["shape"]) if "shape" in tensor else _undeclared(name)
     return Tensor(shape, row.name if row is not None else None)
 
 

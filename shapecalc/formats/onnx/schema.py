@@ -107,6 +107,7 @@ TENSOR = {
 SPARSE_TENSOR = {1: _span("values"), 2: _span("indices"), 3: _ints("dims")}
 VALUE_INFO = {1: _text("name"), 2: _span("type")}
 TYPE = {1: _span("tensor_type"), 4: _span("sequence_type"), 5: _span("map_type"), 9: _span("optional_type")}
+ITEMS = {1: _span("elem_type")}  # of a sequence, of an optional value
 TENSOR_TYPE = {1: _int("elem_type"), 2: _span("shape")}
 SHAPE = {1: _span("dim", True)}
 DIMENSION = {1: _int("dim_value"), 2: _text("dim_param")}
