@@ -93,21 +93,29 @@ def _opened(sequence: Listed, *more: Tensor) -> list[Tensor]:
     return [Tensor(Listed(None, merged(known[0], known[-1], "the items of a sequence differ") if known else None))]
 
 
+def _moved(sequence: Listed, count: int, *more: Tensor) -> list[Tensor]:
+    """A sequence of so many items, of which nobody knows which stands where."""
+    common = _opened(sequence, *more)[0].shape.any  # type: ignore[union-attr]
+    return [Tensor(Listed([common] * count))] if common is not None else _opened(sequence, *more)
+
+
 def _insert(call: Call) -> list[Tensor]:
     sequence, item = _sequence(call), call.tensor(1)
     if sequence.items is None or len(sequence.items) >= MOST_ITEMS:
         return _opened(sequence, item)
     at = _place(call, 2, len(sequence.items), len(sequence.items))
     if at is None:
-        return [Tensor(Listed([*sequence.items, item]))] if not sequence.items else _opened(sequence, item)
+        return _moved(sequence, len(sequence.items) + 1, item)
     return [Tensor(Listed([*sequence.items[:at], item, *sequence.items[at:]]))]
 
 
 def _erase(call: Call) -> list[Tensor]:
     sequence = _sequence(call)
     at = None if sequence.items is None else _place(call, 1, len(sequence.items), len(sequence.items) - 1)
-    if sequence.items is None or at is None:
+    if sequence.items is None:
         return _opened(sequence)
+    if at is None:
+        return _moved(sequence, max(len(sequence.items) - 1, 0))
     return [Tensor(Listed([*sequence.items[:at], *sequence.items[at + 1 :]]))]
 
 
@@ -134,8 +142,12 @@ def _split(call: Call) -> list[Tensor]:
     def part(size: Dim) -> Tensor:
         return Tensor((*shape[:axis], size, *shape[axis + 1 :]), dtype)
 
-    if call.has(1) and call.rank(1) == 1 and given is not None:
-        return [Tensor(Listed([part(size) for size in given]))]
+    if call.has(1) and call.rank(1) == 1:
+        count = call.shape(1)[0]
+        if given is None and isinstance(count, int) and count <= MOST_ITEMS:
+            given = (Unknown(f"{call.name}: its parts are computed at run time"),) * count
+        if given is not None:
+            return [Tensor(Listed([part(size) for size in given]))]
     each = given[0] if given and call.rank(1) != 1 else None
     if not isinstance(whole, int) or not isinstance(each, int) or each < 1 or whole // each > MOST_ITEMS:
         fixed = isinstance(each, int) and each == 1
@@ -158,9 +170,7 @@ def _concat(call: Call) -> list[Tensor]:
         count: Dim = runtime_count(call, axis=axis, low=1) if items is None else len(items)
         return [Tensor((*common.shape[:axis], count, *common.shape[axis:]), common.dtype)]
     shapes: list[Shape] = [item.shape for item in items or () if isinstance(item.shape, tuple)]
-    total: Dim = (
-        sum((shape[axis] for shape in shapes), 0) if items is not None else Unknown(f"{call.name}: of how many parts")
-    )
+    total: Dim = sum((shape[axis] for shape in shapes), 0) if items is not None else runtime_count(call, axis=axis)
     return [Tensor((*common.shape[:axis], total, *common.shape[axis + 1 :]), common.dtype)]
 
 

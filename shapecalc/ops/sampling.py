@@ -9,7 +9,7 @@ from .. import dims
 from ..dims import Contents, Dim, Unknown
 from ..window import TransposedWindow
 from .baked import target_hint
-from .base import AnyWindow, Call, Detail, Need, Operator, Shapes, number, register
+from .base import MOST_AXES, AnyWindow, Call, Detail, Need, Operator, Shapes, number, register
 from .windows import pads_of, per_axis, sizes, sliding
 
 
@@ -18,15 +18,25 @@ def _grid_sample(call: Call) -> Shapes:
 
 
 def _affine_grid(call: Call) -> Shapes:
-    size = call.contents(1)
+    """A place for every pixel of images of a size that is given with batch and channels."""
+    size = _given(call, 1, 5)
     if size is None:
         return [Unknown(f"{call.name}: its size is computed at run time")]
     return [(size[0], *size[2:], len(size) - 2)]
 
 
+def _given(call: Call, index: int, most: int) -> tuple[Dim, ...] | None:
+    """Sizes that an input holds; symbols where it is computed, None where not even their number is known."""
+    contents, shape = call.contents(index), call.shape(index)
+    length = shape[0] if len(shape) == 1 else None
+    if contents is not None or not isinstance(length, int) or length > most:
+        return contents
+    return tuple(Unknown(f"{call.name}: {call.node.inputs[index]} is computed at run time") for _ in range(length))
+
+
 def _col2im(call: Call) -> Shapes:
     """Columns of blocks back into an image: channels times the block lie on axis 1."""
-    image, block = call.contents(1), call.contents(2)
+    image, block = _given(call, 1, MOST_AXES), _given(call, 2, MOST_AXES)
     if image is None or block is None:
         return [Unknown(f"{call.name}: its image or block is computed at run time")]
     batch, column, _ = call.shape()
@@ -79,7 +89,7 @@ def _unpool_windows(call: Call) -> list[AnyWindow]:
 def _unpooled(call: Call) -> Shapes:
     """The size the pooling came from, given or computed as if it had been exact."""
     if call.has(2):
-        wanted = call.contents(2)
+        wanted = _given(call, 2, MOST_AXES)
         return [tuple(wanted) if wanted else Unknown(f"{call.name}: its output size is computed at run time")]
     return [call.image(call.channels, sizes(_unpool_windows(call), call.spatial))]
 

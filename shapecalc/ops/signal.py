@@ -31,11 +31,13 @@ def _dft(call: Call) -> Shapes:
     """The last axis holds real and imaginary parts; ``axis`` became an input in opset 20."""
     shape = list(call.shape())
     given = _or(_number(call, 2), -2) if call.opset >= 20 else call.attr("axis", 1)
-    if not isinstance(given, int):
-        return [Unknown(f"{call.name}: its axis is computed at run time")]
-    axis = call.axis(given)
     onesided, inverse = call.attr("onesided", 0), call.attr("inverse", 0)
     back = onesided and inverse  # from a one-sided spectrum to real numbers
+    if not isinstance(given, int):
+        why = Unknown(f"{call.name}: its axis is computed at run time")
+        kept = shape[:-1] if not onesided and not call.has(1) else [why] * (len(shape) - 1)
+        return [(*kept, 1 if back else 2)]
+    axis = call.axis(given)
     length = _or(_number(call, 1), (shape[axis] - 1) * 2 if back else shape[axis])
     shape[axis] = _half(length) if onesided and not inverse else length
     shape[-1] = 1 if back else 2

@@ -88,9 +88,12 @@ def answers(case: Any, constants: bool) -> Iterator[Answer]:
 def judged(tensor: Tensor, recorded: Any, bound: dict[str, int]) -> str:
     """The verdict on one value; ``bound`` keeps what symbols stand for, so that they stand for one size."""
     if isinstance(recorded, list):
-        items = tensor.shape.items if isinstance(tensor.shape, Listed) else None
-        if items is None:
+        if not isinstance(tensor.shape, Listed):
             return "unknown"
+        items, common = tensor.shape.items, tensor.shape.common
+        if items is None:  # how many there are the numbers decide; what all of them share holds for each
+            rows = [judged(common, value, {}) for value in recorded] if common is not None else ["unknown"]
+            return "wrong" if "wrong" in rows else "unknown" if "unknown" in rows else "open"
         rows = [judged(item, value, bound) for item, value in zip(items, recorded, strict=False)]
         return "wrong" if len(items) != len(recorded) or "wrong" in rows else max(rows, default="equal")
     array = as_array(recorded)

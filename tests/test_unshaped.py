@@ -1,0 +1,132 @@
+"""Inputs that are no tensors: sequences, dictionaries, optional values; and sizes that come at run time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+import onnx.helper
+import onnx.parser
+import pytest
+
+import shapecalc
+from shapecalc.trace import Trace
+
+
+def traced(text: str, opset: int = 18) -> Trace:
+    found = shapecalc.load(
+        onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}, "ai.onnx.ml" : 3]>\n{text}')
+    ).trace()
+    assert found.ok, found.problems[0]
+    return found
+
+
+def outputs(text: str, opset: int = 18) -> list[str]:
+    return [str(value).partition(": ")[2] for value in traced(text, opset).outputs]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("g (seq(float[2, 3]) q) => (float y) { i = Constant <value_int = 1> () y = SequenceAt (q, i) }", "2×3"),
+        ("g (seq(float[N, 3]) q) => (float y) { i = Constant <value_int = 1> () y = SequenceAt (q, i) }", "?×3"),
+        ("g (seq(float[N, 3]) q) => (float y) { y = ConcatFromSequence <axis = 0> (q) }", "y[0]×3"),
+        ("g (seq(float[2, 3]) q) => (float y) { y = ConcatFromSequence <axis = 0, new_axis = 1> (q) }", "y[0]×2×3"),
+        ("g (seq(float[2, 3]) q) => (int64 y) { y = SequenceLength (q) }", "scalar"),
+        ("g (optional(float[4, N]) o) => (float y) { y = OptionalGetElement (o) }", "4×N"),
+        ("g (optional(float[4, N]) o) => (bool y) { y = OptionalHasElement (o) }", "scalar"),
+        (
+            "g (optional(float[4]) o, float[2] x) => (float y) {"
+            "h = OptionalHasElement (o) y = If (h) <then_branch = a () => (float p) { p = OptionalGetElement (o) },"
+            "else_branch = b () => (float r) { r = Identity (x) }> }",
+            "y[0]",
+        ),
+        (
+            "g (optional(seq(float[2, 3])) o) => (float y) {"
+            "s = OptionalGetElement (o) i = Constant <value_int = 0> () y = SequenceAt (s, i) }",
+            "2×3",
+        ),
+    ],
+)
+def test_what_an_input_that_is_no_tensor_declares_is_followed(text: str, expected: str) -> None:
+    assert outputs(text) == [expected]
+
+
+def dictionary() -> onnx.ModelProto:
+    """A dictionary of words as one row, scaled: what scikit-learn's DictVectorizer becomes."""
+    make, domain = onnx.helper.make_node, {"domain": "ai.onnx.ml"}
+    nodes = [
+        make("DictVectorizer", ["x"], ["row"], string_vocabulary=["a", "b", "c"], **domain),
+        make("Scaler", ["row"], ["y"], offset=[0.0] * 3, scale=[2.0] * 3, **domain),
+    ]
+    given = onnx.ValueInfoProto(name="x")
+    given.type.map_type.key_type = onnx.TensorProto.STRING
+    given.type.map_type.value_type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    graph = onnx.helper.make_graph(nodes, "g", [given], [result])
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def test_a_dictionary_becomes_a_row() -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    found = shapecalc.load(dictionary()).trace()
+    assert found.ok
+    assert found.layer("DictVectorizer_0").inputs[0].unknown == "x is a dictionary, no tensor"
+    session = runtime.InferenceSession(dictionary().SerializeToString(), providers=["CPUExecutionProvider"])
+    (came,) = session.run(None, {"x": {"a": 1.0, "c": 2.0}})
+    assert found.outputs[0].shape == came.shape == (1, 3)
+
+
+def test_what_has_no_shape_takes_none_and_runs_with_nothing_made_up(tmp_path: Path) -> None:
+    model = shapecalc.load(dictionary())
+    with pytest.raises(shapecalc.UsageError, match="input 'x' has no shape: x is a dictionary"):
+        model.trace(224)
+    with pytest.raises(shapecalc.ShapecalcError, match="input x is no tensor"):
+        model.verify(device="cpu")
+
+
+# -- sizes that come at run time --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("g (int64[3] s) => (float y) { y = ConstantOfShape (s) }", "y[0]×y[1]×y[2]"),
+        ("g (int64[k] s) => (float y) { y = ConstantOfShape (s) }", "?"),
+        ("g (float[2, 2, 3] t, int64[4] s) => (float y) { y = AffineGrid (t, s) }", "?×?×?×2"),
+        ("g (float[1, 5, 5] x, int64[2] s) => (float y) { b = Constant <value_ints = [1, 5]> () y = Col2Im (x, s, b) }",
+         "1×1×?×?"),
+        ("g (float[1, 8, 1] x, int64 a) => (float y) { y = DFT (x, , a) }", "1×8×2"),
+        ("g (float[1, 8, 1] x, int64 a) => (float y) { y = DFT <onesided = 1> (x, , a) }", "?×?×2"),
+        ("g (float[6, 2] x, int64[2] s) => (float y) {"
+         "q = SplitToSequence (x, s) i = Constant <value_int = 1> () y = SequenceAt (q, i) }", "?×2"),
+        ("g (float[2, 3] x, int64 i) => (float y) {"
+         "q = SequenceConstruct (x, x) r = SequenceInsert (q, x, i) y = ConcatFromSequence <axis = 0> (r) }", "6×3"),
+        ("g (float[2, 3] x, int64 i) => (float y) {"
+         "q = SequenceConstruct (x, x) r = SequenceErase (q, i) y = ConcatFromSequence <axis = 0> (r) }", "2×3"),
+    ],
+)  # fmt: skip
+def test_what_is_known_is_said_where_a_size_is_not(text: str, expected: str) -> None:
+    assert outputs(text, 20) == [expected]
+
+
+def test_a_mask_of_a_size_from_outside_has_bounds() -> None:
+    (value,) = traced("g (int64[2] s) => (float y) { y = ConstantOfShape (s) }").outputs
+    assert value.unknown is None
+    assert [str(size) for size in value.shape or ()] == ["y[0]", "y[1]"]
+
+
+def test_scan_of_opset_8_has_batches() -> None:
+    text = """g (float[2, 4] start, float[2, 7, 4] x) => (float last, float rows) {
+        last, rows = Scan <num_scan_inputs = 1, body = turn (float[4] s, float[4] a) => (float[4] t, float[1] r) {
+            t = Add (s, a)
+            r = ReduceSum <axes = [0]> (t)
+        }> (, start, x)
+    }"""
+    assert outputs(text, 8) == ["2×4", "2×7×1"]
+    runtime = pytest.importorskip("onnxruntime")
+    made = onnx.parser.parse_model(f'<ir_version: 3, opset_import: ["" : 8]>\n{text}')
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    feeds = {"start": numpy.zeros((2, 4), numpy.float32), "x": numpy.ones((2, 7, 4), numpy.float32)}
+    assert [value.shape for value in session.run(None, feeds)] == [(2, 4), (2, 7, 1)]
