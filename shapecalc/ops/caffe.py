@@ -253,8 +253,27 @@ def regions(call: Call) -> Dim:
 
 
 def _computed(call: Call) -> Shapes:
+    """Nothing is known, or how wide each of an unknown number of rows is."""
     reason = Unknown(f"{call.name}: {call.attr('reason', 'known when it runs')}")
-    return [reason] * len(call.node.outputs)
+    rows = call.attr("rows")
+    if rows is None:
+        return [reason] * len(call.node.outputs)
+    given: list[Shape | Unknown] = [(reason, *(reason if size is None else size for size in row)) for row in rows]
+    return [*given, *[reason] * len(call.node.outputs)][: len(call.node.outputs)]
+
+
+def _anchor_targets(call: Call) -> Shapes:
+    """A label of each anchor at each place, then its box and two weights of it (lib/rpn/anchor_target_layer.py)."""
+    _, _, height, width = call.shape()
+    anchors = int(call.attr("anchors"))
+    boxes = (1, 4 * anchors, height, width)
+    return [(1, 1, anchors * height, width), boxes, boxes, boxes][: len(call.node.outputs)]
+
+
+def _anchor_needs(call: Call) -> Iterator[Need]:
+    yield need_rank(call, 4)
+    words = Detail(f"{call.name} gives labels, boxes and two weights, not {len(call.node.outputs)} values")
+    yield Need(len(call.node.outputs) <= 4, "E109", lambda: words, blocks=True)
 
 
 def _unread(call: Call) -> Shapes:
@@ -305,6 +324,7 @@ register(
         source="Caffe parameter_layer.hpp",
     ),
     Operator("BatchReindex", lambda call: [(regions(call), *call.shape()[1:])], source="Caffe batch_reindex_layer.cpp"),
+    Operator("AnchorTargets", _anchor_targets, needs=_anchor_needs, source="Faster R-CNN anchor_target_layer.py"),
     Operator("Computed", _computed, source="a layer whose output is known when it runs"),
     Operator("Unread", _unread, needs=_unread_needs, source="a layer type that is not read"),
     domain="caffe",

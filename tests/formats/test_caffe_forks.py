@@ -129,6 +129,39 @@ def test_shapes_and_parameters(inputs: tuple[str, ...], body: str, tops: list[An
     assert [v.shape for v in layer.weights] == weights
 
 
+#: py-faster-rcnn's layers in Python, which are not run: what they say of themselves.
+RCNN = [
+    ("rpn.anchor_target_layer", "AnchorTargetLayer", "'feat_stride': 16", 4, [(1, 1, 45, 6), *[(1, 36, 5, 6)] * 3]),
+    (
+        "rpn.anchor_target_layer",
+        "AnchorTargetLayer",
+        "'feat_stride': 16 \\n'scales': !!python/tuple [4, 8, 16, 32]",
+        1,
+        [(1, 1, 60, 6)],
+    ),
+    (
+        "rpn.anchor_target_layer",
+        "AnchorTargetLayer",
+        "{'feat_stride': 16, 'ratios': [0.3, 0.5, 1, 2, 3], 'scales': [3, 6, 9, 16, 32]}",
+        2,
+        [(1, 1, 125, 6), (1, 100, 5, 6)],
+    ),
+    ("rpn.proposal_layer", "ProposalLayer", "", 2, [(None, 5), (None, 1, 1, 1)]),
+    ("rpn.proposal_target_layer", "ProposalTargetLayer", "", 3, [(None, 5), (None,), (None, None)]),
+    ("mine.proposal_layer", "ProposalLayer", "", 1, [None]),
+]
+
+
+@pytest.mark.parametrize(("module", "kind", "told", "tops", "shapes"), RCNN)
+def test_layers_of_faster_rcnn_in_python(module: str, kind: str, told: str, tops: int, shapes: list[Any]) -> None:
+    param = f"""python_param {{ module: '{module}' layer: '{kind}' param_str: "{told}" }}"""
+    written = " ".join(f'top: "t{i}"' for i in range(tops))
+    text = fed("1, 18, 5, 6") + f'layer {{ name: "l" type: "Python" bottom: "x" {written} {param} }}'
+    trace = load(text).trace()
+    assert trace.problems == []
+    assert [value.shape for value in trace.layer("l").outputs] == shapes
+
+
 #: What does not go together, and how it is said.
 MISFITS = [
     (("7, 2, 5", "7, 3"), 'type: "LSTM" bottom: "y" recurrent_param { num_output: 3 }', "E105", "a mark for each step"),

@@ -12,6 +12,7 @@ from ... import dims
 from .forks import FORK_LAYERS, multibox_loss
 from .layer import Layer
 from .made import BIAS, Made, Row, Weight, computed, outputs, plain, reals
+from .python_layers import python_layer
 from .sliding import convolution, deconvolution, pooling, pyramid
 
 # -- with parameters --------------------------------------------------------------------------------------------------
@@ -235,7 +236,7 @@ LAYERS: dict[str, Row] = {
     "Parameter": _parameter,
     "Pooling": pooling,
     "Power": reals("Power", "power_param", power=1.0, scale=1.0, shift=0.0),
-    "Python": computed("a Python layer decides its shape in code that is not run"),
+    "Python": python_layer,
     "ReLU": _relu,
     "Reduction": _reduction,
     "Reshape": _reshape,
