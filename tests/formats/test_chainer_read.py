@@ -478,3 +478,35 @@ class Net(chainer.Chain):
         return self.layer1(x)
 """
     assert layers(text) == {"conv1": (1, 4, 30, 30)}
+
+
+def test_an_input_has_as_many_axes_as_the_definition_names() -> None:
+    """Atoms, words, frames: what is no image is told by the names that its shape gets, in forward or in what it calls."""
+    text = """import chainer
+import chainer.functions as F
+import chainer.links as L
+
+
+class Net(chainer.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.l = L.Linear(16, 8)
+
+    def forward(self, x, adjacency):
+        batch, atoms, channels = x.shape
+        h = F.reshape(self.l(F.reshape(x, (batch * atoms, channels))), (batch, atoms, 8))
+        return self.gathered(h, adjacency)
+
+    def gathered(self, h, adjacency):
+        batch, kinds, atoms, _, _ = adjacency.shape
+        return F.reshape(h, (batch, atoms * 8))
+"""
+    model = shapecalc.loads(text, format="chainer", name="net.py")
+    assert [len(given.declared or ()) for given in model.graph.inputs] == [3, 5]
+    trace = model.trace({"x": (2, 5, 16), "adjacency": (2, 4, 5, 5, 1)})
+    assert trace.problems == []
+    assert trace.outputs[0].shape == (2, 40)
+    twice = text.replace("return self.gathered", "batch, atoms = x.shape\n        return self.gathered")
+    with pytest.raises(shapecalc.ModelError, match="3 values for 2 names"):
+        shapecalc.loads(twice, format="chainer", name="net.py")

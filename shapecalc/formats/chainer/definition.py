@@ -15,19 +15,23 @@ from .chains import is_link, paths
 from .choosing import choose, makers
 from .interpreter import Run
 from .modules import Modules
+from .tape import RankError
 from .text import Site, Text
 from .use import LARGEST, describe
 from .values import Arguments, Bound, Class, Function, Instance, Native, Opaque, Placed, Scope, Value, Variable
 
 #: Arguments of ``forward`` that switch training on and off (Chainer 1).
 SWITCHES = {"train": True, "test": False}
+#: Axes of an image, which an input is taken to be.
+IMAGE = 4
 
 
 class Reading:
     """One definition being read: its file, those beside it that it imports, and what the caller asked for."""
 
-    def __init__(self, source: Source, options: Options) -> None:
+    def __init__(self, source: Source, options: Options, ranks: Mapping[str, int]) -> None:
         self.source = source
+        self.ranks = ranks
         self.given = {name: _literal(value) for name, value in options.arguments.items()}
         self.text = Text(source.name, source.text())
         self.class_name, train = _phased(options, self.text)
@@ -125,9 +129,9 @@ class Reading:
         return Arguments((), passed) if isinstance(forward, Function) else Arguments(passed.values())
 
     def feed(self, name: str, site: Site) -> Variable:
-        """An image fed from outside."""
+        """An image fed from outside, or what the definition takes apart otherwise."""
         self.run.tape.feed(Input(name, origin=self.run.origin(site, "Input", {})))
-        return Variable(name, 4)
+        return Variable(name, self.ranks.get(name, IMAGE))
 
     # -- inputs ---------------------------------------------------------------------------------------------------
     def inputs(self, kind: Class, model: Instance) -> Iterable[Input]:
@@ -136,6 +140,10 @@ class Reading:
         for name, given in tape.inputs.items():
             if name in tape.labels:
                 yield Input(name, (symbol("N"),), native=(1,), dtype="int32", role="label", origin=given.origin)
+                continue
+            if self.ranks.get(name, IMAGE) != IMAGE:
+                sizes = (symbol(f"d{axis}") for axis in range(1, self.ranks[name]))
+                yield Input(name, (symbol("N"), *sizes), role="other", origin=given.origin)
                 continue
             named = _of_regions(tape.nodes, name)
             if named is not None:
@@ -165,13 +173,19 @@ class Reading:
 
 def read(source: Source, options: Options) -> Graph:
     """The graph of a Chainer definition; raises ModelError. Nothing of the file is executed."""
+    ranks: dict[str, int] = {}
     try:
-        reading = Reading(source, options)
-        try:
-            return reading.graph()
-        except ModelError as error:
-            error.hint = error.hint or reading.modules.way_out(error.message)
-            raise
+        while True:
+            reading = Reading(source, options, ranks)
+            try:
+                return reading.graph()
+            except RankError as error:  # once an input, as each is asked for one rank
+                if error.fed in ranks:
+                    raise
+                ranks[error.fed] = error.rank
+            except ModelError as error:
+                error.hint = error.hint or reading.modules.way_out(error.message)
+                raise
     except (RecursionError, MemoryError):
         raise ModelError("its expressions are nested too deeply", "E202", location=source.name) from None
 

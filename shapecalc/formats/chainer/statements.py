@@ -9,6 +9,7 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...errors import ModelError
 from .attributes import get_attribute, iterate, set_attribute, set_item, setter
 from .binding import parameters
 from .chains import Scoped
@@ -17,8 +18,9 @@ from .functions import FUNCTIONS
 from .library import extended, lookup
 from .links import LINKS
 from .python import elements, truth
+from .tape import RankError
 from .text import Site
-from .values import Class, Function, Instance, Opaque, Scope, Value
+from .values import Class, Function, Instance, Opaque, Scope, Value, Variable
 
 if TYPE_CHECKING:
     from .interpreter import Run
@@ -79,9 +81,18 @@ def _unpack(run: Run, target: ast.Tuple | ast.List, value: Value, scope: Scope) 
         end = len(parts) - (len(target.elts) - starred - 1)
         parts = [*parts[:starred], parts[starred:end], *parts[end:]]
     if len(parts) != len(target.elts):
-        raise scope.site(target).error(f"{len(parts)} values for {len(target.elts)} names")
+        raise _miscounted(run, value, len(target.elts), scope.site(target))
     for part, item in zip(target.elts, parts, strict=True):
         assign(run, part.value if isinstance(part, ast.Starred) else part, item, scope)
+
+
+def _miscounted(run: Run, value: Value, names: int, site: Site) -> ModelError:
+    """What is wrong about so many names: the rank that an input was taken to have, where its shape gets them."""
+    count = len(value) if isinstance(value, (list, tuple)) else 0
+    message = f"{count} values for {names} names"
+    fed = next((name for name in run.tape.inputs if value == Variable(name, count).shape), None) if count else None
+    error = site.error(message)
+    return error if fed is None else RankError(message, error.location, fed, names)
 
 
 def _assign(run: Run, node: ast.Assign, scope: Scope) -> None:

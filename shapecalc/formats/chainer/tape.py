@@ -23,6 +23,15 @@ MOST_PLACES = 8
 _TRAILING = re.compile(r"(\d+)$")
 
 
+class RankError(ModelError):
+    """An input has another number of axes than it was taken to have: the definition gives each of them a name."""
+
+    def __init__(self, message: str, location: str | None, fed: str, rank: int) -> None:
+        super().__init__(message, "E205", location=location)
+        self.fed = fed
+        self.rank = rank
+
+
 class Tape:
     """Nodes, parameters and inputs in the order they come up.
 
