@@ -83,7 +83,15 @@ class Definition:
         else:
             first = first_input(self.graph)
             named = "" if first is None or first.name == name else f"{name}:"
-            hint = f"give it too: --input {named}1x3x224x224" if named else "give it: --input 224, or --input 3x224x224"
+            rank = len(shape or ())
+            if rank in (0, 4):
+                hint = (
+                    f"give it too: --input {named}1x3x224x224"
+                    if named
+                    else "give it: --input 224, or --input 3x224x224"
+                )
+            else:
+                hint = f"give all {rank} of its axes, as in --input {named}{'x'.join(['1', *['16'] * (rank - 1)])}"
             words = "the size of its input {!r}"
         return UsageError(f"{self.name} does not say {words.format(name)}", "E207", hint=hint)
 

@@ -481,7 +481,7 @@ class Net(chainer.Chain):
 
 
 def test_an_input_has_as_many_axes_as_the_definition_names() -> None:
-    """Atoms, words, frames: what is no image is told by the names that its shape gets, in forward or in what it calls."""
+    """Atoms, words, frames: the names that a shape gets tell it, in forward or in what that calls."""
     text = """import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -507,6 +507,39 @@ class Net(chainer.Chain):
     trace = model.trace({"x": (2, 5, 16), "adjacency": (2, 4, 5, 5, 1)})
     assert trace.problems == []
     assert trace.outputs[0].shape == (2, 40)
+    with pytest.raises(UsageError, match="does not say the size of its input 'x'") as caught:
+        model.trace()
+    assert caught.value.hint == "give all 3 of its axes, as in --input 1x16x16"
     twice = text.replace("return self.gathered", "batch, atoms = x.shape\n        return self.gathered")
     with pytest.raises(shapecalc.ModelError, match="3 values for 2 names"):
         shapecalc.loads(twice, format="chainer", name="net.py")
+
+
+def test_a_linear_that_is_derived_from_is_sized_by_its_first_input() -> None:
+    text = """import chainer
+import chainer.functions as F
+import chainer.links as L
+
+
+class Atomwise(L.Linear):
+    def __call__(self, x):
+        batch, atoms, channels = x.shape
+        h = super(Atomwise, self).__call__(F.reshape(x, (batch * atoms, channels)))
+        return F.reshape(h, (batch, atoms, self.out_size))
+
+
+class Net(chainer.Chain):
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.a = Atomwise(None, 8)
+
+    def forward(self, x):
+        return self.a(x)
+"""
+    model = shapecalc.loads(text, format="chainer", name="net.py", class_name="Net")
+    trace = model.trace((2, 5, 16))
+    assert (trace.problems, trace.outputs[0].shape, trace.params) == ([], (2, 5, 8), 16 * 8 + 8)
+    bare = text.replace("Atomwise(None, 8)", "Atomwise(None, 8, nobias=True)")
+    with pytest.raises(ModelError, match="its argument W has None dimensions, not 2"):
+        shapecalc.loads(bare, format="chainer", name="net.py", class_name="Net")

@@ -142,8 +142,8 @@ class Reading:
                 yield Input(name, (symbol("N"),), native=(1,), dtype="int32", role="label", origin=given.origin)
                 continue
             if self.ranks.get(name, IMAGE) != IMAGE:
-                sizes = (symbol(f"d{axis}") for axis in range(1, self.ranks[name]))
-                yield Input(name, (symbol("N"), *sizes), role="other", origin=given.origin)
+                unknown = Unknown(f"{kind.name} does not say how long the axes of {name} are")
+                yield Input(name, (1, *[unknown] * (self.ranks[name] - 1)), role="other", origin=given.origin)
                 continue
             named = _of_regions(tape.nodes, name)
             if named is not None:

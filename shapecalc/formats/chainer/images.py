@@ -109,11 +109,13 @@ def _local(use: Use) -> Variable:
 
 
 def _linear(use: Use) -> Variable:
+    """W, or where the first input decides its size (a Linear that was derived from) the bias, tells the outputs."""
     x, (weight, *bias) = use.variable(), _given_weights(use)
-    if weight.rank != 2:
+    lazily = weight.rank is None and bool(bias) and bias[0].rank == 1
+    if weight.rank != 2 and not lazily:
         raise use.error(f"its argument W has {weight.rank} dimensions, not 2", "E108")
     axis = int(use.size("n_batch_axes", 1))
-    attrs = {"axis": axis, "transB": 1, "channels": weight.shape[0]}
+    attrs = {"axis": axis, "transB": 1, "channels": (bias[0] if lazily else weight).shape[0]}
     return use.emit("Gemm", [x, weight, *bias], attrs, rank=axis + 1)
 
 
