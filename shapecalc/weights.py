@@ -214,6 +214,14 @@ def _shifted(weight: Array, *given: Any) -> Array:
     return numpy.asarray((bias[0] if bias else 0.0) - taken, weight.dtype)
 
 
+def _rows(old: Array, axis: int, rows: tuple[int, ...], spread: float) -> Array:
+    """Rows of the old numbers in another order; -1 is a new one, normal noise of this deviation."""
+    kept = numpy.take(old, [max(row, 0) for row in rows], axis)
+    noise = numpy.random.default_rng(len(rows)).standard_normal(kept.shape, numpy.float32) * numpy.float32(spread)
+    new = numpy.asarray([row < 0 for row in rows]).reshape([-1 if i == axis else 1 for i in range(kept.ndim)])
+    return numpy.where(new, noise.astype(kept.dtype), kept)
+
+
 #: How a derived parameter is computed from its sources.
 RECIPES: dict[str, Callable[..., Array]] = {
     "unscaled": _unscaled,
@@ -231,6 +239,7 @@ RECIPES: dict[str, Callable[..., Array]] = {
     "window": lambda weight, shape, turned: (weight.T if turned else weight).reshape(shape),
     "divided": _divided,
     "shifted": _shifted,
+    "rows": _rows,
     "folded": folded,
     **TABLES,
 }

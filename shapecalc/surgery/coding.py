@@ -16,6 +16,7 @@ from .channels import MixChannels, Normalise
 from .convolutional import Convolutional
 from .crop import CropMap
 from .cutting import Cut
+from .detectors import ReplaceScores
 from .edits import ChangePool, Edit, InsertPool, SetInput
 from .exports.computed import Computed, CropToFit
 from .exports.folded import Fold
@@ -33,6 +34,7 @@ KINDS: Mapping[str, Any] = {
     "insert-pool": InsertPool,
     "change-pool": ChangePool,
     "replace-head": ReplaceHead,
+    "replace-scores": ReplaceScores,
     "name-classes": NameClasses,
     "mix-channels": MixChannels,
     "normalise": Normalise,

@@ -11,6 +11,7 @@ from ..errors import RefusedError, UsageError
 from ..graph import Graph, Node, places
 from ..lower import scores
 from ..trace import Trace
+from .edits import Edit
 from .families import Family, family
 from .names import no_such_layer, unused
 from .new_head import PER_CLASS, QUANTIZED, ReplaceHead
@@ -41,6 +42,8 @@ BEHIND = frozenset(
         "ArgMax",
         "Crop",
         "Interp",
+        "Resize",
+        "Upsample",
     ]
 )
 
@@ -54,7 +57,7 @@ def _normalized(graph: Graph, value: str) -> bool:
     producers = graph.producers()
     node = producers.get(value)
     while node is not None and node.op in BEHIND:
-        if node.op in ("Softmax", "LogSoftmax", "Sigmoid"):
+        if node.op in ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax"):
             return True
         node = producers.get(node.input(0))
     return value in graph.meta.get("scores", ())
@@ -190,12 +193,18 @@ def _need_own_weight(graph: Graph, node: Node) -> None:
 
 def replace_heads(
     graph: Graph, trace: Trace, classes: int, names: Sequence[str] = (), start: str = "", typed: str = "MODEL"
-) -> list[ReplaceHead]:
+) -> Sequence[Edit]:
     """The edits that give every head ``classes`` outputs, or those that ``names`` names.
 
     ``start`` is how the new weights start (`new_head.STARTS`), ``typed`` what opens the model again. Raises
     RefusedError where there is no head, or a head whose number of classes is not known.
     """
+    if not names and graph.format == "onnx":
+        from .detectors import detector, with_classes
+
+        seen = detector(graph, trace)
+        if seen is not None:
+            return with_classes(graph, trace, seen, classes, start)
     members = None if names else family(graph, trace)
     if members is not None:
         return _together(graph, members, classes, start)
@@ -245,7 +254,7 @@ def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
             f"{name} ends in a map, whose channels need not be classes",
             "E301",
             because=f"{layer.name} gives {classes_of(layer, trace)} channels at every place, without a Softmax behind",
-            hint=f"if they are: --head {quote(layer.name)}" + features,
+            hint=f"if they are: {' '.join(f'--head {quote(each.node.name)}' for each in maps)}" + features,
         )
     return RefusedError(
         f"{name} ends in no classifier",

@@ -13,6 +13,8 @@ from .stored import Stored, param_of, stored, swept
 PER_CLASS = frozenset({"Add", "Sub", "Mul", "Div"})
 #: Operators around numbers whose range was measured with the old classes.
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear"})
+#: Operators whose result has the shape that one of their inputs holds, and which.
+TARGETS = {"Reshape": 1, "Resize": 3}
 #: How new weights may start.
 STARTS = ("zeros", "normal", "framework")
 
@@ -128,18 +130,19 @@ class ReplaceHead(NamedTuple):
         return node if tuple(inputs) == node.inputs else node.replace(inputs=tuple(inputs))
 
     def _retargeted(self, node: Node, params: dict[str, Param], each: int) -> Node:
-        if node.op != "Reshape":
+        place = TARGETS.get(node.op)
+        if place is None:
             return node
         target = node.attrs.get("shape")
         if target is not None and each * self.before in target:
             return node.replace(attrs={**node.attrs, "shape": self._counted(target, each)})
-        constant = params.get(node.inputs[1]) if len(node.inputs) > 1 else None
+        constant = params.get(node.input(place))
         if constant is not None and constant.contents and self.before in constant.contents:
             name = f"{constant.name}_{self.after}"
             params[name] = Param(
                 name, constant.shape, constant.dtype, contents=self._counted(constant.contents), trained=False
             )
-            return node.replace(inputs=(node.inputs[0], name))
+            return node.replace(inputs=(*node.inputs[:place], name, *node.inputs[place + 1 :]))
         return node
 
     def _counted(self, target: Any, each: int = 1) -> tuple[Any, ...]:

@@ -134,8 +134,8 @@ class Surgery:
     @classmethod
     def replay(cls, model: Definition, saved: Saved) -> Self:
         """The plan that was saved, on this model. Raises RefusedError where it was made for another net."""
-        saved.check(model)
         draft = Draft(model.told(saved.feeds), saved.feeds)
+        saved.check(draft.model)
         for edit in saved.edits:
             try:
                 draft.do(edit)

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import shapecalc
-from tests.tools.attempt_surgery import FAILURES, Edit, Net, attempt, halfway, models, opened, with_weights
+
+from .attempt_surgery import FAILURES, Edit, Net, attempt, halfway, models, opened, with_weights
 
 #: Sizes that are drawn, as shares of the net's own.
 SHARES = (0.75, 1.0, 1.25, 1.5)
@@ -29,7 +30,8 @@ SHARES = (0.75, 1.0, 1.25, 1.5)
 
 def drawn(net: Net, dice: random.Random) -> tuple[str, dict[str, Any]]:
     """(the edits in words, what `retarget` or `cut` is called with); a cut has the key "cut"."""
-    size = tuple(max(8, round(side * dice.choice(SHARES) / 8) * 8) for side in (net.height, net.width))
+    high, wide = (max(8, round(side * dice.choice(SHARES) / 8) * 8) for side in (net.height, net.width))
+    size = (high, wide)
     if dice.random() < 0.15:
         wanted: dict[str, Any] = {"cut": halfway(net.model), "pool": dice.choice([None, "avg", "max"])}
         wanted |= {"flatten": dice.random() < 0.5, **net.given(size if dice.random() < 0.5 else None)}
