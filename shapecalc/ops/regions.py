@@ -7,7 +7,7 @@ rows and columns each bin covers, by the framework's own rounding, then a maximu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .. import dims
@@ -38,8 +38,8 @@ def _regions(call: Call) -> Shapes:
 
 def _regions_lower(call: Call, outputs: Shapes) -> Lowered | None:
     kind = str(call.attr("kind", ""))
-    if kind == "roi_average_align_2d":
-        return _aligned(call)
+    if kind in ALIGNED:
+        return _aligned(call, ALIGNED[kind])
     if kind not in BINS:
         return None
     chain = Chain(call)
@@ -47,8 +47,8 @@ def _regions_lower(call: Call, outputs: Shapes) -> Lowered | None:
     return chain.done()
 
 
-def _aligned(call: Call) -> Lowered | None:
-    """Means of samples between places, as many as ``sampling_ratio`` says; None where the region decides that.
+def _aligned(call: Call, fold: Callable[[Chain, str, Sequence[_Samples]], None]) -> Lowered | None:
+    """Samples between places, as many as ``sampling_ratio`` says; None where the region decides that.
 
     A sample's weights along height and width multiply, so each axis has one matrix (roi_average_align_2d.py).
     """
@@ -58,27 +58,56 @@ def _aligned(call: Call) -> Lowered | None:
     chain = Chain(call)
     boxes = chain.add("Mul", (call.node.inputs[1], float(call.attr("spatial_scale"))))
     each = _each(chain, call, call.node.inputs[2])
-    weights = [
-        _sampled(chain, boxes, sides, int(parts), int(count), int(size))
-        for sides, parts, count, size in zip(((0, 2), (1, 3)), call.attr("size"), ratio, call.spatial, strict=True)
-    ]
-    chain.add("Einsum", (each, *weights), {"equation": "rchw,rih,rjw->rcij"})
+    axes = zip(((0, 2), (1, 3)), call.attr("size"), ratio, call.spatial, strict=True)
+    fold(chain, each, [_sampled(chain, boxes, sides, int(n), int(count), int(size)) for sides, n, count, size in axes])
     return chain.done()
 
 
-def _sampled(chain: Chain, boxes: str, sides: tuple[int, int], parts: int, count: int, size: int) -> str:
-    """What each of ``size`` places weighs in the mean of each part: regions × parts × places."""
+class _Samples(NamedTuple):
+    """``weights`` of each place in each sample, regions × samples × places, and which samples lie ``outside``."""
+
+    weights: str
+    outside: str
+    parts: int
+    samples: int
+    size: int
+
+
+def _sampled(chain: Chain, boxes: str, sides: tuple[int, int], parts: int, count: int, size: int) -> _Samples:
+    """The samples along one axis."""
     begin, end = (chain.add("Gather", (boxes, [side]), {"axis": 1}) for side in sides)
     length = chain.add("Max", (chain.add("Sub", (end, begin)), 1.0))
     spots = [(part + (sample + 0.5) / count) / parts for part in range(parts) for sample in range(count)]
     place = chain.add("Add", (begin, chain.add("Mul", (length, chain.numbers("float32", *spots)))))
     beyond = [chain.add("Less", (place, -1.0)), chain.add("Greater", (place, float(size)))]
-    outside = chain.add("Unsqueeze", (chain.add("Or", beyond), [2]))
     inside = chain.add("Min", (chain.add("Max", (place, 0.0)), float(size - 1)))
     away = chain.add("Abs", (chain.add("Sub", (chain.add("Unsqueeze", (inside, [2])), _counted(chain, size))),))
     near = chain.add("Max", (chain.add("Sub", (1.0, away)), 0.0))
-    weighed = chain.add("Reshape", (chain.add("Where", (outside, 0.0, near)), [-1, parts, count, size]))
-    return chain.add("ReduceMean", (weighed, [2]), {"keepdims": 0})
+    return _Samples(near, chain.add("Or", beyond), parts, count, size)
+
+
+def _mean_of_samples(chain: Chain, each: str, axes: Sequence[_Samples]) -> None:
+    """A sample outside counts as 0."""
+    means = []
+    for weights, outside, parts, count, size in axes:
+        given = chain.add("Where", (chain.add("Unsqueeze", (outside, [2])), 0.0, weights))
+        grouped = chain.add("Reshape", (given, [-1, parts, count, size]))
+        means.append(chain.add("ReduceMean", (grouped, [2]), {"keepdims": 0}))
+    chain.add("Einsum", (each, *means), {"equation": "rchw,rih,rjw->rcij"})
+
+
+def _highest_sample(chain: Chain, each: str, axes: Sequence[_Samples]) -> None:
+    """A sample outside counts for nothing (roi_max_align_2d.py)."""
+    high, wide = axes
+    samples = chain.add("Einsum", (each, high.weights, wide.weights), {"equation": "rchw,rih,rjw->rcij"})
+    above, beside = chain.add("Unsqueeze", (high.outside, [1, 3])), chain.add("Unsqueeze", (wide.outside, [1, 2]))
+    taken = chain.add("Where", (chain.add("Or", (above, beside)), -math.inf, samples))
+    grouped = chain.add("Reshape", (taken, [0, 0, high.parts, high.samples, wide.parts, wide.samples]))
+    chain.add("ReduceMax", (grouped, [3, 5]), {"keepdims": 0})
+
+
+#: How the samples of a bin become one number.
+ALIGNED = {"roi_average_align_2d": _mean_of_samples, "roi_max_align_2d": _highest_sample}
 
 
 def _counted(chain: Chain, size: int) -> str:

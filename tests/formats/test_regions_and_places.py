@@ -214,11 +214,11 @@ def test_chainer_pools_regions(kind: str, parts: tuple[int, int], scale: float) 
     assert_same(run(text, "chainer", feeds)["out"], numpy.array(expected))
 
 
-def sample(plane: Array, y: float, x: float) -> Array:
-    """Bilinear between places, the border's number just outside, 0 further out."""
+def sample(plane: Array, y: float, x: float, beyond: float) -> Array:
+    """Bilinear between places, the border's number just outside, ``beyond`` further out."""
     height, width = plane.shape[1:]
     if not (-1 <= y <= height and -1 <= x <= width):
-        return numpy.zeros(plane.shape[0])
+        return numpy.full(plane.shape[0], beyond)
     y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
     top, left = min(int(y), height - 2), min(int(x), width - 2)
     dy, dx = y - top, x - left
@@ -227,11 +227,14 @@ def sample(plane: Array, y: float, x: float) -> Array:
     return numpy.asarray(upper * (1 - dy) + lower * dy)
 
 
+@pytest.mark.parametrize(("kind", "fold", "beyond"), [("average", numpy.mean, 0.0), ("max", numpy.max, -math.inf)])
 @pytest.mark.parametrize("ratio", [1, 2, (3, 2)])
 @pytest.mark.parametrize(("parts", "scale"), PARTS)
-def test_chainer_averages_aligned_regions(parts: tuple[int, int], scale: float, ratio: int | tuple[int, int]) -> None:
+def test_chainer_samples_aligned_regions(
+    parts: tuple[int, int], scale: float, ratio: int | tuple[int, int], kind: str, fold: Any, beyond: float
+) -> None:
     given, boxes = image(2, 4, 8, 12), BOXES[:, [1, 0, 3, 2]]
-    call = f"return F.roi_average_align_2d(x, rois, indices, {parts}, {scale}, {ratio})"
+    call = f"return F.roi_{kind}_align_2d(x, rois, indices, {parts}, {scale}, {ratio})"
     text = CHAINER.format(arguments="x, rois, indices", body=call)
     got = run(text, "chainer", {"x": given, "rois": boxes, "indices": IMAGES})["out"]
     expected = numpy.zeros((len(boxes), 4, *parts))
@@ -243,7 +246,7 @@ def test_chainer_averages_aligned_regions(parts: tuple[int, int], scale: float, 
                 (top + (i + (a + 0.5) / grid[0]) * steps[0], left + (j + (b + 0.5) / grid[1]) * steps[1])
                 for a, b in numpy.ndindex(*grid)
             ]
-            expected[r, :, i, j] = numpy.mean([sample(given[int(IMAGES[r])], *spot) for spot in spots], axis=0)
+            expected[r, :, i, j] = fold([sample(given[int(IMAGES[r])], *spot, beyond) for spot in spots], axis=0)
     assert_same(got, expected)
 
 
