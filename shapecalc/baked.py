@@ -27,8 +27,6 @@ from .surgery.exports.follow import Held, Place, constant
 from .surgery.exports.regroup import Sizes
 from .traced import Baked, Layer, Problem, Trace
 
-#: Operators that keep every element of a map.
-FLATTENING = frozenset({"Flatten", "Reshape", "Dropout", "Identity", "Squeeze"})
 #: What a window asks of its input, whatever the size a file was made for: room, and groups.
 WINDOWS = frozenset({"E103", "E104"})
 #: Layers looked at behind one misfit.
@@ -210,10 +208,10 @@ class Finder:
         for _ in range(MOST_LAYERS):
             giver = self.pair.givers.get(name)
             found = layers.get(giver.name) if giver is not None else None
-            if giver is None or found is None or giver.op not in FLATTENING:
+            sizes = self.pair.given(found) if found is not None else None
+            if giver is None or found is None or sizes is None or prod(sizes) != prod(self.pair.output(found) or ()):
                 return None
-            sizes = self.pair.given(found)
-            if sizes is not None and len(sizes) == 4:
+            if len(sizes) == 4:
                 return sizes[1:]
             name = giver.node.inputs[0]
         return None

@@ -151,6 +151,12 @@ CAUSES = [
         ("fc", "Gemm_2", "392×10", "392 = 8·7·7, 8·8·8 now", "224×224", ("Gemm_2",)),
     ),
     (
+        "a weight behind a map and what changes no place",
+        "f = Flatten (c) d = Mul (f, half) r = Relu (d) y = MatMul (r, fc)",
+        256,
+        ("fc", "MatMul_4", "392×10", "392 = 8·7·7, 8·8·8 now", "224×224", ("MatMul_4",)),
+    ),
+    (
         "a weight of places",
         "m = Constant <value_ints = [0, 8, -1]> () r = Reshape (c, m) y = Add (r, places)",
         256,
@@ -213,6 +219,7 @@ WEIGHTS = {
     "fc": (392, 10),
     "places": (1, 8, 49),
     "mix": (8, 8, 1, 1),
+    "half": (1,),
 }
 
 

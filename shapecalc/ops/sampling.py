@@ -26,7 +26,7 @@ def _affine_grid(call: Call) -> Shapes:
 
 
 def _given(call: Call, index: int, most: int) -> tuple[Dim, ...] | None:
-    """Sizes that an input holds; symbols where it is computed, None where not even their number is known."""
+    """Sizes that an input holds, unknown ones where it is computed; None where not even their number is known."""
     contents, shape = call.contents(index), call.shape(index)
     length = shape[0] if len(shape) == 1 else None
     if contents is not None or not isinstance(length, int) or length > most:
