@@ -27,8 +27,8 @@ from .surgery.exports.follow import Held, Place, constant
 from .surgery.exports.regroup import Sizes
 from .traced import Baked, Layer, Problem, Trace
 
-#: What a window asks of its input, whatever the size a file was made for: room, and groups.
-WINDOWS = frozenset({"E103", "E104"})
+#: Problems of a layer whose weight, or table, does not go with what comes in.
+MEETINGS = frozenset({"E101", "E102", "E105"})
 #: Layers looked at behind one misfit.
 MOST_LAYERS = 2_000
 #: Where Pad has its amounts.
@@ -164,7 +164,7 @@ class Finder:
     def _met(self, layer: Layer) -> Said | None:
         """As `_kept`, of the weight, or the tensor made of constants alone, that does not go with what comes in."""
         old = self.pair.before.get(layer.name)
-        if old is None or all(problem.code in WINDOWS for problem in layer.problems) or self._fed(layer):
+        if old is None or MEETINGS.isdisjoint(problem.code for problem in layer.problems) or self._fed(layer):
             return None
         changed = next((pair for pair in _tensors(old, layer) if self._changed(*pair)), None)
         if changed is None:

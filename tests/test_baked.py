@@ -211,6 +211,12 @@ CAUSES = [
         448,
         ("places", "Add_3", "1×8×49", "7×7 places of Conv_0, 14×14 now", "224×224", ("Add_3",)),
     ),
+    (
+        "the axis that is dropped is no size",
+        "g = MaxPool <kernel_shape = [7, 7]> (c) y = Squeeze (g, last)",
+        256,
+        None,
+    ),
     ("a division that is not whole", "d = MaxPool <kernel_shape = [2, 2]> (c) y = Add (c, d)", 256, None),
 ]
 WEIGHTS = {
