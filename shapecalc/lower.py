@@ -107,7 +107,9 @@ def _lowered(layer: Layer, layouts: Layouts) -> Iterator[Lowered]:
             "E303",
             location=layer.location,
             because=unknown.unknown or "an ONNX file of a definition is written for one size",
-            hint=TRACED_ALONE if unknown.unknown else "give the size: --input 224, or --input 224x320",
+            hint=TRACED_ALONE
+            if unknown.unknown
+            else "give the size: --input 224; or convert it, then retarget the ONNX file --input ?x?",
         )
     if layer.call.attr("no_form"):
         because = layer.call.attr("no_form")

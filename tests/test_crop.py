@@ -63,6 +63,43 @@ def test_what_a_stage_enlarges_too_far_is_cropped(tmp_path: Path, batch: int | s
     numpy.testing.assert_allclose(got[:, 4:], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("opset", [13, 17, 18])
+@pytest.mark.parametrize("batch", [1, "N"])
+@pytest.mark.parametrize("size", [(33, 32), (33, 35)])
+@pytest.mark.parametrize(
+    ("repair", "made", "sides"), [("crop", "up_crop", 0), ("pad", "skip_pad", 1), ("scale", "up_scaled", 0)]
+)
+def test_a_join_off_by_a_row_has_three_ways(
+    tmp_path: Path, repair: str, made: str, sides: int, size: tuple[int, int], batch: int | str, opset: int
+) -> None:
+    """Crop and scale keep the size of the skip, which is the image's; a padded skip has that of the branch."""
+    source = tmp_path / "unet.onnx"
+    source.write_bytes(proto(UNET, UNET_WEIGHTS, [batch, 3, 32, 32], opset))
+    plan = shapecalc.load(source).retarget(input=size, repair=repair)
+    assert [found.name for found in plan.repairs[:3]] == ["crop", "pad", "scale"]
+    assert plan.graph.node("join").inputs.count(made) == 1
+    assert plan.verify(device="cpu").ok
+    image = numpy.random.default_rng(0).standard_normal((1, 3, *size)).astype(numpy.float32)
+    got = run(plan.save(tmp_path / "out.onnx"), image)
+    assert got.shape == (1, 6, *(side + sides * (side % 2) for side in size))
+    if repair == "pad":
+        assert not got[:, 4:, size[0] :].any()
+        assert not got[:, 4:, :, size[1] :].any()
+
+
+def test_a_branch_that_is_scaled_to_its_own_size_keeps_its_numbers(tmp_path: Path) -> None:
+    """One colour stays one colour, whatever the size: scaling is a mean of neighbours."""
+    flat = [NODE("Conv", ["x", "w1"], ["skip"], "in", kernel_shape=[1, 1]), *UNET[1:]]
+    flat[1] = NODE("Conv", ["skip", "w22"], ["down"], "down", kernel_shape=[1, 1], strides=[2, 2])
+    weights = [seeded("w1", 2, 3, 1, 1), seeded("w22", 4, 2, 1, 1), SCALES]
+    source = tmp_path / "unet.onnx"
+    source.write_bytes(proto(flat, weights, [1, 3, 32, 32], 18))
+    plan = shapecalc.load(source).retarget(input=33, repair="scale")
+    got = run(plan.save(tmp_path / "out.onnx"), numpy.ones((1, 3, 33, 33), numpy.float32))
+    expected = run(source, numpy.ones((1, 3, 32, 32), numpy.float32))
+    numpy.testing.assert_allclose(got, numpy.broadcast_to(expected[:, :, :1, :1], got.shape), rtol=1e-5, atol=1e-6)
+
+
 CAFFE = """
 name: "net"
 layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: 1 dim: 3 dim: 34 dim: 34 }} }} }}

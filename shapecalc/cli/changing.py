@@ -111,7 +111,9 @@ def retarget(
     ] = None,
     repair: Annotated[
         str | None,
-        typer.Option("--repair", metavar="NAME", help="rebake, crop, insert-pool, rounding, window, resize or none."),
+        typer.Option(
+            "--repair", metavar="NAME", help="rebake, crop, pad, scale, insert-pool, rounding, window, resize or none."
+        ),
     ] = None,
     plan: Annotated[int | None, typer.Option("--plan", metavar="K", min=1, help="The K-th best repair.")] = None,
     list_plans: Annotated[

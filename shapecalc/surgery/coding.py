@@ -25,6 +25,7 @@ from .exports.retable import Resample, SetConstant
 from .exports.shifting import MaskWindows, RollMap, TrimMap
 from .exports.stretched import Stretch
 from .front import ResizeInput
+from .joins import PadMap, ScaleMap
 from .labels import NameClasses
 from .new_head import ReplaceHead
 
@@ -41,6 +42,8 @@ KINDS: Mapping[str, Any] = {
     "set-batch": SetBatch,
     "convolutional": Convolutional,
     "crop": CropMap,
+    "pad": PadMap,
+    "scale": ScaleMap,
     "resize-input": ResizeInput,
     "set-constant": SetConstant,
     "lookup": Lookup,

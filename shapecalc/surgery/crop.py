@@ -2,7 +2,7 @@
 
 A stride of 2 halves 57 to 29 by a convolution and to 28 by a pooling; a map of 57 halved and doubled comes back as 58,
 one of an eighth as 64. Where such maps meet, the larger loses its last rows and columns: no layer changes, and both
-branches keep their grids, which start at the same place.
+branches keep their grids, which start at the same place. What else a join can do is in `joins`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from ..dims import Shape, all_numbers, show
 from ..graph import Graph, Node, Param, places
 from ..source import Origin
 from ..trace import Layer, Mend, Trace
-from .edits import carried_out, exchanged, renamed
+from .edits import Edit, carried_out, exchanged, renamed
 from .names import free_name
 
 #: Rounding sets two branches apart by a row or two, and by what a small map is enlarged to: up to an eighth of the map.
 #: More is another misfit.
 MOST_ROWS, MOST_PART = 2, 8
 #: Joins of one net.
-MOST_CROPS = 1_000
+MOST_JOINS = 1_000
 #: The opset from which ONNX's Slice takes its places as inputs.
 SLICE_SINCE = 10
 #: Traces a graph at given shapes, under a dialect, mending as it goes (`Definition.retrace`).
@@ -68,34 +68,37 @@ class CropMap(NamedTuple):
         return {"edit": "crop", "layer": self.layer, "name": self.name, "sizes": [list(size) for size in self.sizes]}
 
 
-class Cropped(NamedTuple):
-    """The crops, and the trace that they give: with problems where something else does not fit."""
+#: The edit that makes a misfitting join fit; None where it joins no maps that are off by a row.
+Joining = Callable[[Layer, Graph], Edit | None]
 
-    edits: tuple[CropMap, ...]
+
+class Joined(NamedTuple):
+    """The edits of joins, and the trace that they give: with problems where something else does not fit."""
+
+    edits: tuple[Edit, ...]
     trace: Trace
 
 
-def crop(misfit: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Cropped:
+def join(misfit: Trace, feeds: Mapping[str, Shape], retrace: Retrace, joining: Joining) -> Joined:
     """What makes the joins of a net fit at ``feeds``, in one trace."""
-    if misfit.graph.format == "onnx" and misfit.graph.opset < SLICE_SINCE:
-        return Cropped((), misfit)
-    cropping = _Cropping(misfit.graph)
-    found = retrace(misfit.graph, feeds, misfit.dialect, cropping.mend)
-    return Cropped(tuple(cropping.edits), found)
+    mending = _Mending(misfit.graph, joining)
+    found = retrace(misfit.graph, feeds, misfit.dialect, mending.mend)
+    return Joined(tuple(mending.edits), found)
 
 
-class _Cropping:
-    """The state of `crop`: the graph with the crops so far."""
+class _Mending:
+    """The state of `join`: the graph with the edits so far."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, joining: Joining) -> None:
         self.graph = graph
-        self.edits: list[CropMap] = []
+        self.joining = joining
+        self.edits: list[Edit] = []
 
     def mend(self, layer: Layer) -> tuple[list[Node], dict[str, Param]] | None:
-        """The crop and the join to trace in a layer's place; None where it joins no maps that are off by a row."""
-        if len(self.edits) >= MOST_CROPS or all(problem.code != JOIN for problem in layer.problems):
+        """The nodes to trace in a join's place; None where it joins no maps that are off by a row."""
+        if len(self.edits) >= MOST_JOINS or all(problem.code != JOIN for problem in layer.problems):
             return None
-        edit = cropped(layer, self.graph)
+        edit = self.joining(layer, self.graph)
         if edit is None:
             return None
         self.edits.append(edit)
@@ -105,17 +108,26 @@ class _Cropping:
 
 def cropped(layer: Layer, graph: Graph) -> CropMap | None:
     """The crop of the first map of a misfitting join that is larger than another by what rounding leaves."""
-    maps = [(value, _places(layer, index)) for index, value in enumerate(layer.node.inputs)]
-    sizes = {value: size for value, size in maps if size is not None and max(size) > 1}
-    if len(sizes) < 2 or any(value in graph.params for value in sizes):
+    if graph.format == "onnx" and graph.opset < SLICE_SINCE:
         return None
-    smallest = tuple(min(size[axis] for size in sizes.values()) for axis in (0, 1))
+    sizes = off_by_a_row(layer, graph)
+    smallest = tuple(min(size[axis] for size in sizes.values()) for axis in (0, 1)) if sizes else ()
     for value, size in sizes.items():
-        if size != smallest and all(map(_rounded, size, smallest)):
+        if size != smallest:
             name = free_name(graph, f"{value}_crop")
             reference = next((other for other, sides in sizes.items() if sides == smallest), "")
             return CropMap(layer.name, value, name, (size, smallest), layer.call.layout, reference)
     return None
+
+
+def off_by_a_row(layer: Layer, graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The maps that a layer joins, with height and width; empty where they are apart by more than rounding leaves."""
+    maps = [(value, _places(layer, index)) for index, value in enumerate(layer.node.inputs)]
+    sizes = {value: size for value, size in maps if size is not None and max(size) > 1}
+    if len(sizes) < 2 or any(value in graph.params for value in sizes):
+        return {}
+    smallest = [min(size[axis] for size in sizes.values()) for axis in (0, 1)]
+    return sizes if all(all(map(_rounded, size, smallest)) for size in sizes.values()) else {}
 
 
 def _rounded(have: int, want: int) -> bool:

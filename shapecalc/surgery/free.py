@@ -92,9 +92,17 @@ def _edited(graph: Graph, edits: Sequence[Edit]) -> Graph:
 
 def _kept(draft: Draft, feeds: Mapping[str, Shape], alone: Graph, words: str) -> Kept:
     """The promise that the net as it stands and another give the same at one size."""
+    from .exports.stretched import Stretch
+
     given = first_input(draft.graph)
     size = places(feeds[given.name], given.layout) if given is not None else ()
-    promise = Promise(words.format(show(size)), tuple(Pair(name, name) for name in alone.outputs))
+    readers = [draft.graph.node(edit.layer) for edit in draft.edits if isinstance(edit, Stretch)]
+    added = [
+        name for node in readers for name in node.outputs if name
+    ]  # what a table is added to tells more than scores
+    promise = Promise(
+        words.format(show(size)), tuple(Pair(name, name) for name in dict.fromkeys([*alone.outputs, *added]))
+    )
     retrace = draft.model.retrace
     return Kept(promise, retrace(alone, feeds), retrace(draft.graph, feeds))
 

@@ -36,26 +36,8 @@ class ResizeInput(NamedTuple):
     def apply(self, graph: Graph) -> Graph:
         """The graph with the scaling in front of everything that reads the input."""
         given = next(item for item in graph.inputs if item.name == self.input)
-        name = free_name(graph, f"{self.input}_resized")
-        axes = (1, 2) if given.layout == "NHWC" else (2, 3)
-        attrs: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        if graph.format != "onnx" or graph.opset >= AXES_SINCE:
-            shrinks = any(after < before for before, after in zip(*self.sizes, strict=True))
-            attrs |= {"axes": axes} | ({"antialias": 1} if shrinks else {})
-            params = [Param(f"{name}/sizes", (2,), "int64", contents=self.sizes[1], trained=False)]
-            inputs = [self.input, "", "", params[0].name]
-        else:
-            params = self._by_factors(name, axes)
-            inputs = [self.input, *(param.name for param in params)]
-        node = Node(name, "Resize", inputs, (name,), attrs, origin=Origin(op="inserted"))
+        node, params = scaled(graph, free_name(graph, f"{self.input}_resized"), self.input, self.sizes, given.layout)
         return put_in_front(graph, self.input, [node], params)
-
-    def _by_factors(self, name: str, axes: tuple[int, int]) -> list[Param]:
-        """What older files are told: a region, which must be there and is not used, and a factor for each axis."""
-        factors = dict(zip(axes, map(_factor, *self.sizes), strict=True))
-        region = Param(f"{name}/roi", (8,), "float32", contents=(0.0,) * 4 + (1.0,) * 4, trained=False)
-        contents = tuple(factors.get(axis, 1.0) for axis in range(4))
-        return [region, Param(f"{name}/scales", (4,), "float32", contents=contents, trained=False)]
 
     def describe(self) -> str:
         """One line for people."""
@@ -65,6 +47,31 @@ class ResizeInput(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
         return {"edit": "resize-input", "layer": self.input, "sizes": [list(size) for size in self.sizes]}
+
+
+def scaled(
+    graph: Graph, name: str, value: str, sizes: tuple[tuple[int, ...], tuple[int, ...]], layout: str
+) -> tuple[Node, list[Param]]:
+    """A Resize that takes height and width of a map from one of the sizes to the other, and what it reads."""
+    axes = (1, 2) if layout == "NHWC" else (2, 3)
+    attrs: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    if graph.format != "onnx" or graph.opset >= AXES_SINCE:
+        shrinks = any(after < before for before, after in zip(*sizes, strict=True))
+        attrs |= {"axes": axes} | ({"antialias": 1} if shrinks else {})
+        params = [Param(f"{name}/sizes", (2,), "int64", contents=sizes[1], trained=False)]
+        inputs = [value, "", "", params[0].name]
+    else:
+        params = _by_factors(name, axes, sizes)
+        inputs = [value, *(param.name for param in params)]
+    return Node(name, "Resize", inputs, (name,), attrs, origin=Origin(op="inserted")), params
+
+
+def _by_factors(name: str, axes: tuple[int, int], sizes: tuple[tuple[int, ...], tuple[int, ...]]) -> list[Param]:
+    """What older files are told: a region, which must be there and is not used, and a factor for each axis."""
+    factors = dict(zip(axes, map(_factor, *sizes), strict=True))
+    region = Param(f"{name}/roi", (8,), "float32", contents=(0.0,) * 4 + (1.0,) * 4, trained=False)
+    contents = tuple(factors.get(axis, 1.0) for axis in range(4))
+    return [region, Param(f"{name}/scales", (4,), "float32", contents=contents, trained=False)]
 
 
 def _factor(before: int, after: int) -> float:

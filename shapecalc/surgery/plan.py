@@ -28,7 +28,7 @@ from .training import Training, training
 from .wishes import Wishes, wish
 
 #: Names a user may give to ``--repair``, and "none" for no repair at all.
-REPAIRS = ("rebake", "crop", "insert-pool", "rounding", "window", "resize", "none")
+REPAIRS = ("rebake", "crop", "pad", "scale", "insert-pool", "rounding", "window", "resize", "none")
 
 #: Codes of problems of a layer whose weights are for another number of inputs.
 WEIGHTS_DIFFER = frozenset({"E101", "E102"})

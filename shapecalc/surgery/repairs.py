@@ -16,8 +16,9 @@ from ..ops import find
 from ..sizes import Bound, bounds_of_values
 from ..trace import Layer, Trace
 from ..window import Window
-from .crop import CropMap, Retrace, crop
+from .crop import CropMap, Joining, Retrace, cropped, join
 from .edits import ChangePool, Edit, InsertPool, listed
+from .joins import padded, rescaled
 
 if TYPE_CHECKING:
     from .exports.rebake import Rebaked
@@ -51,7 +52,9 @@ class Repair(NamedTuple):
         return (self.changed_layers, not self.whole, len(self.edits), ORDER.index(self.name))
 
 
-ORDER = ("rebake", "crop", "insert-pool", "rounding", "window", "resize")
+#: What a join of maps that are off by a row can do.
+JOININGS: Mapping[str, Joining] = {"crop": cropped, "pad": padded, "scale": rescaled}
+ORDER = ("rebake", *JOININGS, "insert-pool", "rounding", "window", "resize")
 
 
 def propose(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
@@ -73,9 +76,10 @@ def propose(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
         if attempt.ok and attempt.graph.nodes != misfit.graph.nodes:
             changed = broken - order[edit.layer] - (name == "insert-pool")  # what is pooled keeps its numbers
             found.append(Repair(name, (edit,), attempt, changed, whole))
-    cropped = crop(misfit, feeds, retrace)
-    if cropped.edits and cropped.trace.ok:
-        found.append(Repair("crop", cropped.edits, _done(cropped.edits, misfit, feeds, retrace), 0, True))
+    for name, joining in JOININGS.items():
+        joined = join(misfit, feeds, retrace, joining)
+        if joined.edits and joined.trace.ok:
+            found.append(Repair(name, joined.edits, _done(joined.edits, misfit, feeds, retrace), 0, True))
     return sorted(found, key=lambda repair: repair.rank)
 
 

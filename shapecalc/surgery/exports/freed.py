@@ -28,9 +28,11 @@ from .regroup import ITEMS
 from .retable import Resample, SetConstant
 from .stretched import Stretch
 
-#: Rectangles that are looked at, until there are enough: what maps are halved to is whole, then windows of 7 are too.
+#: Rectangles that are looked at, until there are enough: what maps are halved to is whole, can be cut into pairs, into
+#: windows of 7.
 RECTANGLES = (
     ((192, 256), (256, 160), (224, 288), (160, 224), (288, 192)),
+    ((192, 256), (256, 128), (320, 192), (128, 320)),
     ((224, 448), (448, 224), (448, 672)),
 )
 #: Sizes at which branches round apart.

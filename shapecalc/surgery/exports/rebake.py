@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ...dims import Shape
 from ...graph import Graph, Node, Param, places
 from ...trace import Layer, Trace
-from ..crop import SLICE_SINCE, Retrace, cropped
+from ..crop import Retrace, cropped
 from ..edits import Edit, carried_out
 from .follow import RULES, constant, mended, shape_of, shown
 from .lookup import looked_up
@@ -115,7 +115,7 @@ class _Rebaking:
             return SetConstant(layer.name, 3, "sizes", ways[0], constant(old, RULES["Resize"]))
         if any(problem.code == "E105" for problem in layer.problems):
             table = looked_up(layer, self.seen, self.graph) or resampled(layer, self.seen, self.graph)
-            return table or (cropped(layer, self.graph) if self.graph.opset >= SLICE_SINCE else None)
+            return table or cropped(layer, self.graph)
         return None
 
 
