@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 import shapecalc
 import shapecalc.surgery
@@ -247,6 +250,72 @@ def test_the_criteria_of_alexnet_s_repairs() -> None:
     assert rows == [(True, 15, ""), (True, 14, ""), (True, 7, "conv3"), (True, 3, "conv2"), (True, 0, "conv1")]
     costs = [c.macs for c in plan.criteria()]
     assert costs == sorted(costs, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("alexnet", 256), ("alexnet", 300), ("lenet", 40), ("googlenet", 300), ("resnet50", 256)]
+)
+def test_the_order_is_that_of_the_criteria(name: str, size: int) -> None:
+    """Weights kept, then features unchanged, then the grid, then the cost; what scales the image stands last."""
+    plan = shapecalc.load(name).retarget(input=size)
+    rows = [(c.kept != c.trained, -c.unchanged, bool(c.grid), c.macs) for c in plan.criteria()]
+    assert len(rows) > 2
+    assert rows[:-1] == sorted(rows[:-1])
+    assert plan.repairs[-1].name == "resize"
+    assert rows[-1][1] == max(row[1] for row in rows)
+
+
+@pytest.mark.parametrize("choice", [1, 2, 3, 4])
+def test_features_that_are_called_unchanged_are(choice: int) -> None:
+    """Every layer that counts as unchanged was run in both nets and gives the same bits."""
+    plan = shapecalc.load("lenet").retarget(input=40, plan=choice)
+    row = plan.criteria()[choice - 1]
+    same = plan.verify(device="cpu").before_edit or []
+    assert len(same) >= row.unchanged
+    assert {check.difference for check in same} <= {0.0}
+    assert (row.unchanged == 0) == (choice == 4)
+
+
+def test_a_pooling_of_patches_changes_their_grid(tmp_path: Path) -> None:
+    """What a place in a row of patches sees is not known, but that a pooling in front changed it is."""
+    plan = shapecalc.load(patches(tmp_path)).retarget(input=40, plan=1)
+    assert [(repair.name, row.grid) for repair, row in zip(plan.repairs, plan.criteria(), strict=True)] == [
+        ("insert-pool", "mix"),
+        ("resize", "embed"),
+    ]
+
+
+def patches(folder: Path) -> Path:
+    """Patches of 8×8, whose 16 places a trained matrix mixes: made for 32×32."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["map"], "embed", kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Reshape", ["map", "flat"], ["places"], "flatten"),
+        helper.make_node("MatMul", ["places", "m"], ["mixed"], "mix"),
+        helper.make_node("ReduceMean", ["mixed"], ["y"], "mean", axes=[2], keepdims=0),
+    ]
+    noise = numpy.random.default_rng(0).standard_normal
+    arrays: dict[str, Any] = {
+        "w": noise((4, 3, 8, 8)).astype(numpy.float32),
+        "m": noise((16, 16)).astype(numpy.float32),
+        "flat": numpy.array([0, 4, -1], numpy.int64),
+    }
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 32])
+    weights = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "patches", [given], [onnx.ValueInfoProto(name="y")], weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = folder / "patches.onnx"
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+def test_a_narrow_list_says_the_edits_under_the_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["retarget", "alexnet", "--input", "256", "--list-plans"]) == 0
+    printed = capsys.readouterr().out
+    assert "\n  1. insert average pooling pool5_fit (2×2, stride 1) after pool5: 7×7 → 6×6\n" in printed
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 def test_the_list_marks_the_plan_and_names_every_criterion(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,20 +25,28 @@ def print_plans(console: Console, plan: Plan) -> None:
         console.print(hanging(Text(f"{plan.model.name} takes this without a repair: there is one plan, and no other")))
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for heading in ("Plan", "Repair", "What", "Weights", "Unchanged", "Grid", "MACs"):
+    narrow = console.width < WIDE
+    for heading in ("Plan", "Repair", *(() if narrow else ("What",)), "Weights", "Unchanged", "Grid", "MACs"):
         right = heading in ("Weights", "Unchanged", "MACs")
         table.add_column(heading, justify="right" if right else "left", overflow="fold", no_wrap=right)
     for number, (repair, criteria) in enumerate(zip(plan.repairs, plan.criteria(), strict=True), 1):
         mark = "*" if plan.chosen(repair) and not repair.named else " "
-        cells = [f"{mark} {number}", repair.name, repair.describe(), *_cells(criteria)]
-        table.add_row(*map(Text, cells), style="bold" if plan.chosen(repair) else "")
+        what = [] if narrow else [repair.describe()]
+        cells = [f"{mark} {number}", repair.name, *what, *_cells(criteria)]
+        table.add_row(*map(Text, cells), style="bold" if mark == "*" else "")
     console.print(table)
+    if narrow:
+        console.print()
+        for number, repair in enumerate(plan.repairs, 1):
+            console.print(hanging(Text(f"{number}. {repair.describe()}"), 2))
     console.print()
     console.print(hanging(Text(LEGEND)))
     others = [number for number, repair in enumerate(plan.repairs, 1) if not plan.chosen(repair)]
     console.print(hanging(Text(_how(plan.repairs, others))))
 
 
+#: Columns that a row with its edits takes; below, they stand under the table.
+WIDE = 120
 LEGEND = (
     "Best first. Weights: trained numbers kept as they are. Unchanged: layers that compute what they did before. "
     "Grid: where the receptive field of a trained layer, or its step, becomes another."

@@ -5,7 +5,7 @@ All four are measured on the two traces, with the repair and without it, at the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from .. import cost
@@ -93,7 +93,28 @@ def _elements(traced: Trace, names: set[str]) -> Any:
 
 
 def _grid_change(layers: list[Layer], repaired: Trace) -> str:
-    """The first layer with weights on a map that sees it through another grid; a matrix sees all of it anyway."""
+    """The first layer with weights on a map that sees it through another grid; a matrix sees all of it anyway.
+
+    What a layer sees is not known where places lie in a row (patches of a transformer): there the grid is another
+    behind whatever pools or scales a map that nothing did before.
+    """
     now = {layer.name: layer for layer in repaired.layers}
-    trained = [x for x in layers if x.weights and x.fields and len(x.outputs[0].shape or ()) > MATRIX]
-    return next((x.name for x in trained if x.name in now and now[x.name].fields != x.fields), "")
+    behind = _behind(repaired.graph, now.keys() - {layer.name for layer in layers})
+    trained = [x for x in layers if x.weights and x.name in now and len(x.outputs[0].shape or ()) > MATRIX]
+    changed = (x for x in trained if (now[x.name].fields != x.fields if x.fields else x.name in behind))
+    return next((x.name for x in changed), "")
+
+
+#: What changes the steps of a map's places.
+SCALING = frozenset({"AveragePool", "Resize"})
+
+
+def _behind(graph: Graph, new: Collection[str]) -> set[str]:
+    """Names of nodes that read, directly or not, what a new pooling or scaling gives."""
+    reached: set[str] = set()
+    names: set[str] = set()
+    for node in graph.nodes:
+        if (node.name in new and node.op in SCALING) or not reached.isdisjoint(node.inputs):
+            reached.update(node.outputs)
+            names.add(node.name)
+    return names
