@@ -135,6 +135,16 @@ def test_what_an_export_wrote_down_is_computed_when_it_runs(tmp_path: Path, opse
         numpy.testing.assert_allclose(ran(free, image), ran(alone, image), rtol=1e-4, atol=1e-4)
 
 
+def test_the_batch_is_left_free_with_the_size(tmp_path: Path) -> None:
+    path = positions(tmp_path)
+    plan = shapecalc.load(path).retarget(input="Nx3x?x?")
+    free = plan.save(tmp_path / "free.onnx")
+    image = numpy.random.default_rng(1).standard_normal((3, 3, 288, 160), numpy.float32)
+    alone = shapecalc.load(path).retarget(input=(288, 160), repair="rebake").save(tmp_path / "one.onnx")
+    rows = numpy.concatenate([ran(alone, image[i : i + 1]) for i in range(3)])
+    numpy.testing.assert_allclose(ran(free, image), rows, rtol=1e-4, atol=1e-4)
+
+
 def test_one_side_alone_is_left_free(tmp_path: Path) -> None:
     plan = shapecalc.load(positions(tmp_path)).retarget(input="1x3x224x?")
     assert plan.verify(device="cpu").ok

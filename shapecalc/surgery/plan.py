@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from .. import literal
 from ..definition import Definition
-from ..dims import Shape, all_numbers
+from ..dims import Shape, all_numbers, is_number
 from ..errors import RefusedError, UsageError
 from ..graph import Graph, places
 from ..sizes import reference
@@ -86,6 +86,7 @@ class Surgery:
             raise UsageError(f"no repair {repair!r}", "E002", hint=f"one of {', '.join(REPAIRS)}")
         feeds = model.feeds(input)
         draft = Draft(model.told(feeds), feeds)
+        wishes = _with_batch(draft, wishes)
         if classes is not None:
             _with_head(draft, classes, wishes)
         wish(draft, wishes)
@@ -241,6 +242,17 @@ def _with_head(draft: Draft, classes: int, wishes: Wishes) -> None:
             hint="leave --head out, or name the layer that gives the scores",
         )
     draft.about["classes"] = f"{classes}classes"
+
+
+def _with_batch(draft: Draft, wishes: Wishes) -> Wishes:
+    """A batch that the input's shape leaves free, where height or width is free too, is one that is wished for."""
+    given = first_input(draft.graph)
+    wanted, native = (shapes.get(given.name, ()) if given is not None else () for shapes in (draft.feeds, draft.native))
+    if draft.graph.format != "onnx" or wishes.batch is not None or not wanted or not native:
+        return wishes
+    if is_number(wanted[0]) or not is_number(native[0]) or all_numbers(wanted[1:]):
+        return wishes
+    return wishes._replace(batch=str(wanted[0]))
 
 
 def _with_input(draft: Draft) -> None:

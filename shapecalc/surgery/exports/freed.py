@@ -195,13 +195,16 @@ class _Freeing:
     def _size(self, vector: Vector, edit: Edit) -> Size:
         """The rule that gives these numbers, the simplest first. Raises RefusedError where there is none."""
         known = {v: factor for v, (place, factor) in self.sides.items() if place < self.order[edit.layer]}
-        if len(set(vector)) == 1 and (vector[0] % ITEMS or not vector[0]):
-            return Size(plus=vector[0])
+        batch = known.get((ITEMS,) * len(vector))
+        if batch is not None and any(vector) and all(number % ITEMS == 0 for number in vector):
+            found = next(_rules(tuple(number // ITEMS for number in vector), known), None)
+            if found is not None and not (found.plus and found.factors):
+                times = found.times if found.factors else found.plus
+                return found._replace(factors=(batch, *found.factors), times=times, plus=0)
         found = next(_rules(vector, known), None)
         if found is None:
-            raise _refused(
-                self.graph, f"{edit.describe()}: no product of sizes before it gives {', '.join(map(str, vector))}"
-            )
+            numbers = ", ".join(map(str, vector))
+            raise _refused(self.graph, f"{edit.describe()}: no product of sizes before it gives {numbers}")
         return found
 
     def _stretch(self, edit: Edit, table: _Table) -> Stretch:
@@ -275,6 +278,8 @@ def _from_the_end(vector: Vector, layers: list[Layer], place: int) -> Size | Non
 
 def _rules(vector: Vector, known: Mapping[Vector, tuple[str, int]]) -> Iterator[Size]:
     """Rules that give these numbers from known sizes: one, two multiplied, a share, with a few tokens more."""
+    if len(set(vector)) == 1:
+        yield Size(plus=vector[0])
     if vector in known:
         yield Size((known[vector],))
     moving = {v: factor for v, factor in known.items() if len(set(v)) > 1}
