@@ -31,6 +31,8 @@ from .traced import Baked, Layer, Problem, Trace
 MEETINGS = frozenset({"E101", "E102", "E105"})
 #: Layers looked at behind one misfit.
 MOST_LAYERS = 2_000
+#: Numbers of a constant that are shown.
+MOST_SHOWN = 12
 #: Where Pad has its amounts.
 PADS = Place(1, "pads")
 
@@ -98,6 +100,8 @@ class Finder:
 
     def _missed(self, failing: Layer, stayed: bool) -> dict[int, int]:
         """Sizes that two inputs of a join do not share, each with the other one: those that ``stayed`` as they were."""
+        if all(problem.code != "E105" for problem in failing.problems):
+            return {}
         old = self.pair.before[failing.name]
         sides = [(self.pair.sizes(now), self.pair.sizes(then)) for now, then in _tensors(failing, old)]
         joined = failing.call.attr("axis") if failing.op == "Concat" else None
@@ -154,7 +158,8 @@ class Finder:
         """The constant of a layer in words; of a shape that is computed, the numbers that are not."""
         name = baked.constant(layer.call, held.place)
         listed = constant(layer, held) or ()
-        value = "[" + ", ".join(map(str, listed)) + "]"
+        shown = [str(number) for number in listed[:MOST_SHOWN]] + ["…"] * (len(listed) > MOST_SHOWN)
+        value = f"[{', '.join(shown)}]"
         if name is None and (fixed := baked.written_down(layer.call, held.place, listed)):
             said = [number for number in fixed if number in re.findall(r"\d+", numbers.split(",")[0])] or list(fixed)
             name, value = fixed[said[0]], f"{' and '.join(said)} in {value}"

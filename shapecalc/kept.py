@@ -142,7 +142,21 @@ def _expand(old: Seen, new: Seen, fails: bool, counted: Counted) -> str:
     return f"{sizes} was what came in, {comes} now"
 
 
+def _gather(old: Seen, new: Seen, fails: bool, counted: Counted) -> str:
+    """Written-down places from the first to the last of an axis, which has more now; or one that is no more."""
+    axis = int(new.layer.call.attr("axis", 0))
+    places, before, now = old.constant, old.given[axis], new.given[axis]
+    if not places or places != new.constant or before == now or before < 2:
+        return ""
+    if fails and max(places) >= now:
+        return f"place {max(places)} was one of {before}, there are {now} now"
+    if (min(places), max(places)) != (0, before - 1):
+        return ""
+    return f"places 0 to {before - 1} were all of the axis, which has {now} now"
+
+
 RULES = {
+    "Gather": Rule(1, "", _gather),
     "Reshape": Rule(1, "shape", _reshape),
     "Slice": Rule(2, "ends", _slice),
     "Resize": Rule(3, "sizes", _resize),

@@ -153,7 +153,7 @@ class Pair:
 
     @cached_property
     def unsound(self) -> set[str]:
-        """The values whose size means nothing: a layer kept a number, and what it gives became another one.
+        """The values whose size means nothing: a reshape kept a number, and so another one changed.
 
         ``[1, 197, 12, -1]`` of 401 places gives some other number of channels; who reads that is not to blame.
         """
@@ -165,7 +165,7 @@ class Pair:
 
     def _unsound(self, layer: Layer, found: set[str]) -> bool:
         if found.isdisjoint(layer.node.inputs):
-            return bool(self.kept(layer)) or (layer.op == "Reshape" and bool(layer.problems))
+            return layer.op == "Reshape" and bool(layer.problems or self.kept(layer))
         output = self.trace.tensors[layer.node.outputs[0]].shape
         sound = (name for name in layer.node.inputs if name not in found and self.changed(name))
         return not any(self.trace.tensors[name].shape == output for name in sound)

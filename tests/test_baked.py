@@ -99,6 +99,7 @@ def test_places_are_squares_where_both_counts_are(size: int, other: int, expecte
 TOKENS = "t = Constant <value_ints = [-1, 8, 49]> () r = Reshape (c, t)"
 _PADDED = ("Pad_4", "Relu_5", "Add_6")
 _MIXED = ("Reshape_4", "Conv_5")
+_TAKEN = "places 0 to 6 were all of the axis, which has 8 now"
 CAUSES = [
     (
         "the layer that fails",
@@ -161,6 +162,18 @@ CAUSES = [
         "m = Constant <value_ints = [0, 8, -1]> () r = Reshape (c, m) y = Add (r, places)",
         256,
         ("places", "Add_3", "1×8×49", "7×7 places of Conv_0, 8×8 now", "224×224", ("Add_3",)),
+    ),
+    (
+        "places that are taken one by one",
+        "i = Constant <value_ints = [6, 5, 4, 3, 2, 1, 0]> () g = Gather <axis = 3> (c, i) y = Add (g, c)",
+        256,
+        ("Constant_1", "Gather_2", "[6, 5, 4, 3, 2, 1, 0]", _TAKEN, "224×224", ("Gather_2", "Add_3")),
+    ),
+    (
+        "places that there are no more",
+        "i = Constant <value_ints = [0, 2, 4, 5]> () y = Gather <axis = 3> (c, i)",
+        160,
+        ("Constant_1", "Gather_2", "[0, 2, 4, 5]", "place 5 was one of 7, there are 5 now", "224×224", ("Gather_2",)),
     ),
     (
         "an expansion over what the map was",
