@@ -385,8 +385,9 @@ class Trace:
 
     @property
     def inputs(self) -> tuple[TracedValue, ...]:
-        """What was fed."""
-        return tuple(TracedValue(name, tensor) for name, tensor in self.feeds.items())
+        """What was fed, and the inputs that are no tensors."""
+        unshaped = {i.name: self.tensors[i.name] for i in self.graph.inputs if i.unshaped is not None}
+        return tuple(TracedValue(name, tensor) for name, tensor in {**unshaped, **self.feeds}.items())
 
     @cached_property
     def seen(self) -> dict[str, receptive.Seen]:

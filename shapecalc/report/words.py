@@ -87,7 +87,9 @@ def alike(problems: Sequence[Problem]) -> list[tuple[Problem, list[Problem]]]:
 def _kind(problem: Problem) -> str:
     """What a problem says, without the names of layers and without numbers."""
     cause = problem.cause
-    names = {problem.layer, *problem.also, *((cause.constant, *cause.chain) if cause is not None else ())}
+    names = {problem.layer, *problem.also}
+    if cause is not None:
+        names |= {cause.constant, *cause.chain, *re.findall(r" of (\S+), ", cause.numbers)}
     text = f"{problem.code} {problem.message}\n{cause or ''}"
     for name in sorted(filter(None, names), key=len, reverse=True):
         text = text.replace(name, "·")
