@@ -205,13 +205,19 @@ def _shape(tensor: Any) -> Shape | None:
 
 def _holds(old: Any, now: Any) -> bool:
     """Whether a reshape of constant target does not carry on the batch that comes in."""
-    if old is None or now.op != "Reshape" or not now.call.inputs:
+    if old is None or now.op != "Reshape" or not now.call.inputs or _computed(old, now):
         return False
     before, given, made = _shape(old.call.inputs[0]), _shape(now.call.inputs[0]), _shape(now.tensors[0])
     if before is None or given is None or _shape(old.tensors[0]) is None:
         return False
     axes = [i for i, (a, b) in enumerate(zip(before, given, strict=True)) if a != b]
     return len(axes) == 1 and made != _target(old, now, before[axes[0]])[1]
+
+
+def _computed(old: Layer, now: Layer) -> bool:
+    """Whether the target is another one at another batch: nothing else changed, so it is computed from it."""
+    before, after = (layer.call.contents(1) if layer.call.has(1) else None for layer in (old, now))
+    return before is not None and after is not None and before != after and not now.problems
 
 
 def _target(old: Any, now: Any, batch: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
