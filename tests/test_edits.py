@@ -189,6 +189,30 @@ def test_a_baked_batch_is_rewritten_and_its_rows_stay_apart(tmp_path: Path) -> N
         assert numpy.allclose(alone, run(target, images), atol=1e-6)
 
 
+def test_a_target_that_is_computed_from_the_batch_is_left_alone(tmp_path: Path) -> None:
+    numbers = {"zero": [0], "three": [3], "four": [4], "two": [2], "flat": [-1, 8], "parts": [1, 1, 1]}
+    nodes = [
+        NODE("Transpose", ["x"], ["t"], "turn", perm=[1, 0, 2, 3]),
+        NODE("Shape", ["x"], ["s"], "shape"),
+        NODE("Gather", ["s", "zero"], ["n"], "count"),
+        NODE("Mul", ["n", "four"], ["rows"], "rows"),
+        NODE("Concat", ["three", "rows", "two"], ["target"], "target", axis=0),
+        NODE("Reshape", ["t", "target"], ["r"], "heads"),
+        NODE("Split", ["r", "parts"], ["q", "k", "v"], "split", axis=0),
+        NODE("Sub", ["q", "k"], ["d"], "sub"),
+        NODE("Mul", ["d", "v"], ["m"], "mul"),
+        NODE("Reshape", ["m", "flat"], ["y"], "back"),
+    ]
+    constants = [numpy_helper.from_array(numpy.array(row), name) for name, row in numbers.items()]
+    data = model(nodes, constants, [1, 3, 4, 2], "y")
+    plan = shapecalc.load(data).retarget(batch=5)
+    assert plan.edits[0].to_dict()["targets"] == []
+    plan.save(tmp_path / "five.onnx", device="cpu")
+    images = numpy.random.default_rng(1).standard_normal((5, 3, 4, 2), numpy.float32)
+    alone = numpy.concatenate([run(data, image[None]) for image in images])
+    assert numpy.allclose(alone, run(tmp_path / "five.onnx", images), atol=1e-6)
+
+
 @pytest.mark.parametrize("opset", [13, 18])
 def test_a_token_stands_beside_every_image_of_a_batch(tmp_path: Path, opset: int) -> None:
     nodes = [

@@ -261,3 +261,24 @@ def test_a_table_that_the_file_itself_scales_is_scaled_to_the_new_map(tmp_path: 
 def ran(proto: onnx.ModelProto, x: numpy.ndarray[Any, Any]) -> Any:
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, {"x": x})[0]
+
+
+STAGES = """
+<ir_version: 9, opset_import: ["" : 18]>
+stages (float[1, 3, 32, 32] x) => (float[1, 4, 8, 8] y)
+<int64[4] sizes = {1, 4, 8, 8}>
+{
+  fine = Conv <strides = [4, 4]> (x, fine_w)
+  coarse = MaxPool <kernel_shape = [6, 6], strides = [6, 6], pads = [2, 2, 2, 2]> (fine)
+  large = Resize <mode = "linear"> (coarse, , , sizes)
+  y = Add (fine, large)
+}
+"""
+
+
+def test_a_map_that_stayed_is_scaled_to_the_one_that_changed() -> None:
+    proto = onnx.parser.parse_model(STAGES)
+    proto.graph.initializer.append(numpy_helper.from_array(numpy.ones((4, 3, 4, 4), numpy.float32), "fine_w"))
+    plan = shapecalc.load(proto).retarget(input=36)  # the coarse map is 2×2 at 32 and at 36
+    assert [edit.describe() for edit in plan.edits[1:]] == ["Resize_2: sizes [1, 4, 8, 8] → [1, 4, 9, 9]"]
+    assert plan.verify(device="cpu").ok

@@ -80,7 +80,9 @@ class SetBatch(NamedTuple):
         for _ in range(len(native.layers)):
             edit = self._found(found, repeated)._replace(after=PROBE)
             now = trace(edit.apply(native.graph), feeds, sized=sized)
-            late = next((x for x in now.layers if x.name not in found and _holds(old.get(x.name), x)), None)
+            late = next(
+                (x for x in now.layers if x.name not in found and _holds(old.get(x.name), x, self.before)), None
+            )
             if late is not None:
                 found[late.name] = _target(old[late.name], late, self.before)
             elif alone := [place for x in now.layers for place in _alone(x) if place not in repeated]:
@@ -203,7 +205,7 @@ def _shape(tensor: Any) -> Shape | None:
     return shape if isinstance(shape, tuple) and all_numbers(shape) else None
 
 
-def _holds(old: Any, now: Any) -> bool:
+def _holds(old: Any, now: Any, batch: Any) -> bool:
     """Whether a reshape of constant target does not carry on the batch that comes in."""
     if old is None or now.op != "Reshape" or not now.call.inputs or _computed(old, now):
         return False
@@ -211,7 +213,7 @@ def _holds(old: Any, now: Any) -> bool:
     if before is None or given is None or _shape(old.tensors[0]) is None:
         return False
     axes = [i for i, (a, b) in enumerate(zip(before, given, strict=True)) if a != b]
-    return len(axes) == 1 and made != _target(old, now, before[axes[0]])[1]
+    return len(axes) == 1 and made != _target(old, now, batch)[1]
 
 
 def _computed(old: Layer, now: Layer) -> bool:
@@ -228,7 +230,8 @@ def _target(old: Any, now: Any, batch: Any) -> tuple[tuple[int, ...], tuple[int,
     lead, own = prod(before[:axis]), before[axis]
     starts = [prod(after[:i]) for i in range(len(after))]
     exact = [i for i, start in enumerate(starts) if start == lead and after[i] == own]
+    apart = [i for i, start in enumerate(starts) if start == lead and after[i] == batch]  # heads stood beside it
     inside = [i for i, start in enumerate(starts) if lead % start == 0 and start * after[i] >= lead * own]
-    chosen = next(iter([*exact, *inside]), 0)
+    chosen = next(iter([*exact, *apart, *inside]), 0)
     made = tuple(n * given[axis] // own if i == chosen else n for i, n in enumerate(after))
     return tuple(int(n) for n in after), tuple(int(n) for n in made)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...dims import Shape, all_numbers
-from ...ops import baked
 from ...trace import Layer
 from .regroup import ITEMS, Became, Sizes, regrouped
 
@@ -110,18 +109,19 @@ def _resize(old: Layer, layer: Layer, seen: Seen) -> Ways:
 
 
 def shown(old: Layer, layer: Layer, seen: Seen) -> Ways:
-    """A table of weights that the file itself scales to its map, whose size is written down: to the map of now.
+    """What is scaled to a map that changed, though it itself did not: the size written down is that of the map of now.
 
-    DINOv2 keeps the positions of the size it was trained at, and its exports resize them to that of the export.
+    DINOv2 scales the positions of the size it was trained at; the last map of SegFormer is 2×2 for several sizes.
     """
     sizes = constant(layer, RULES["Resize"])
-    if not sizes or not _same(old, layer, RULES["Resize"]) or baked.constant(layer.call, 0) is None:
+    given = shape_of(layer)
+    if not sizes or given is None or shape_of(old) != given or not _same(old, layer, RULES["Resize"]):
         return []
     ways = [
         (*sizes[:at], *now, *sizes[at + 2 :])
         for before, now in seen.maps
         for at in (2, 1)
-        if len(sizes) == 4 and tuple(sizes[at : at + 2]) == before
+        if len(sizes) == 4 and (*given[:at], *before, *given[at + 2 :]) == sizes
     ]
     return ways if len(set(ways)) == 1 and ways[0] != sizes else []
 
