@@ -335,7 +335,7 @@ def _insert(draft: Draft, graph: Graph, node: Node, renames: list[Rename]) -> No
             "E303",
             because=f"no layer of the file gives {value}"
             if layer is None
-            else "only average poolings have a text here",
+            else "only average poolings and crops have a text here",
             hint=WAY_OUT,
         )
     read = _renamed(layer.tops[producer.outputs.index(value)], renames, layer.index, top=True)
