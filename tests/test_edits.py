@@ -233,6 +233,31 @@ def test_a_token_stands_beside_every_image_of_a_batch(tmp_path: Path, opset: int
         assert numpy.array_equal(alone, run(target, images))
 
 
+def test_a_batch_that_is_lost_on_the_way_is_refused() -> None:
+    """torch.export writes down where the numbers of one image lie (as_strided)."""
+    flat = numpy_helper.from_array(numpy.array([-1]), "f")
+    places = numpy_helper.from_array(numpy.arange(12).reshape(1, 12), "p")
+    nodes = [NODE("Reshape", ["x", "f"], ["a"], "flat"), NODE("Gather", ["a", "p"], ["y"], "strided")]
+    with pytest.raises(shapecalc.RefusedError, match="strided keeps the batch of 1") as met:
+        shapecalc.load(model(nodes, [flat, places], [1, 3, 2, 2], "y")).retarget(batch=4)
+    assert met.value.because == "it (Gather) makes 1×12 of 12·N, where N is the new batch"
+
+
+def test_heads_that_stand_with_the_batch_come_apart_again(tmp_path: Path) -> None:
+    """Attention by torch.export: batch and heads in one axis, then in two."""
+    merged = numpy_helper.from_array(numpy.array([-1, 3, 4]), "m")
+    apart = numpy_helper.from_array(numpy.array([1, 2, 3, 4]), "h")
+    nodes = [
+        NODE("Reshape", ["x", "m"], ["a"], "merged"),
+        NODE("Reshape", ["a", "h"], ["b"], "apart"),
+        NODE("Transpose", ["x"], ["c"], "turned", perm=[0, 1, 3, 2]),
+        NODE("MatMul", ["b", "c"], ["y"], "product"),
+    ]
+    plan = shapecalc.load(model(nodes, [merged, apart], [1, 2, 3, 4], "y")).retarget(batch=4)
+    assert plan.trace.layer("apart").outputs[0].shape == (4, 2, 3, 4)
+    assert plan.verify(device="cpu").ok
+
+
 @pytest.mark.parametrize(
     ("node", "because"),
     [

@@ -189,6 +189,13 @@ def test_a_row_stands_once() -> None:
             "n joins 1×8×12×10 from giver with 1×8×11×10 from giver along axis 1",
         ),
         ("Add", [IMAGE, (1, 8, 11, 10)], {}, "E105", "n joins 1×8×12×10 from giver with 1×8×11×10 from giver"),
+        (
+            "MatMul",
+            [(4, 4, 9, 3), (1, 16, 3, 9)],
+            {},
+            "E105",
+            "n multiplies 4×4 matrices from giver with 1×16 matrices from giver",
+        ),
         ("Reshape", [IMAGE, ints(1, 900)], {}, "E106", "n cannot put 1×8×12×10 from giver into [1, 900]"),
         ("BatchNormalization", [IMAGE, *[(4,)] * 4], {}, "E102", "n expects 4 channels, giver gives 8"),
         ("MaxPool", [(1, 8, 2, 2)], pooled(), "E103", "n: kernel 3 is larger than its input of size 2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from .. import dims
 from ..dims import Dim, Shape
@@ -118,6 +119,19 @@ def _matmul_needs(call: Call) -> Iterator[Need]:
         "E101",
         lambda: _mismatched(call, given, wanted),
     )
+    verdict: Any = True
+    for one, other in zip(reversed(a[:-2]), reversed(b[:-2]), strict=False):
+        verdict = dims.both(verdict, dims.joins(one, other))
+    yield Need(verdict, "E105", lambda: _unlike_stacks(call, a[:-2], b[:-2]))
+
+
+def _unlike_stacks(call: Call, one: Shape, other: Shape) -> Detail:
+    """Matrices are multiplied pair by pair: as many on both sides, or one for all."""
+    shown = dims.show(one), dims.show(other)
+    message = (
+        f"{call.name} multiplies {shown[0]} matrices from {call.giver()} with {shown[1]} matrices from {call.giver(1)}"
+    )
+    return Detail(message, f"{shown[0]}, or one for all", shown[1], "the batch and size that the file was made for")
 
 
 def _mismatched(call: Call, given: Dim, wanted: Dim) -> Detail:

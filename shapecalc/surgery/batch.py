@@ -96,6 +96,16 @@ class SetBatch(NamedTuple):
                 because=now.problems[0].message,
                 hint="export it with a free batch",
             )
+        lost = _lost(now)
+        if lost is not None:
+            came, made = _shape(lost.call.inputs[0]), lost.outputs[0].shape
+            raise RefusedError(
+                f"{lost.name} keeps the batch of {self.before} that the file was made for",
+                "E303",
+                location=lost.location,
+                because=f"it ({lost.source_op}) makes {_counted(made)} of {_counted(came)}, where N is the new batch",
+                hint="export it with a free batch",
+            )
         return self._found(found, repeated)
 
     def _found(
@@ -200,6 +210,26 @@ def _alone(layer: Layer) -> list[Repeated]:
     return [(layer.name, i, layer.call.rank(i) or 0) for i in single]
 
 
+def _lost(now: Trace) -> Layer | None:
+    """The layer behind which the probed batch is in no value that a score comes from; None where a score has it."""
+    graph = now.graph
+    if any(_batched(now.tensors.get(name)) for name in scores(graph)):
+        return None
+    behind = {node.name for node in graph.ancestors(scores(graph))}
+    losing = (x for x in now.layers if x.name in behind and x.op != "Shape" and x.call.inputs)
+    return next((x for x in losing if _batched(x.call.inputs[0]) and not any(map(_batched, x.tensors))), None)
+
+
+def _batched(tensor: Any) -> bool:
+    return any(isinstance(n, int) and n and n % PROBE == 0 for n in _shape(tensor) or ())
+
+
+def _counted(shape: Any) -> str:
+    """A shape at the probed batch, in words: ``N×512×1×1``, ``512·N``."""
+    words = ["N" if n == PROBE else f"{n // PROBE}·N" if n % PROBE == 0 and n else str(n) for n in shape or ()]
+    return "×".join(words)
+
+
 def _shape(tensor: Any) -> Shape | None:
     shape = getattr(tensor, "shape", None)
     return shape if isinstance(shape, tuple) and all_numbers(shape) else None
@@ -230,6 +260,7 @@ def _target(old: Any, now: Any, batch: Any) -> tuple[tuple[int, ...], tuple[int,
     lead, own = prod(before[:axis]), before[axis]
     starts = [prod(after[:i]) for i in range(len(after))]
     exact = [i for i, start in enumerate(starts) if start == lead and after[i] == own]
+    exact = [i for i, start in enumerate(starts) if start == lead and after[i] == 1 and i + 1 in exact] or exact
     apart = [i for i, start in enumerate(starts) if start == lead and after[i] == batch]  # heads stood beside it
     inside = [i for i, start in enumerate(starts) if lead % start == 0 and start * after[i] >= lead * own]
     chosen = next(iter([*exact, *apart, *inside]), 0)
