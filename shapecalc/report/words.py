@@ -189,6 +189,8 @@ def print_proof(console: Console, report: Report) -> None:
     lines += [f"{promise.words}: largest difference {difference(promise.worst)}" for promise in report.promises]
     if report.cpu is not None and report.cpu_run is not None:
         lines.append(f"on CUDA, {_numbers(report.cpu)} as on the CPU ({report.cpu_run.run_seconds * 1e3:.1f} ms)")
+    if report.drawn:
+        lines.append(f"{len(report.drawn)} values are drawn at random: in the proof with seeds, not in the file")
     lines += against(report) + _made_up(report) + seen(report)
     if report.not_cuda is not None:
         lines.append(f"not on CUDA: {report.not_cuda}")

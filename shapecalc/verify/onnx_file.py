@@ -18,6 +18,7 @@ from ..formats.onnx.patch import segments, skeleton
 from ..formats.onnx.pieces import Later, assemble
 from ..graph import Graph, Param
 from ..trace import Trace
+from .draws import give_seeds
 
 if TYPE_CHECKING:
     import onnx
@@ -34,6 +35,7 @@ class Loaded(NamedTuple):
     proto: onnx.ModelProto
     arrays: dict[str, Array]
     folder: str | None
+    drawn: tuple[str, ...] = ()  # values of operators that draw numbers, seeded
 
 
 def is_placeholder(param: Param) -> bool:
@@ -161,7 +163,8 @@ def load_edited(
     if source.path is not None:
         arrays |= _seed_missing(proto, edited, numbers, source.path.parent)
     _show_everything(proto, edited, traced)
-    return Loaded(proto, arrays, str(source.path.parent) if source.path is not None else None)
+    drawn = tuple(give_seeds(proto.graph, seed))
+    return Loaded(proto, arrays, str(source.path.parent) if source.path is not None else None, drawn)
 
 
 def _seed_missing(proto: onnx.ModelProto, graph: Graph, numbers: Numbers, folder: Path) -> dict[str, Array]:

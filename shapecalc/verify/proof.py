@@ -109,6 +109,7 @@ class Report:
         self.against: Any = None  # another model on the same inputs, as `against.Against`
         self.kept: dict[str, Array] = {}  # tensors that were asked for, as the proof made them
         self.made_by: dict[str, str] = {}  # tensor -> the layer that runs for it
+        self.drawn: tuple[str, ...] = ()  # values drawn at random, the same in every net of the proof
         self.seen: Any = None  # what it says of an image, as `picture.Seen`
 
     def __repr__(self) -> str:
@@ -139,6 +140,7 @@ class Report:
             "inputs": {name: list(shape) for name, shape in self.inputs.items()},
             "seed": self.seed,
             "seeded_weights": bool(self.seeded),
+            "drawn": list(self.drawn),
             "weights": self.weights,
             "load_seconds": self.run.load_seconds,
             "run_seconds": self.run.run_seconds,
@@ -300,7 +302,7 @@ def prove(
     place, reason, made = _begun(what, device, repeat, budget)
     edited = Watched(made, what.predicted, keep)
     cpu = on_cpu = before = None
-    if place == "cuda":
+    if place == "cuda" and not what.drawn:  # the GPU draws other numbers
         on_cpu = Watched(runs(what, "cpu", repeat=1, budget=budget), {})
         cpu = _compared_runs(iter(edited), iter(on_cpu), rtol)
     if against is not None:
@@ -310,7 +312,7 @@ def prove(
     for part in edited:  # what nobody compared
         part.clear()
     report = Report(edited.total(), edited.shapes, {n: tuple(v.shape) for n, v in what.inputs.items()}, seed)
-    report.not_cuda, report.seeded = reason, what.seeded
+    report.not_cuda, report.seeded, report.drawn = reason, what.seeded, what.drawn
     report.cpu, report.cpu_run = cpu, None if on_cpu is None else on_cpu.total()
     report.before_edit = before
     report.kept = edited.kept
