@@ -271,3 +271,12 @@ def test_a_batch_that_cannot_follow_is_refused(node: onnx.NodeProto, because: st
     with pytest.raises(shapecalc.RefusedError, match="one keeps the batch of 1") as met:
         shapecalc.load(data).retarget(batch=4)
     assert because in str(met.value)
+
+
+def test_weights_in_blocks_are_not_summed() -> None:
+    """A Conv of the domain of onnxruntime's optimizer has its weights in blocks of channels."""
+    node = NODE("Conv", ["x", "w"], ["y"], "blocked", domain="com.microsoft.nchwc", kernel_shape=[3, 3])
+    net = shapecalc.load(model([node], [seeded("w", 16, 3, 3, 3)], [1, 3, 8, 8], "y"))
+    plan = net.retarget(channels=1)
+    assert [node.op for node in plan.graph.nodes] == ["Conv", "Conv"]
+    assert plan.graph.node("blocked").inputs[1] == "w"

@@ -62,7 +62,12 @@ def _stems(graph: Graph, value: str) -> list[_Stem] | None:
     stems: list[_Stem] = []
     for node in readers:
         weight = node.inputs[1] if len(node.inputs) > 1 else ""
-        plain = node.op == "Conv" and node.inputs[0] == value and not node.attrs.get("depth_multiplier")
+        plain = (
+            node.op == "Conv"
+            and node.domain in ("", "ai.onnx")
+            and node.inputs[0] == value
+            and not node.attrs.get("depth_multiplier")
+        )
         if not plain or int(node.attrs.get("group", 1) or 1) != 1 or weight not in graph.params:
             return None
         param = graph.params[weight]
