@@ -86,6 +86,25 @@ def test_what_has_no_shape_takes_none_and_runs_with_nothing_made_up(tmp_path: Pa
         model.verify(device="cpu")
 
 
+def _varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + _varint(number >> 7)
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def test_types_in_types_without_end_are_not_followed() -> None:
+    """3,000 sequences in sequences, which protobuf itself would not write."""
+    kind = _field(1, b"\x08\x01")
+    for _ in range(3000):
+        kind = _field(4, _field(1, kind))
+    node = _field(1, b"x") + _field(2, b"y") + _field(4, b"SequenceLength")
+    graph = _field(1, node) + _field(11, _field(1, b"x") + _field(2, kind)) + _field(12, _field(1, b"y"))
+    model = b"\x08\x08" + _field(7, graph) + _field(8, b"\x10\x11")
+    assert [value.shape for value in shapecalc.load(model, format="onnx").trace().outputs] == [()]
+
+
 # -- sizes that come at run time --------------------------------------------------------------------------------------
 
 

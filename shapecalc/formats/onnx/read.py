@@ -220,9 +220,13 @@ def _input(file: File, span: Span) -> Input:
     )
 
 
-def _other(file: File, name: str, kind: Mapping[str, Any]) -> dims.Unknown:
+#: Types in types (an optional sequence of tensors) are followed so deep.
+DEEPEST_TYPE = 8
+
+
+def _other(file: File, name: str, kind: Mapping[str, Any], depth: int = 0) -> dims.Unknown:
     """What a TypeProto says of a value that is no tensor: what a sequence's items share, what an optional holds."""
-    if "sequence_type" not in kind and "optional_type" not in kind:
+    if depth == DEEPEST_TYPE or ("sequence_type" not in kind and "optional_type" not in kind):
         what = "a dictionary" if "map_type" in kind else "of a type that is not followed"
         return dims.Unknown(f"{name} is {what}, no tensor")
     listed = "sequence_type" in kind
@@ -231,7 +235,7 @@ def _other(file: File, name: str, kind: Mapping[str, Any]) -> dims.Unknown:
     if not element:
         return Listed(None) if listed else Maybe(name, None)
     if "tensor_type" not in element:
-        item = Tensor(_other(file, name, element))
+        item = Tensor(_other(file, name, element, depth + 1))
     else:
         item = _typed(file, name, element["tensor_type"])
     return Listed(None, _any(name, item)) if listed else Maybe(name, item)
