@@ -30,6 +30,14 @@ def test_both_are_words_that_a_caller_must_give() -> None:
     assert [parameters[word].annotation for word in WORDS] == ["str", "str"]
 
 
+def test_a_range_taken_of_a_whole_batch_is_named() -> None:
+    report = proved([SAME], compare({"y": A}, {"y": A + 1}, 1e-4))
+    report.made_by |= {"q": "q (DynamicQuantizeLinear)", "scale": "q (DynamicQuantizeLinear)"}
+    with pytest.raises(RefusedError) as caught:
+        report.raise_for_failure()
+    assert str(caught.value.because).startswith("1 layers quantize by the range of all that comes, rows together; ")
+
+
 def proved(shapes: list[ShapeCheck], numbers: list[NumberCheck]) -> Report:
     report = Report(Run({}, "cpu", "a processor", 0.0, 0.0), shapes, {}, 0)
     report.before_edit = numbers

@@ -201,6 +201,8 @@ class Report:
         amount = f"{first.name} differs by {first.difference:.3g} on a scale of {first.scale:.3g}"
         by = f"{self.made_by[first.name]} made it; " if first.name in self.made_by else ""
         why = f"{first.why}; " if first.why else ""
+        ranges = sum(layer.endswith("(DynamicQuantizeLinear)") for layer in {*self.made_by.values()})
+        why += f"{ranges} layers quantize by the range of all that comes, rows together; " if ranges else ""
         return RefusedError(
             f"{first.name} cannot be compared" if first.why else amount,
             "E402",
