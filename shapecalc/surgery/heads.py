@@ -256,6 +256,14 @@ def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
             because=f"{layer.name} gives {classes_of(layer, trace)} channels at every place, without a Softmax behind",
             hint=f"if they are: {' '.join(f'--head {quote(each.node.name)}' for each in maps)}" + features,
         )
+    whole = next((node for node in reversed(graph.nodes) if node.op in WHOLE), None)
+    if whole is not None:
+        return RefusedError(
+            f"{name} ends in a product of whole numbers, whose classes cannot be changed",
+            "E301",
+            because=f"{whole.name} ({whole.op}) has weights and scales that were measured for the old classes",
+            hint="change the classes of the file it was quantized from, then quantize that" + features,
+        )
     return RefusedError(
         f"{name} ends in no classifier",
         "E301",
@@ -264,6 +272,10 @@ def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
     )
 
 
+#: Products of numbers that were quantized, weights and results with scales of their own.
+WHOLE = frozenset(
+    "QGemm QLinearMatMul QLinearConv MatMulInteger ConvInteger DynamicQuantizeMatMul MatMulIntegerToFloat".split()
+)
 #: Layers offered where the head cannot be told.
 OFFERED = 3
 
