@@ -149,6 +149,11 @@ class Expr:
     def __mod__(self, other: Any) -> Any:
         return self - (self // other) * other
 
+    def __rmod__(self, other: Any) -> Any:
+        if not isinstance(other, (int, Expr)):
+            return NotImplemented
+        return Expr.of(other) % self
+
     # -- comparison and printing ----------------------------------------------------------------------------------
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expr) and self.terms == other.terms

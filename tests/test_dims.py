@@ -113,3 +113,8 @@ def test_sizes_join_in_an_array_as_they_do_one_by_one(pairs: list[tuple[int, int
 def test_a_sum_in_a_shape_stands_apart() -> None:
     assert dims.show((96, H + 1, 2 * W)) == "96×(H + 1)×2*W"
     assert dims.show((H + 1,)) == "H + 1"
+
+
+@given(st.integers(-40, 40), st.integers(1, 40))
+def test_a_number_leaves_the_remainder_by_a_symbol_that_it_leaves_by_its_number(number: int, n: int) -> None:
+    assert substitute(number % symbol("n"), {"n": n}) == number % n
