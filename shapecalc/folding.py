@@ -7,12 +7,16 @@ the image. What they make of it is computed here, so that it can be carried over
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy
 
+from .coordinates import apart, told
 from .errors import RefusedError
-from .resampling import TABLES, Array
+from .graph import Param
+from .resampling import IN_FRONT, TABLES, Array, Size, between_places
+from .waves import spanned
 
 #: Dimensions of a target that mean something else: the rest, and as it was.
 REST, KEPT = -1, 0
@@ -44,6 +48,59 @@ def _gather_nd(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     return numpy.asarray(table[tuple(numpy.moveaxis(places, -1, 0))])
 
 
+def _pad(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    """A border of one number."""
+    if attrs.get("mode", "constant") not in ("constant", b"constant") or len(values) > 3:
+        raise KeyError("Pad of this mode or of axes")
+    sides = [int(n) for n in (values[1] if len(values) > 1 else attrs["pads"])]
+    filler = values[2].reshape(()) if len(values) > 2 else attrs.get("value", 0.0)
+    return numpy.pad(
+        values[0], [*zip(sides[: len(sides) // 2], sides[len(sides) // 2 :], strict=True)], constant_values=filler
+    )
+
+
+def _slice(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    """Starts, ends, axes and steps, each an input or, in old files, an attribute."""
+    words = ("starts", "ends", "axes", "steps")
+    given = [values[place] if len(values) > place else attrs.get(word) for place, word in enumerate(words, start=1)]
+    starts, ends, axes, steps = ([int(n) for n in numbers] if numbers is not None else None for numbers in given)
+    if starts is None or ends is None:
+        raise KeyError("Slice without ends")
+    cut = [slice(None)] * values[0].ndim
+    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        step = 1 if steps is None else steps[place]
+        before_first = step < 0 and end < -values[0].shape[place if axes is None else axes[place]]
+        cut[place if axes is None else axes[place]] = slice(start, None if before_first else end, step)
+    return numpy.asarray(values[0][tuple(cut)])
+
+
+def _expand(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    return numpy.broadcast_to(values[0], numpy.broadcast_shapes(values[0].shape, tuple(int(n) for n in values[1])))
+
+
+def _filled(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    value = attrs.get("value")
+    number = 0.0 if value is None else value.contents[0]
+    return numpy.full(tuple(int(n) for n in values[0]), number, value.dtype if value is not None else "float32")
+
+
+def _conv(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    """A 1×1 convolution."""
+    table, weight, *bias = values
+    if weight.shape[2:] != (1, 1) or attrs.get("group", 1) != 1 or any(attrs.get("pads", ())):
+        raise KeyError("Conv of more than one place")
+    if any(step != 1 for step in attrs.get("strides", ())):
+        raise KeyError("Conv with a stride")
+    found = numpy.einsum("nchw,oc->nohw", table, weight[:, :, 0, 0])
+    return numpy.asarray(found + bias[0].reshape(1, -1, 1, 1) if bias else found)
+
+
+def _summed(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    if attrs.get("exclusive") or attrs.get("reverse"):
+        raise KeyError("CumSum that is exclusive or goes back")
+    return numpy.cumsum(values[0], int(values[1].reshape(())))
+
+
 def _split(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     """One part of a Split: of equal ones where no sizes are given."""
     given = [int(n) for n in values[1]] if len(values) > 1 else attrs.get("split")
@@ -64,6 +121,24 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "Split": _split,
     "Einsum": lambda values, attrs: numpy.einsum(attrs["equation"], *values),
     "MatMul": lambda values, attrs: values[0] @ values[1],
+    "Pad": _pad,
+    "Slice": _slice,
+    "Expand": _expand,
+    "ConstantOfShape": _filled,
+    "Conv": _conv,
+    "Tile": lambda values, attrs: numpy.tile(values[0], [int(n) for n in values[1]]),
+    "Concat": lambda values, attrs: numpy.concatenate(values, attrs["axis"]),
+    "Shape": lambda values, attrs: numpy.array(values[0].shape),
+    "CumSum": _summed,
+    "Range": lambda values, attrs: numpy.arange(*(float(value.reshape(())) for value in values), dtype=values[0].dtype),
+    "Neg": lambda values, attrs: -values[0],
+    "Exp": lambda values, attrs: numpy.exp(values[0]),
+    "Log": lambda values, attrs: numpy.log(values[0]),
+    "Sqrt": lambda values, attrs: numpy.sqrt(values[0]),
+    "Pow": lambda values, attrs: values[0] ** values[1],
+    "Sub": lambda values, attrs: values[0] - values[1],
+    "Sin": lambda values, attrs: numpy.sin(values[0]),
+    "Cos": lambda values, attrs: numpy.cos(values[0]),
     "Add": lambda values, attrs: values[0] + values[1],
     "Mul": lambda values, attrs: values[0] * values[1],
     "Div": lambda values, attrs: values[0] / values[1],
@@ -72,13 +147,18 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
 }
 
 
-def folded(*given: Any) -> Array:
-    """(the sources, the steps, a recipe of `TABLES` or "", its arguments): what the steps make, carried over.
+def made(sources: Sequence[Array], steps: Any, given: tuple[int, Array] | None = None) -> list[Array]:
+    """The sources and what each step makes, one of them ``given`` in place of what it is.
 
     Raises RefusedError where a step cannot be computed.
     """
-    *values, steps, recipe, arguments = given
+    values = list(sources)
+    if given is not None and given[0] < len(values):
+        values[given[0]] = given[1]
     for op, reads, attrs in steps:
+        if given is not None and given[0] == len(values):
+            values.append(given[1])
+            continue
         try:
             values.append(OPERATORS[op]([values[i] for i in reads], dict(attrs)))
         except (KeyError, ValueError, IndexError, TypeError) as error:
@@ -88,19 +168,152 @@ def folded(*given: Any) -> Array:
                 because=f"its numbers and attributes do not go together: {error}",
                 hint="fold the constants of the file first, or repair its weights",
             ) from None
-    return numpy.ascontiguousarray(TABLES[recipe](values[-1], *arguments) if recipe else values[-1])
+    return values
 
 
-def tried(
-    sources: Sequence[tuple[tuple[int, ...], tuple[Any, ...] | None]], steps: Any, recipe: str, arguments: Any
-) -> bool:
-    """Whether `folded` takes sources of these (shape, contents): any numbers where the contents are not known."""
-    noise = numpy.random.default_rng(0)
-    arrays = [
-        noise.random(shape) if contents is None else numpy.array(contents).reshape(shape) for shape, contents in sources
-    ]
+def folded(*given: Any) -> Array:
+    """(the sources, the steps, a recipe, its arguments): what the steps make, carried over.
+
+    The recipe is one of `TABLES`, one of `COMPUTED`, or "". Raises RefusedError where a step cannot be computed.
+    """
+    *sources, steps, recipe, arguments = given
+    if recipe in COMPUTED:
+        return COMPUTED[recipe](sources, steps, *arguments)
+    found = made(sources, steps)[-1]
+    return numpy.ascontiguousarray(TABLES[recipe](found, *arguments) if recipe else found)
+
+
+class _Rows(NamedTuple):
+    """One value of a chain that has a row for each place or pair of places, each of which is turned into numbers alone.
+
+    ``read`` takes what the chain makes and gives the numbers of each row, (…, rows).
+    """
+
+    place: int
+    value: Array
+    across: bool  # whether its channels come before height and width
+    read: Callable[[Array], Array]
+
+    def table(self) -> Array:
+        """(rows, channels)."""
+        rows = numpy.moveaxis(self.value, 1, -1) if self.across else self.value
+        return rows.reshape(-1, rows.shape[-1])
+
+    def filled(self, rows: Array) -> Array:
+        """The value with other rows in front of the old ones."""
+        whole = numpy.concatenate([rows, self.table()[len(rows) :]]).astype(self.value.dtype)
+        if not self.across:
+            return whole.reshape(self.value.shape)
+        first, channels, *size = self.value.shape
+        return numpy.moveaxis(whole.reshape(first, *size, channels), -1, 1)
+
+    def of(self, sources: Sequence[Array], steps: Any, rows: Array) -> Array:
+        """What the chain makes of other rows, any number of them, (…, rows); as many at a time as there are places.
+
+        Raises RefusedError where a row's numbers depend on more than the row.
+        """
+
+        def numbers_of(some: Array) -> Array:
+            return self.read(made(sources, steps, (self.place, self.filled(some)))[-1])[..., : len(some)]
+
+        old = self.table()
+        many = len(old)
+        if not numpy.allclose(numbers_of(old[::-1]), numbers_of(old)[..., ::-1], rtol=1e-4, atol=1e-4):
+            raise _not_computed("a table is not made row by row", "a row's numbers depend on other rows")
+        parts = [numbers_of(rows[start : start + many]) for start in range(0, len(rows), many)]
+        return numpy.concatenate(parts, axis=-1)
+
+
+def _not_computed(message: str, because: str) -> RefusedError:
+    return RefusedError(message, "E303", because=because, hint=IN_FRONT)
+
+
+def _computed_between(sources: list[Array], steps: Any, axes: Size, before: Size, now: Size, tokens: int) -> Array:
+    """A bias between every two places, of a net that computes it from how far they lie apart.
+
+    Raises RefusedError where no table of distances has a part in it.
+    """
+    found = next(((i, v, t) for i, v in enumerate(sources) if (t := told(v, before)) is not None), None)
+    if found is None:
+        raise _not_computed("no table of distances has a part in this bias", "none of its sources is one")
+    index, value, table = found
+    first, second = table.pairs.T
+
+    def read(bias: Array) -> Array:
+        pairs = numpy.moveaxis(bias, axes, (-2, -1))[..., tokens:, tokens:]
+        return numpy.asarray(pairs[..., first, second])
+
+    offsets, which = numpy.unique(apart(now).reshape(-1, 2), axis=0, return_inverse=True)
+    flat = _Rows(index, value, False, read).of(sources, steps, table.rows(offsets, now))
+    places = now[0] * now[1]
+    grown = flat[..., which.reshape(-1)].reshape(*flat.shape[:-1], places, places)
+    return between_places(made(sources, steps)[-1], grown, axes, tokens)
+
+
+def _computed_places(sources: list[Array], steps: Any, axis: int, before: Size, now: Size, tokens: int) -> Array:
+    """A table with a row for each place, of a net that computes it from waves over the map.
+
+    Raises RefusedError where no table of waves has a part in it.
+    """
+    values = made(sources, steps)
+    kept = numpy.split(values[-1], [tokens], axis=axis)[0]
+
+    def read(table: Array) -> Array:
+        return numpy.moveaxis(table, axis, -1)[..., tokens:]
+
+    for index, value in reversed([*enumerate(values)]):
+        for across in (False, True):
+            rows = _Rows(index, value, across, read)
+            if value.ndim < 2 or value.dtype.kind != "f" or value.size != len(rows.table()) * rows.table().shape[1]:
+                continue
+            waves = (
+                spanned(rows.table().reshape(*before, -1), now) if len(rows.table()) == before[0] * before[1] else None
+            )
+            if waves is not None:
+                grown = numpy.moveaxis(rows.of(sources, steps, waves.reshape(-1, waves.shape[-1])), -1, axis)
+                return numpy.ascontiguousarray(numpy.concatenate([kept, grown], axis=axis), values[-1].dtype)
+    raise _not_computed("no waves have a part in this table", "none of its numbers are waves of the row or the column")
+
+
+#: Recipes of what a net computes from where places lie, not from a table of what it learned for each.
+COMPUTED: Mapping[str, Callable[..., Array]] = {
+    "computed relative": _computed_between,
+    "computed places": _computed_places,
+}
+
+
+#: Bytes of one parameter that are read before anything is decided.
+MOST_BYTES = 1 << 26
+
+
+def numbers(param: Param) -> Array | None:
+    """The numbers of a parameter, from its file; None where they are not to be had."""
+    if param.contents is not None:
+        return numpy.array(param.contents).reshape(param.shape or ())
+    where = param.where
+    if where is None or where.length > MOST_BYTES or not Path(where.path).is_file():
+        return None
     try:
-        folded(*arrays, steps, recipe, arguments)
+        kind = numpy.dtype(param.dtype).newbyteorder("<")
+        raw = numpy.fromfile(where.path, numpy.uint8, where.length, offset=where.offset)
+        return raw.view(kind).reshape(param.shape or ())
+    except (OSError, TypeError, ValueError):
+        return None
+
+
+def tried(sources: Sequence[Param], steps: Any, recipe: str, arguments: Any) -> bool:
+    """Whether `folded` takes these: with their numbers where the file has them, else with any for what is trained.
+
+    Where indices or other constants are not to be had, that is seen when their numbers are; but only of a table that
+    is told by its shape.
+    """
+    noise = numpy.random.default_rng(0)
+    arrays = [numbers(param) for param in sources]
+    if any(array is None and not param.trained for array, param in zip(arrays, sources, strict=True)):
+        return recipe not in COMPUTED
+    given = [noise.random(p.shape or ()) if a is None else a for a, p in zip(arrays, sources, strict=True)]
+    try:
+        folded(*given, steps, recipe, arguments)
     except RefusedError:
         return False
     return True

@@ -137,9 +137,17 @@ def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int)
     down, across = (geometric(2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
     spread = flat.reshape(*flat.shape[:-1], down.shape[1], across.shape[1])
     grown = (down @ spread @ across.T).astype(table.dtype).reshape(*flat.shape[:-1], -1)[..., _offsets(now)]
-    if tokens:  # a token's bias to every place is one number per row or column
-        grown = _with_tokens(moved, grown, tokens)
-    return numpy.ascontiguousarray(numpy.moveaxis(grown, (-2, -1), axes))
+    return between_places(table, grown, axes, tokens)
+
+
+def between_places(old: Array, grown: Array, axes: Size, tokens: int) -> Array:
+    """(…, places, places) of a new map with the biases of the tokens before its places, laid out as the old table.
+
+    Raises RefusedError where a token's bias is not one number for all places.
+    """
+    if tokens:
+        grown = _with_tokens(numpy.moveaxis(old, axes, (-2, -1)), grown, tokens)
+    return numpy.ascontiguousarray(numpy.moveaxis(grown, (-2, -1), axes), old.dtype)
 
 
 def _with_tokens(old: Array, grown: Array, tokens: int) -> Array:
@@ -211,6 +219,19 @@ def distances(queries: Size, keys: Size) -> Array:
     return numpy.asarray(down * keys[1] + across, numpy.int64)
 
 
+def averages(shape: Size, turned: bool) -> Array:
+    """(grid, places) that averages a line over a grid (``turned``: the other way round).
+
+    Window i goes from floor(i·places/grid) to ceil((i + 1)·places/grid), as PyTorch's adaptive pooling.
+    """
+    places, grid = shape if turned else shape[::-1]
+    cells = numpy.arange(grid)
+    starts, ends = cells * places // grid, -(-(cells + 1) * places // grid)
+    inside = (numpy.arange(places) >= starts[:, None]) & (numpy.arange(places) < ends[:, None])
+    matrix = (inside / inside.sum(axis=1, keepdims=True)).astype(numpy.float32)
+    return numpy.ascontiguousarray(matrix.T if turned else matrix)
+
+
 #: Recipe -> how the new table is made: (the old table, *arguments).
 TABLES: dict[str, Callable[..., Array]] = {
     "map": over_map,
@@ -219,4 +240,5 @@ TABLES: dict[str, Callable[..., Array]] = {
     "windows": over_windows,
     "distances": distances,
     "shifted_windows": shifted_windows,
+    "averages": averages,
 }

@@ -1,13 +1,15 @@
-"""Position tables whose columns are waves over a map: rotary embeddings (EVA-02, DINOv3), at another size.
+"""Position tables whose columns are waves over a map: rotary embeddings (EVA-02, DINOv3), XCiT's, at another size.
 
-A wave is A·cos(b·t) + B·sin(b·t) of the row or of the column t. Frameworks compute them; an export holds their numbers.
-At another size the angles span what they spanned: the step is b·before/now, from the angle that the first place has: 0,
-one step, or as far from 0 as the last (Fang et al. 2023; Siméoni et al. 2025; as timm's ``ref_feat_shape``).
+A wave is the sine or the cosine of b·t, or its negative, t the row or the column. Frameworks compute them; an export
+holds their numbers. At another size the angles span what they spanned: the step is b·before/now, from the angle that
+the first place has: 0, one step, or as far from 0 as the last (Fang et al. 2023; Siméoni et al. 2025; as timm's
+``ref_feat_shape``).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy
 import numpy.typing
@@ -47,41 +49,50 @@ def spanned(table: Array, now: Size) -> Array | None:
 def _axis(waves: Array, now: int) -> Array | None:
     """(places, channels) at so many places."""
     count = len(waves)
-    fitted = [_fitted(wave) for wave in waves.T]
-    if any(found is None for found in fitted):
-        return None
-    known = numpy.array(fitted, dtype=numpy.float64).reshape(-1, 3)
     for first, new_first in ((0.0, 0.0), (1.0, 1.0), (-(count - 1) / 2, -(now - 1) / 2)):
-        if all(_starts(a, b, step, first) for a, b, step in known):
-            places = (numpy.arange(now) + new_first) * count / now - first
-            angles = places[:, None] * known[:, 2]
-            return numpy.asarray(known[:, 0] * numpy.cos(angles) + known[:, 1] * numpy.sin(angles))
+        places = numpy.arange(count) + first
+        found = [_fitted(wave, places) for wave in waves.T]
+        if None not in found:
+            angles = (numpy.arange(now) + new_first) * count / now
+            columns = [sign * kind.of(step * angles) for sign, kind, step in found]  # type: ignore[misc]
+            return numpy.stack(columns, axis=1) if columns else numpy.empty((now, 0))
     return None
 
 
-def _starts(a: float, b: float, step: float, first: float) -> bool:
-    """Whether a wave is a sine or a cosine of step·(t + first)."""
-    sine, cosine = numpy.sin(step * first), numpy.cos(step * first)
-    near = min(abs(a - sine) + abs(b - cosine), abs(a - cosine) + abs(b + sine))
-    return bool(near < SAME * 100) or (abs(step) < SAME and abs(b) < SAME)
+class _Kind(NamedTuple):
+    """A wave of amplitude 1, and how it changes with its angle."""
+
+    of: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
 
 
-def _fitted(wave: Array) -> tuple[float, float, float] | None:
-    """(A, B, step) of a wave of places 0, 1, 2 …; None where it is none."""
+KINDS = (_Kind(numpy.sin, numpy.cos), _Kind(numpy.cos, lambda angles: -numpy.sin(angles)))
+
+
+def _fitted(wave: Array, places: Array) -> tuple[float, _Kind, float] | None:
+    """(sign, kind, step) of a wave of angles step·place; None where it is none.
+
+    The step is begun with what three neighbours say of its cosine, and, for one so small that they say nothing, with
+    how far the wave goes; then it is made exact.
+    """
     inner = wave[1:-1]
-    energy = float((inner * inner).sum())
-    if energy < SAME**2:
-        return (0.0, 0.0, 0.0) if float(numpy.abs(wave).max()) < SAME else None
-    cosine = float((inner * (wave[:-2] + wave[2:])).sum()) / (2 * energy)
-    step, t = float(numpy.arccos(min(max(cosine, -1.0), 1.0))), numpy.arange(len(wave))
-    a = b = 0.0
+    cosine = float((inner * (wave[:-2] + wave[2:])).sum()) / max(2 * float((inner * inner).sum()), SAME)
+    begun = (float(numpy.arccos(min(max(cosine, -1.0), 1.0))), abs(float(wave[-1] - wave[0])) / (len(wave) - 1))
+    for kind in KINDS:
+        for sign in (1.0, -1.0):
+            for step in begun:
+                exact = _exact(sign * wave, places, kind, step)
+                if float(numpy.abs(sign * wave - kind.of(exact * places)).max()) < SAME:
+                    return sign, kind, exact
+    return None
+
+
+def _exact(wave: Array, places: Array, kind: _Kind, step: float) -> float:
+    """The step near one that fits best (Gauss and Newton)."""
     for _ in range(STEPS):
-        base = numpy.stack([numpy.cos(step * t), numpy.sin(step * t)], axis=1)
-        (a, b), *_rest = numpy.linalg.lstsq(base, wave, rcond=None)
-        slope = t * (b * base[:, 0] - a * base[:, 1])
-        bend = float((slope * slope).sum())
+        change = places * kind.slope(step * places)
+        bend = float((change * change).sum())
         if bend < SAME**2:
             break
-        step += float((slope * (wave - base @ (a, b))).sum()) / bend
-    left = wave - a * numpy.cos(step * t) - b * numpy.sin(step * t)
-    return (float(a), float(b), step) if float(numpy.abs(left).max()) < SAME else None
+        step += float((change * (wave - kind.of(step * places))).sum()) / bend
+    return step

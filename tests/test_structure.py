@@ -28,7 +28,10 @@ ROWS = (
     ("trace",),
     ("formats", "zoo", "files"),
     ("definition",),
-    ("layout", "lower", "waves", "resampling", "folding", "weights", "explain", "sizes", "match", "footprint"),
+    ("layout", "lower", "waves", "coordinates"),
+    ("resampling",),
+    ("folding",),
+    ("weights", "explain", "sizes", "match", "footprint"),
     ("compare",),
     ("surgery",),
     ("kept",),
@@ -47,7 +50,18 @@ OUTSIDE = {
     "onnxruntime": {"verify"},
     "rich": {"report"},
     "typer": {"cli"},
-    "numpy": {"bounds", "sizes", "weights", "formats", "verify", "why", "resampling", "folding", "waves"},
+    "numpy": {
+        "bounds",
+        "sizes",
+        "weights",
+        "formats",
+        "verify",
+        "why",
+        "resampling",
+        "folding",
+        "waves",
+        "coordinates",
+    },
 }
 
 

@@ -45,13 +45,13 @@ class Draft:
 
     def do(self, edit: Edit) -> None:
         """Carries out an edit and notes what it promises."""
-        graph, before = edit.apply(self.graph), self.trace
-        promise = promise_of(edit, self.graph)
+        graph, promise = edit.apply(self.graph), promise_of(edit, self.graph)
+        before = self.trace if promise is not None else None  # a net of a hundred edits is not traced after each
         self.feeds = followed(self.feeds, self.graph, graph)
         self.native = followed(self.native, self.graph, graph)
         self.graph, self._trace = graph, None
         self.edits.append(edit)
-        if promise is not None:
+        if promise is not None and before is not None:
             self.kept.append(Kept(promise, before, self.trace))
 
 

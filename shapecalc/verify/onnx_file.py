@@ -55,7 +55,8 @@ def new_weights(model: Definition, new: Graph, traced: Trace, seed: int) -> dict
     fresh = [p for name, p in sized.params.items() if name not in old.params]
     made = [p for p in fresh if p.contents is None and p.where is None]
     if empty:  # what an edit knows the numbers of is written all the same
-        made = [p for p in made if p.sources and all(sized.params[name].contents for name in sources_of(sized, p))]
+        made = [p for p in made if p.sources or not p.trained]
+        made = [p for p in made if all(sized.params[name].contents for name in sources_of(sized, p))]
     known = _stored(model, sized, made)
     ready = [p for p in made if sources_of(sized, p) <= known.keys()]
 

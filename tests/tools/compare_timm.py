@@ -6,8 +6,8 @@
     python -m tests.tools.compare_timm FOLDER --record              exports, and what timm gives; nothing is retargeted
 
 Needs torch, timm, onnx, onnxscript and onnxruntime, none of which (but the last) the project depends on. A net is
-built with seeded weights, exported at the size it was made for, and its own answers at two other sizes, a square and a
-rectangle, are put beside the file in FOLDER; a second run uses what lies there. At another size timm's weights are
+built with seeded weights, exported at the size it was made for, and its own answers at other sizes (`sizes`) are put
+beside the file in FOLDER; a second run uses what lies there. At another size timm's weights are
 those that its own loading makes of them (``checkpoint_filter_fn``, ``resample_abs_pos_embed``). Prints a line of JSON
 for each: the largest difference relative to the answer's largest number, or the refusal. Exit status 1 if one is
 larger than `LIMIT`.
@@ -56,11 +56,16 @@ SEED = 5
 Size = tuple[int, int]
 
 
-def sizes(native: Size, step: int) -> tuple[Size, Size]:
-    """A square that is larger and a rectangle, of whole steps."""
+def sizes(native: Size, step: int) -> tuple[Size, ...]:
+    """A square that is larger, one that is smaller and a rectangle, of whole steps, and a rectangle that is of none."""
     many = native[0] // step
-    larger = max(many + 1, round(many * 8 / 7))
-    return (larger * step, larger * step), (round(many * 6 / 7) * step, round(many * 10 / 7) * step)
+    larger, smaller = max(many + 1, round(many * 8 / 7)), min(many - 1, round(many * 5 / 7))
+    return (
+        (larger * step, larger * step),
+        (smaller * step, smaller * step),
+        (round(many * 6 / 7) * step, round(many * 10 / 7) * step),
+        (native[0] - 25, native[1] + 13),
+    )
 
 
 def seed(model: Any) -> None:

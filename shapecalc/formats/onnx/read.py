@@ -144,8 +144,11 @@ def _weight_slots(nodes: Iterable[Node]) -> dict[str, bool]:
 def _as_weight(reader: Reader, node: Node, params: Mapping[str, Param], slots: Mapping[str, bool]) -> Param | None:
     """The parameter that a node without inputs from the graph stands for, None for any other node."""
     value = node.attrs.get("value")
-    if node.domain or not isinstance(value, Tensor) or value.dtype not in elements.FLOATS or len(node.outputs) != 1:
+    if node.domain or not isinstance(value, Tensor) or len(node.outputs) != 1 or value.dtype in (None, "string"):
         return None
+    floats = value.dtype in elements.FLOATS
+    if not floats and (node.op != "Constant" or value.contents is not None):
+        return None  # indices that are too many to be read stay in the file, as weights do
     name = node.outputs[0]
     origin = Origin(node.origin.file, None, node.op, node.origin.span)
     if node.op == "ConstantOfShape":
@@ -153,7 +156,7 @@ def _as_weight(reader: Reader, node: Node, params: Mapping[str, Param], slots: M
         if target is None or target.contents is None or any(d < 0 for d in target.contents):
             return None
         return Param(name, tuple(target.contents), value.dtype, origin=origin)
-    weight = slots.get(name, False)
+    weight = floats and slots.get(name, False)
     if node.op == "Constant" and isinstance(value.shape, tuple) and (weight or value.contents is None):
         where = _inside(reader, node)
         return Param(

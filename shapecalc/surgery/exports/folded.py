@@ -16,8 +16,8 @@ from ..edits import exchanged, renamed
 from ..names import free_param
 from ..stored import swept
 
-#: Operators of one chain.
-MOST_STEPS = 200
+#: Operators of one chain, and values that wait for others; a damaged file may go round in circles.
+MOST_STEPS, MOST_WAITING = 200, 2_000
 
 
 class Step(NamedTuple):
@@ -93,21 +93,16 @@ def foldable(graph: Graph, value: str) -> bool:
 
 
 def carries(graph: Graph, edit: Fold) -> bool:
-    """Whether the chain gives a table that the recipe carries over, whatever the weights are.
-
-    Where the file holds indices that were not read with it, that is seen when their numbers are.
-    """
+    """Whether the chain gives a table that the recipe carries over."""
     from ...folding import tried  # numpy, which a trace does without
 
     made = _made(graph, edit.value)
     if made is None:
         return False
     held, chain = made
-    sources = [held.get(name) or graph.params[name] for name in chain.sources]
-    if any(param.contents is None and param.dtype.startswith("int") for param in sources):
-        return True
-    given = [(param.shape or (), param.contents) for param in sources]
-    return tried(given, chain.steps, edit.recipe, edit.arguments)
+    return tried(
+        [held.get(name) or graph.params[name] for name in chain.sources], chain.steps, edit.recipe, edit.arguments
+    )
 
 
 def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
@@ -129,7 +124,7 @@ def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
         elif node is None or node.op not in OPERATORS or not _one(node) or len(order) >= MOST_STEPS:
             return None
         elif waiting := [read for read in node.inputs if read not in known]:
-            if any(read in todo for read in waiting):
+            if len(todo) > MOST_WAITING:
                 return None
             todo += waiting
             continue

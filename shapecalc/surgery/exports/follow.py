@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...dims import Shape, all_numbers
+from ...graph import Graph
 from ...trace import Layer
 from .regroup import ITEMS, Became, Sizes, regrouped
+from .retable import SetConstant
 
 if TYPE_CHECKING:
     from .positions import Seen
@@ -142,6 +144,28 @@ def _expand(old: Layer, layer: Layer, seen: Seen) -> Ways:
     kept = {end for end in ends if target[end] == before[end] != now[end]}
     new = tuple(1 if end in kept else size for end, size in zip(range(-len(target), 0), target, strict=True))
     return [new] if kept else []
+
+
+def expanded(layer: Layer, graph: Graph) -> SetConstant | None:
+    """The edit of an Expand that a misfitting join reads, where it repeats numbers so often as there were places.
+
+    The axis is left at 1: a join repeats it by itself. None where the join reads none, or other axes do not fit too.
+    """
+    producers = graph.producers()
+    shapes = [tensor.shape if tensor is not None else None for tensor in layer.call.inputs]
+    for value, shape, around in zip(layer.node.inputs, shapes, reversed(shapes), strict=True):
+        node = producers.get(value)
+        if node is None or node.op != "Expand" or len(shapes) != 2 or not isinstance(shape, tuple):
+            continue
+        held = graph.params.get(node.inputs[1])
+        if held is None or held.contents is None or not isinstance(around, tuple) or len(around) != len(shape):
+            continue
+        target = tuple(held.contents)
+        ends = range(-len(target), 0)
+        new = tuple(1 if n == shape[end] != around[end] else n for end, n in zip(ends, target, strict=True))
+        if new != target and len(target) <= len(shape):
+            return SetConstant(node.name, RULES["Expand"].place, RULES["Expand"].attribute, new, target)
+    return None
 
 
 def _same(old: Layer, layer: Layer, rule: Rule) -> bool:

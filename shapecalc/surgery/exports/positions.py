@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isqrt, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...dims import all_numbers
 from ...graph import Graph, Node
@@ -89,9 +89,23 @@ def resampled(layer: Layer, seen: Seen, graph: Graph) -> Resample | Fold | None:
             if table.stored:
                 return Resample(table.reader, table.name, recipe, arguments, table.wanted, what)
             edit = Fold(table.reader, table.name, recipe, arguments, table.wanted, what)
-            if carries(graph, edit):
-                return edit
+            edits = [_computed(edit, arguments[-3:]), edit] if recipe in COMPUTED else [edit]
+            carried = next((each for each in edits if carries(graph, each)), None)
+            if carried is not None:
+                return carried
     return None
+
+
+#: Recipes of tables that a net may compute, and what it then computes them from.
+COMPUTED = {
+    "relative": "relative positions of {} computed from their distances",
+    "places": "{} computed from waves",
+}
+
+
+def _computed(edit: Fold, grid: tuple[Any, ...]) -> Fold:
+    """As an edit of a table, where the net computes it from where places lie."""
+    return edit._replace(recipe=f"computed {edit.recipe}", what=COMPUTED[edit.recipe].format(Grid(*grid)))
 
 
 class _Table(NamedTuple):

@@ -16,8 +16,9 @@ from ...graph import Graph, Node, Param, places
 from ...trace import Layer, Trace
 from ..crop import Retrace, cropped
 from ..edits import Edit, carried_out
-from .follow import RULES, constant, mended, shape_of, shown
+from .follow import RULES, constant, expanded, mended, shape_of, shown
 from .lookup import looked_up
+from .pooling import grids, pooled
 from .positions import Seen, resampled
 from .regroup import ITEMS, Scale, batched
 from .retable import SetConstant
@@ -63,6 +64,7 @@ class _Rebaking:
         self.before = {layer.name: layer for layer in retrace(fitting.graph, natives, fitting.dialect, None).layers}
         self.windows = Windows(fitting.graph, self.before)
         self.rolls = halves(fitting.graph)
+        self.grids = grids(self.before)
         self.retrace, self.dialect = retrace, fitting.dialect
         self.graph = graph
         self.preferred = preferred
@@ -102,6 +104,8 @@ class _Rebaking:
             return windows
         if layer.name in self.rolls and (met := rolled(old, layer)) is not None:
             return met
+        if layer.name in self.grids and (gridded := pooled(old, layer, self.grids[layer.name])) is not None:
+            return gridded
         if layer.op == "Gather" and (taken := unfolded(old, layer)) is not None:
             return taken
         if rule is not None and shape_of(old) != shape_of(layer):
@@ -115,7 +119,7 @@ class _Rebaking:
             return SetConstant(layer.name, 3, "sizes", ways[0], constant(old, RULES["Resize"]))
         if any(problem.code == "E105" for problem in layer.problems):
             table = looked_up(layer, self.seen, self.graph) or resampled(layer, self.seen, self.graph)
-            return table or cropped(layer, self.graph)
+            return table or expanded(layer, self.graph) or cropped(layer, self.graph)
         return None
 
 

@@ -87,6 +87,7 @@ class TrimMap(NamedTuple):
     value: str
     sizes: tuple[tuple[int, int], tuple[int, int]]
     shift: tuple[int, int] = (0, 0)
+    flat: bool = False  # whether its places are one axis behind
 
     def apply(self, graph: Graph) -> Graph:
         """The graph with a slice behind the layer, and the roll back; whatever read the layer reads what they give."""
@@ -94,18 +95,26 @@ class TrimMap(NamedTuple):
         whole = free_name(graph, f"{self.value}/padded")
         value, nodes, params = whole, list[Node](), dict[str, Param]()
         back = any(self.shift)
+        last = free_name(graph, f"{self.value}/map") if self.flat else self.value
         if self.sizes[0] != self.sizes[1]:
-            name = free_name(graph, f"{self.value}/trimmed") if back else self.value
+            name = free_name(graph, f"{self.value}/trimmed") if back else last
             cut = _slice(graph, name, value, ((0, 0), self.sizes[1], (1, 2)))
             nodes += [node.replace(name=free_name(graph, f"{self.layer}/trim")) for node in cut.nodes]
             params |= cut.params
             value = name
         if back:
-            built = _rolled(graph, value, self.value, self.shift)
+            built = _rolled(graph, value, last, self.shift)
             nodes += built.nodes
             params |= built.params
-        made = old.replace(outputs=(whole,))
-        return graph.replace(nodes=exchanged(graph, old, made, *nodes), params={**graph.params, **params})
+        if self.flat:
+            places = _numbers(graph, f"{self.value}/places", (0, self.sizes[1][0] * self.sizes[1][1], -1))
+            flat = Node(
+                f"{self.layer}/flat", "Reshape", (last, places.name), (self.value,), {}, origin=Origin(op="inserted")
+            )
+            nodes.append(flat.replace(name=free_name(graph, flat.name)))
+            params[places.name] = places
+        first = old.replace(outputs=(whole,))
+        return graph.replace(nodes=exchanged(graph, old, first, *nodes), params={**graph.params, **params})
 
     def describe(self) -> str:
         """One line for people."""
@@ -115,7 +124,15 @@ class TrimMap(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
         sizes = [list(size) for size in self.sizes]
-        return {"edit": "trim", "layer": self.layer, "sizes": sizes, "shift": list(self.shift), "what": "trimmed"}
+        flat = {"flat": True} if self.flat else {}
+        return {
+            "edit": "trim",
+            "layer": self.layer,
+            "sizes": sizes,
+            "shift": list(self.shift),
+            **flat,
+            "what": "trimmed",
+        }
 
 
 class MaskWindows(NamedTuple):

@@ -20,8 +20,9 @@ from .regroup import Sizes
 from .retable import SetConstant
 from .shifting import MaskWindows, RollMap, TrimMap
 
-#: Axes of a map with its channels last, and of its windows: (N, windows down, side, windows across, side, channels).
-MAP, WINDOWS = 4, 6
+#: Axes of a map with its channels last, of one with one axis of places, and of its windows: (N, windows down, side,
+#: windows across, side, channels).
+MAP, FLAT, WINDOWS = 4, 3, 6
 #: Axes of the scores of places: (windows, heads, places, places), or without heads.
 SCORES = (3, 4)
 #: What of a Pad holds how much.
@@ -44,6 +45,7 @@ class Partition(NamedTuple):
     rolled: bool
     shape: Sizes  # of the map that is cut
     between: tuple[str, ...] = ()  # reshapes of windows, from the cut map to the one that is joined
+    flat: bool = False  # whether the map that is joined has one axis of places
     shrinks: bool = False  # whether a map that is smaller than a window is one, as in nets that shift windows
 
     @property
@@ -114,12 +116,13 @@ def partitions(graph: Graph, before: Mapping[str, Layer]) -> Iterator[Partition]
         if turn is None or sides not in ((1, 3), (2, 4)):
             continue
         softmax, join, between = _inside(turn, shape, graph.nodes[index + 1 : index + MOST_BETWEEN], before)
+        flat = bool(join) and len(shape_of(before[join], output=True) or ()) == FLAT
         pad = producers.get(node.inputs[0])
         if join:
             padding = pad.name if pad is not None and pad.op == "Pad" and sides == (2, 4) else ""
             maker = producers.get(pad.inputs[0]) if pad is not None and padding else None
             rolled = maker is not None and maker.op == "Concat"
-            yield Partition(node.name, padding, softmax, join, sides, cut, rolled, shape, between)
+            yield Partition(node.name, padding, softmax, join, sides, cut, rolled, shape, between, flat)
 
 
 def _cuts(shape: Sizes, cut: Sizes) -> bool:
@@ -146,7 +149,8 @@ def _inside(
             softmax = softmax or node.name
         if node.op != "Reshape":
             continue
-        if softmax and len(shape_of(layer) or ()) == WINDOWS and shape_of(layer, output=True) == shape:
+        wholes = (shape, (shape[0], shape[1] * shape[2], shape[3]))
+        if softmax and len(shape_of(layer) or ()) == WINDOWS and shape_of(layer, output=True) in wholes:
             return softmax, node.name, tuple(between)
         between.append(node.name)
     return softmax, "", ()
@@ -197,7 +201,10 @@ class Windows:
         if part is None or whole is None:
             return None
         padded = self._padded(part)
-        return padded if name == part.join else part.uncut(after, size, padded)
+        if name != part.join:
+            return part.uncut(after, size, padded)
+        whole_as_it_is = part.flat and padded == whole and part.split not in self.shifts
+        return (whole[0], whole[1] * whole[2], whole[3]) if whole_as_it_is else padded
 
     def _cut(self, part: Partition, size: Sizes, seen: Seen) -> Sizes | None:
         cut = part.cut(size)
@@ -248,7 +255,7 @@ class Windows:
         shift = self.shifts.get(part.split, (0, 0))
         if sizes[0] == sizes[1] and shift == (0, 0):
             return None
-        return TrimMap(layer.name, value, sizes, shift)
+        return TrimMap(layer.name, value, sizes, shift, part.flat)
 
 
 def _to_be_shifted(parts: list[Partition]) -> set[str]:
