@@ -5,11 +5,13 @@ loads weights at another size (bicubic, with antialiasing); the size is given, n
 (1981); a = -0.5 with antialiasing and -0.75 without are PyTorch's choices, which its `interpolate` documents by its
 results. Tables of relative positions are spread as BEiT does (Bao et al. 2022) and timm after it: the old offsets
 stand at distances that grow geometrically until the last is the new map's last, and new ones are read between them.
+HuggingFace's transformers leave antialiasing out, and spread offsets bilinearly (``interpolate_pos_encoding``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy
@@ -82,16 +84,22 @@ def geometric(before: int, now: int) -> Array:
     return numpy.stack([numpy.interp(wanted, _places(before, now), row) for row in numpy.eye(before)], axis=1)
 
 
+def bilinear(before: int, now: int) -> Array:
+    """The (now, before) matrix that reads ``now`` numbers on the lines between ``before``, the ends standing beyond."""
+    centres = ((numpy.arange(now) + 0.5) * before / now - 0.5).clip(0, before - 1)
+    return numpy.stack([numpy.interp(centres, numpy.arange(before), row) for row in numpy.eye(before)], axis=1)
+
+
 #: What is left where a table fits one size only.
 IN_FRONT = "--repair resize scales the image in front to the size it was made for"
 
 
-def over_map(table: Array, axis: int, before: Size, now: Size) -> Array:
+def over_map(table: Array, axis: int, before: Size, now: Size, *, antialias: bool = True) -> Array:
     """An embedding laid out as a map, (…, height, width, …)."""
-    return _interpolated(table, axis, before, now, antialias=True)
+    return _interpolated(table, axis, before, now, antialias=antialias)
 
 
-def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int) -> Array:
+def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int, *, antialias: bool = True) -> Array:
     """An embedding with a row for each place, row by row, behind ``tokens`` rows that are kept.
 
     One that is made of waves (`shapecalc.waves`) is computed; any other is interpolated.
@@ -102,7 +110,7 @@ def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int) -
         if found is not None:
             return numpy.concatenate([kept, found.reshape(*rows.shape[:axis], -1, rows.shape[-1])], axis=axis)
     spread = rows.reshape(*rows.shape[:axis], *before, *rows.shape[axis + 1 :])
-    grown = over_map(spread, axis, before, now)
+    grown = over_map(spread, axis, before, now, antialias=antialias)
     return numpy.concatenate([kept, grown.reshape(*rows.shape[:axis], -1, *rows.shape[axis + 1 :])], axis=axis)
 
 
@@ -115,7 +123,9 @@ def _offsets(size: Size) -> Array:
     return numpy.asarray(down * (2 * width - 1) + across)
 
 
-def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int) -> Array:
+def over_offsets(
+    table: Array, axes: Size, before: Size, now: Size, tokens: int, *, spread: Callable[[int, int], Array] = geometric
+) -> Array:
     """A bias between every two places that depends on their offset alone, as (…, places, places).
 
     Raises RefusedError where it depends on more than the offset: then it is no table of relative positions.
@@ -134,9 +144,9 @@ def over_offsets(table: Array, axes: Size, before: Size, now: Size, tokens: int)
         )
     if before == now:
         return table
-    down, across = (geometric(2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
-    spread = flat.reshape(*flat.shape[:-1], down.shape[1], across.shape[1])
-    grown = (down @ spread @ across.T).astype(table.dtype).reshape(*flat.shape[:-1], -1)[..., _offsets(now)]
+    down, across = (spread(2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
+    offsets = flat.reshape(*flat.shape[:-1], down.shape[1], across.shape[1])
+    grown = (down @ offsets @ across.T).astype(table.dtype).reshape(*flat.shape[:-1], -1)[..., _offsets(now)]
     return between_places(table, grown, axes, tokens)
 
 
@@ -241,4 +251,7 @@ TABLES: dict[str, Callable[..., Array]] = {
     "distances": distances,
     "shifted_windows": shifted_windows,
     "averages": averages,
+    "map huggingface": partial(over_map, antialias=False),
+    "places huggingface": partial(over_places, antialias=False),
+    "relative huggingface": partial(over_offsets, spread=bilinear),
 }

@@ -69,6 +69,11 @@ class Wished(Group):
         bool, typer.Option("--convolutional", help="Fully connected layers as convolutions: a map for larger images.")
     ] = False
 
+    interpolate: Annotated[
+        str,
+        typer.Option("--interpolate", metavar="HOW", help="Tables of positions: as timm (antialiased) or huggingface."),
+    ] = ""
+
     def arguments(self) -> dict[str, Any]:
         """What `Model.retarget` takes."""
         count = self.classes if self.classes is not None else self.num_classes
@@ -83,6 +88,7 @@ class Wished(Group):
             "std": numbers(self.std, "--std"),
             "batch": int(self.batch) if self.batch is not None and self.batch.isdecimal() else self.batch,
             "convolutional": self.convolutional,
+            "interpolate": self.interpolate,
         }
 
 

@@ -22,7 +22,7 @@ from .free import leave_free
 from .front import resize
 from .heads import replace_heads
 from .new_head import ReplaceHead
-from .repairs import Repair, followed, obstacle, propose
+from .repairs import Repair, followed, interpolating, obstacle, propose
 from .saved import Saved, fingerprint
 from .training import Training, training
 from .wishes import Wishes, wish
@@ -97,6 +97,8 @@ class Surgery:
         traced = draft.at_feeds()
         draft.unrepaired = traced
         repairs = _resized(draft, natives, traced) if repair == "resize" else _repairs(draft, natives, traced)
+        if wishes.interpolate:
+            repairs = interpolating(repairs, wishes.interpolate, traced, draft.model.retrace)
         if (not traced.ok and repair != "none") or (repairs and traced.ok and repair in (None, "rebake", "resize")):
             chosen = _chosen(draft.model, traced, repairs, repair, choice)
             for edit in chosen.edits:

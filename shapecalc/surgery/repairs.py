@@ -136,6 +136,19 @@ def told(fitting: Trace, retrace: Retrace) -> Trace:
     return fitting
 
 
+def interpolating(found: Sequence[Repair], how: str, misfit: Trace, retrace: Retrace) -> list[Repair]:
+    """The repairs, tables of positions interpolated as the library ``how`` does."""
+    from .exports.retable import interpolated
+
+    made = [tuple(interpolated(edit, how) for edit in repair.edits) for repair in found]
+    return [
+        repair._replace(edits=edits, trace=_done(edits, misfit, _feeds(misfit), retrace))
+        if edits != repair.edits
+        else repair
+        for repair, edits in zip(found, made, strict=True)
+    ]
+
+
 def _candidates(misfit: Trace, broken: int, allowed: list[dict[str, Bound]]) -> Iterator[tuple[str, Edit, bool]]:
     feeding = {node.name for node in misfit.graph.ancestors(misfit.layers[broken].node.inputs)}
     chain = [layer for layer in misfit.layers[:broken] if layer.name in feeding]

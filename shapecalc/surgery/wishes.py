@@ -16,6 +16,8 @@ from .draft import Draft
 from .labels import NameClasses
 from .new_head import STARTS
 
+#: Whose way of interpolating tables of positions.
+INTERPOLATIONS = ("timm", "huggingface")
 #: A mean is given once for all channels, or for each.
 ONE = 1
 
@@ -25,7 +27,7 @@ class Wishes(NamedTuple):
 
     ``channels`` of the image; ``bgr``: in the other order; ``mean`` and ``std`` are taken off and divided by inside the
     net; ``batch`` is a number, or a name where it is to be free; ``convolutional``: fully connected layers become
-    convolutions.
+    convolutions; ``interpolate``: whose way tables of positions are interpolated, timm's where nothing is said.
     """
 
     head: tuple[str, ...] = ()
@@ -37,6 +39,7 @@ class Wishes(NamedTuple):
     std: tuple[float, ...] = ()
     batch: int | str | None = None
     convolutional: bool = False
+    interpolate: str = ""
 
     @property
     def change(self) -> bool:
@@ -48,6 +51,9 @@ class Wishes(NamedTuple):
         """Raises UsageError for what makes no sense in any net."""
         if self.start and self.start not in STARTS:
             raise UsageError(f"no start {self.start!r} of new weights", "E002", hint=f"one of {', '.join(STARTS)}")
+        if self.interpolate and self.interpolate not in INTERPOLATIONS:
+            said = ", ".join(INTERPOLATIONS)
+            raise UsageError(f"no way of interpolating {self.interpolate!r}", "E002", hint=f"one of {said}")
         for word, numbers in (("mean", self.mean), ("std", self.std)):
             if not all(map(math.isfinite, numbers)):
                 said = ",".join(map(str, numbers))

@@ -184,7 +184,7 @@ def _carried(
     if len(axes) == 1:
         return "places", (axes[0], *grid), f"{grid} interpolated (bicubic)"
     if len(axes) == 2:
-        return "relative", (axes, *grid), f"relative positions of {grid} interpolated (bicubic)"
+        return "relative", (axes, *grid), f"relative positions of {grid} interpolated"
     return None
 
 

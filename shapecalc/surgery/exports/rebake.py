@@ -23,6 +23,7 @@ from .positions import Seen, resampled
 from .regroup import ITEMS, Scale, batched
 from .retable import SetConstant
 from .rolls import halves, rolled
+from .same import followed, padded
 from .unfolded import unfolded
 from .windows import Windows
 
@@ -65,6 +66,7 @@ class _Rebaking:
         self.windows = Windows(fitting.graph, self.before)
         self.rolls = halves(fitting.graph)
         self.grids = grids(self.before)
+        self.pads = padded(fitting.graph, self.before)
         self.retrace, self.dialect = retrace, fitting.dialect
         self.graph = graph
         self.preferred = preferred
@@ -106,6 +108,8 @@ class _Rebaking:
             return met
         if layer.name in self.grids and (gridded := pooled(old, layer, self.grids[layer.name])) is not None:
             return gridded
+        if layer.name in self.pads and (wider := followed(old, layer, self.pads[layer.name])) is not None:
+            return wider
         if layer.op == "Gather" and (taken := unfolded(old, layer)) is not None:
             return taken
         if rule is not None and shape_of(old) != shape_of(layer):

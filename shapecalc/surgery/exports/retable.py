@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ...dims import show
@@ -97,6 +98,24 @@ class Resample(NamedTuple):
             "shape": list(self.shape),
             "what": self.what,
         }
+
+
+#: How a library interpolates -> what it says of each recipe that it has another way for.
+INTERPOLATIONS: Mapping[str, Mapping[str, str]] = {
+    "timm": {},
+    "huggingface": {
+        "map": "without antialiasing, as HuggingFace does",
+        "places": "without antialiasing, as HuggingFace does",
+        "relative": "bilinearly, as HuggingFace does",
+    },
+}
+
+
+def interpolated(edit: Any, how: str) -> Any:
+    """An edit of a table, its numbers interpolated as another library does; any other edit as it is."""
+    recipe = getattr(edit, "recipe", "")
+    words = INTERPOLATIONS[how].get(recipe)
+    return edit if words is None else edit._replace(recipe=f"{recipe} {how}", what=f"{edit.what}, {words}")
 
 
 def _listed(target: tuple[Any, ...]) -> str:

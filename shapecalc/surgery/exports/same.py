@@ -1,0 +1,79 @@
+"""Padding that an export wrote down for one size of what was padding to as many windows as there are strides.
+
+TensorFlow's SAME pads what the size asks for, the odd one behind; timm's nets of that kind compute it, and an export
+holds what came out. Where the numbers of a net are those, and not the same before and behind, it is what is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ...graph import Graph
+from ...trace import Layer
+from .follow import Place, constant, shape_of
+from .regroup import Sizes
+from .retable import SetConstant
+
+#: Operators that slide a window, and what of a Pad holds how much.
+WINDOWED = frozenset({"Conv", "MaxPool", "AveragePool"})
+PADS = Place(1, "pads")
+MAP = 4
+
+
+class Window(NamedTuple):
+    """The window behind a padding: what it reaches over, and its steps, of rows and of columns."""
+
+    extents: Sizes
+    strides: Sizes
+
+    def padding(self, size: Sizes) -> Sizes:
+        """What SAME pads: rows above, columns before, rows below, columns behind."""
+        wanted = [
+            max((-(-n // step) - 1) * step + extent - n, 0)
+            for n, extent, step in zip(size, self.extents, self.strides, strict=True)
+        ]
+        return (*(n // 2 for n in wanted), *(n - n // 2 for n in wanted))
+
+
+def padded(graph: Graph, before: Mapping[str, Layer]) -> dict[str, Window]:
+    """Pad -> the window behind it, of nets whose paddings are SAME's; none where all are as many before as behind."""
+    users = graph.users()
+    found: dict[str, Window] = {}
+    uneven = False
+    for node in graph.nodes:
+        layer = before.get(node.name)
+        window = _window([before[u.name] for u in users.get(node.outputs[0], ()) if u.name in before])
+        size, pads = (
+            (shape_of(layer), constant(layer, PADS)) if layer is not None and node.op == "Pad" else (None, None)
+        )
+        if window is None or size is None or pads is None or len(size) != MAP or len(pads) != 2 * MAP:
+            continue
+        around = (*pads[2:4], *pads[6:8])
+        if around == window.padding(size[2:]):
+            found[node.name] = window
+            uneven = uneven or around[:2] != around[2:]
+    return found if uneven else {}
+
+
+def _window(readers: list[Layer]) -> Window | None:
+    """The window of the one layer that reads a padded map; None where it pads too, or there are more."""
+    if len(readers) != 1 or readers[0].op not in WINDOWED or any(readers[0].call.attr("pads") or ()):
+        return None
+    call = readers[0].call
+    weight = call.inputs[1].shape if readers[0].op == "Conv" and call.has(1) and call.inputs[1] is not None else None
+    kernel = tuple(weight[2:]) if isinstance(weight, tuple) else tuple(call.attr("kernel_shape") or ())
+    steps, dilations = (tuple(call.attr(word) or (1,) * len(kernel)) for word in ("strides", "dilations"))
+    if len(kernel) != 2 or not all(isinstance(n, int) for n in kernel):
+        return None
+    return Window(tuple((n - 1) * d + 1 for n, d in zip(kernel, dilations, strict=True)), steps)
+
+
+def followed(old: Layer, layer: Layer, window: Window) -> SetConstant | None:
+    """The edit of a padding whose map has another size."""
+    now, was, pads = shape_of(layer), constant(old, PADS), constant(layer, PADS)
+    if now is None or was is None or was != pads:
+        return None
+    above, before, below, behind = window.padding(now[2:])
+    wanted = (0, 0, above, before, 0, 0, below, behind)
+    return SetConstant(layer.name, *PADS, wanted, was) if wanted != was else None
