@@ -17,6 +17,7 @@ import shapecalc
 from shapecalc.folding import folded
 from shapecalc.resampling import _offsets, _shifted, geometric, over_offsets, over_places
 from shapecalc.surgery.exports.rebake import rebake
+from shapecalc.surgery.exports.retable import SetConstant, remarks
 from shapecalc.surgery.exports.windows import Partition
 from shapecalc.waves import spanned
 
@@ -245,3 +246,20 @@ def test_a_reshape_that_stays_wrong_is_left() -> None:
     fitting = model.retrace(model.graph, model.native)
     found = rebake(model.graph, fitting, {"x": (1, 3, 17, 31)}, model.retrace)
     assert len(found.edits) < len(proto.graph.node) * 3
+
+
+@pytest.mark.parametrize(
+    ("cuts", "said"),
+    [
+        ([((1, 4, 7, 4, 7, 96), (1, 4, 8, 4, 8, 96))], ["7×7 became windows of 8×8"]),
+        ([((1, 4, 7, 4, 7, 96), (1, 4, 6, 4, 10, 96))], ["7×7 became windows of 6×10"]),
+        ([((1, 4, 7, 4, 7, 96), (1, 5, 7, 5, 7, 96))], []),
+        ([((1, 4, 7, 4, 7, 96), (1, 4, 8, 4, 8, 96)), ((1, 7, 4, 7, 4, 96), (1, 8, 4, 8, 4, 96))], []),
+        ([((1, 196, 96), (1, 256, 96))], []),
+    ],
+)
+def test_windows_that_grow_are_told_of_where_the_file_does_not_say_that_they_do(cuts: Any, said: list[str]) -> None:
+    edits = [SetConstant(f"cut_{i}", 1, "shape", after, before) for i, (before, after) in enumerate(cuts)]
+    told = remarks(edits)
+    assert len(told) == len(said)
+    assert all(words in line for words, line in zip(said, told, strict=True))

@@ -173,7 +173,7 @@ class Surgery:
         return [judged(self.unrepaired, repair.trace) for repair in self.repairs]
 
     def remarks(self) -> list[str]:
-        """What carries over and may not be meant: a head of one number, yes or no, whose sigmoid stays."""
+        """What carries over and may not be meant: a head of one number, yes or no, whose sigmoid stays; windows."""
         single = {edit.name for edit in self.edits if isinstance(edit, ReplaceHead) and edit.before == 1 < edit.after}
         given: dict[str, str] = {}  # value of such a head -> the head
         squashed = []
@@ -183,7 +183,15 @@ class Surgery:
                 squashed += [layer.name] * (getattr(layer.node.attrs.get("activation"), "op", "") == "Sigmoid")
             elif layer.op == "Sigmoid" and layer.node.inputs[0] in given:
                 squashed.append(given[layer.node.inputs[0]])
-        return [REMARK.format(head) for head in squashed]
+        return [*(REMARK.format(head) for head in squashed), *self._of_export()]
+
+    def _of_export(self) -> list[str]:
+        """What is taken to be meant where an export does not say it."""
+        if self.model.graph.format != "onnx":
+            return []
+        from .exports.retable import remarks
+
+        return remarks(self.edits)
 
     @property
     def name(self) -> str:
