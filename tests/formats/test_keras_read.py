@@ -557,3 +557,18 @@ def test_errors_say_where_and_what(text: str, message: str) -> None:
     with pytest.raises(ModelError) as caught:
         read(text)
     assert str(caught.value).splitlines()[0] == message
+
+
+def test_a_model_inside_is_counted_from_0_where_it_is_read_and_from_1_where_it_ends() -> None:
+    """As Keras 3 writes a model that is an output and is read as well (models/functional.py, get_tensor)."""
+    inner = json.loads(
+        functional("i", "c", fed("i", 8, 8, 3), called(layer("Conv2D", "c", filters=4, kernel_size=[3, 3]), "i"))
+    )
+    inner["config"]["name"] = "inner"
+    rows = [
+        fed("image", 8, 8, 3),
+        called({**inner, "name": "inner"}, "image"),
+        called(layer("Flatten", "f"), "inner"),
+    ]
+    trace = traced(functional("image", [["f", 0, 0], ["inner", 1, 0]], *rows))
+    assert [value.shape for value in trace.outputs] == [(1, 144), (1, 6, 6, 4)]

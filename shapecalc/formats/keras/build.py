@@ -90,6 +90,7 @@ class _Model(NamedTuple):
     sites: list[list[Site]]
     first: list[int]  # the number of a layer's first call in this model: a model inside counts its own making as one
     highest: list[int]  # the highest output of a layer that anything reads
+    ends: list[int]  # ``first`` as the outputs of this model count: Keras 3 counts a making there alone
 
     def call(self, ref: Ref) -> Call | None:
         """The call a reference means; None for one that is not there."""
@@ -189,7 +190,8 @@ class _Builder:
             read = [self.value(model, values, ref) for ref in refs]
             values[call] = self.apply(layer, layer.entry, site, read, depth, model.highest[call.layer])
             self.written.append(Called(layer.entry, config, refs, read, values[call]))
-        return [self.value(model, values, ref) for ref in refs_in(self.document, config.get("output_layers"))]
+        ends = model._replace(first=model.ends)
+        return [self.value(ends, values, ref) for ref in refs_in(self.document, config.get("output_layers"))]
 
     def members(self, config: Value, scope: Scope) -> _Model:
         """The layers of a functional model, their calls, and how those are counted."""
@@ -204,13 +206,16 @@ class _Builder:
         calls = [sites(self.document, entry) for entry in entries]
         last, highest = [0] * len(made), [0] * len(made)
         ends = refs_in(self.document, config.get("output_layers"))
-        for ref in [*ends, *(ref for row in calls for site in row for ref in site.refs())]:
+        inside = [ref for row in calls for site in row for ref in site.refs()]
+        for ref in [*ends, *inside]:
             place = places.get(ref.layer)
             if place is not None:
                 last[place], highest[place] = max(last[place], ref.node), max(highest[place], ref.output)
         inner = [is_model(entry) for entry in entries]
-        first = [int(model and n >= len(row)) for model, n, row in zip(inner, last, calls, strict=True)]
-        return _Model(made, places, calls, first, highest)
+        counted = [int(model and n >= len(row)) for model, n, row in zip(inner, last, calls, strict=True)]
+        begun = {ref.layer for ref in inside if ref.node == 0}
+        first = [0 if layer.name in begun else number for layer, number in zip(made, counted, strict=True)]
+        return _Model(made, places, calls, first, highest, counted)
 
     def layers(self, entries: Sequence[Value], scope: Scope) -> list[Layer]:
         """The entries of a model's layers as the tables see them."""
