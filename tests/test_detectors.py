@@ -142,6 +142,25 @@ def detr() -> bytes:
     return net.model(["box", "score"])
 
 
+def rtdetr(mixed: bool = False) -> bytes:
+    """The best rows by their largest score go on, and their scores too; ``mixed``: something else is made of those."""
+    net = Net()
+    net.reshaped("p4", "flat", 1, 8, 16)
+    net.node("Transpose", ["flat"], "rows", perm=[0, 2, 1])
+    net.node("MatMul", ["rows", net.seeded("first.w", 8, OLD)], "first")
+    net.node("ReduceMax", ["first"], "largest", axes=[-1], keepdims=0)
+    net.node("TopK", ["largest", net.constant(5)], "best", ["highest", "places"], axis=1)
+    net.node("Unsqueeze", ["places", net.constant(-1)], "column")
+    for name, value, wide in (("chosen", "rows", 8), ("early", "first", OLD)):
+        net.node("Tile", ["column", net.constant(1, 1, wide)], f"{name}.places")
+        net.node("GatherElements", [value, f"{name}.places"], name, axis=1)
+    for kind, each in (("box", 4), ("score", OLD)):
+        net.node("MatMul", ["chosen", net.seeded(f"{kind}.w", 8, each)], kind)
+    if mixed:
+        net.node("CumSum", ["early", net.constant(2)], "mix")
+    return net.model(["box", "mix" if mixed else "early", "score"])
+
+
 class Row(NamedTuple):
     """A detector, its layers, and the shape of its last output with another number of classes."""
 
@@ -157,6 +176,7 @@ ROWS = {
     "YOLOv5": Row(yolo5, 2, (1, 3 * (64 + 16), 5 + NEW), ("p8.d.w", "p4.d.w", "p8.d.b")),
     "YOLOv8": Row(yolo8, 2, (1, 4 + NEW, 64 + 16)),
     "DETR": Row(detr, 1, (1, 16, NEW)),
+    "RT-DETR": Row(rtdetr, 2, (1, 5, NEW)),
 }
 
 
@@ -210,6 +230,19 @@ def test_weights_that_levels_share_stay_shared(tmp_path: Path) -> None:
     assert [name for name in new if name.endswith(f"_{NEW}")].count(f"p8.score.w_{NEW}") == 1
     assert new[f"p8.score.w_{NEW}"].shape == (2 * NEW, 8, 1, 1)
     assert not any(name.startswith("p8.score.w") and name != f"p8.score.w_{NEW}" for name in new)
+
+
+def test_places_repeated_for_each_class_follow() -> None:
+    plan = shapecalc.load(rtdetr(), format="onnx").retarget(classes=NEW)
+    assert [output.shape for output in plan.trace.outputs] == [(1, 5, 4), (1, 5, NEW), (1, 5, NEW)]
+    assert plan.edits[-1].describe() == f"early.places: repeats [1, 1, {OLD}] → [1, 1, {NEW}]"
+
+
+def test_a_layer_that_would_choose_among_the_old_classes_is_refused_by_name() -> None:
+    with pytest.raises(shapecalc.RefusedError, match=f"^.*first scores {OLD} classes too") as caught:
+        shapecalc.load(rtdetr(mixed=True), format="onnx").retarget(classes=NEW)
+    assert caught.value.because == "largest (ReduceMax) chooses the best of them, and something else reads them too"
+    assert caught.value.hint == "--head score --head first changes the channels of these layers alone"
 
 
 def test_the_same_number_of_classes_is_no_edit() -> None:

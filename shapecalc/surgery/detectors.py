@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any, NamedTuple
 
 from ..dims import Expr
@@ -17,7 +18,7 @@ from ..graph import Graph, Node, Param
 from ..trace import Trace
 from ..trace import trace as traced
 from .edits import Edit, exchanged
-from .following import Block, Followed, MixedError, factors, follow
+from .following import Block, Followed, MixedError, choosers, factors, follow
 from .names import free_param, unused
 from .stored import Stored, param_of, stored, swept
 
@@ -258,8 +259,11 @@ def with_classes(graph: Graph, trace: Trace, found: Detector, classes: int, star
     more = classes - found.classes
     if not more:
         return []
+    numbered = concrete(trace)
+    for node in graph.nodes:
+        _need_no_other(graph, numbered, found, node)
     try:
-        whole = follow(concrete(trace), {row.node.outputs[0]: row.block for row in found.layers}, more)
+        whole = follow(numbered, {row.node.outputs[0]: row.block for row in found.layers}, more)
     except MixedError as error:
         raise _lost(graph, found, error) from None
     taken = {node.name for node in graph.nodes} | set(graph.params)
@@ -274,6 +278,26 @@ def with_classes(graph: Graph, trace: Trace, found: Detector, classes: int, star
         )
         edits.append(ReplaceScores(row.node.name, name, found.classes, classes, row.block, start, found.words, behind))
     return [*edits, *whole.constants]
+
+
+def _need_no_other(graph: Graph, trace: Trace, found: Detector, node: Node) -> None:
+    """Raises RefusedError where a layer that is left would go on choosing among the old classes."""
+    if any(row.node is node for row in found.layers) or not _weighted(graph, node):
+        return
+    shape = _sizes(trace, node.outputs[0])
+    axis = LAYERS[node.op][2] % max(len(shape), 1)
+    if not shape or shape[axis] != found.classes:
+        return
+    block = Block(axis, 1, found.classes, 1, 0, found.classes)
+    chosen = choosers(trace, node.outputs[0], block)
+    if chosen:
+        named = " ".join(f"--head {quote(row)}" for row in [each.node.name for each in found.layers] + [node.name])
+        raise RefusedError(
+            f"{node.name} scores {found.classes} classes too, and they cannot be followed to their end",
+            "E301",
+            because=f"{chosen[0].name} ({chosen[0].op}) chooses the best of them, and something else reads them too",
+            hint=f"{named} changes the channels of these layers alone",
+        )
 
 
 def _lost(graph: Graph, found: Detector, error: MixedError) -> RefusedError:

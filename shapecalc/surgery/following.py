@@ -60,11 +60,14 @@ class Followed(NamedTuple):
 class Walk:
     """Follows the blocks of some values through the nodes behind them; ``more`` classes are to come.
 
-    ``alone``: of one layer of several, so that what its classes are stacked with need not be followed.
+    ``alone``: of one layer of several, so that what its classes are stacked with need not be followed. ``past``: what
+    mixes them ends that way alone, and the others are followed on.
     """
 
-    def __init__(self, trace: Trace, blocks: Mapping[str, Block], more: int, *, alone: bool = False) -> None:
-        self.trace, self.graph, self.more, self.alone = trace, trace.graph, more, alone
+    def __init__(
+        self, trace: Trace, blocks: Mapping[str, Block], more: int, *, alone: bool = False, past: bool = False
+    ) -> None:
+        self.trace, self.graph, self.more, self.alone, self.past = trace, trace.graph, more, alone, past
         self.blocks = dict(blocks)
         self.ends: list[Node] = []
         self.constants: list[SetConstant] = []
@@ -77,8 +80,15 @@ class Walk:
         for node in self.graph.nodes[first + 1 :]:
             held = [(i, self.blocks[name]) for i, name in enumerate(node.inputs) if name in self.blocks]
             if held and node.op not in MEASURES:
-                STEPS.get(node.op, _mixed)(self, node, held)
+                self._step(node, held)
         return Followed(self.blocks, tuple(self.ends), tuple(self.constants), tuple(self.renewed))
+
+    def _step(self, node: Node, held: Held) -> None:
+        try:
+            STEPS.get(node.op, _mixed)(self, node, held)
+        except MixedError:
+            if not self.past:
+                raise
 
     def shape(self, value: str) -> Sizes | None:
         """The shape of a value in numbers."""
@@ -130,6 +140,12 @@ def _with(numbers: Sizes, index: int, number: int) -> Sizes:
 def follow(trace: Trace, starts: Mapping[str, Block], more: int, *, alone: bool = False) -> Followed:
     """The blocks of ``starts`` (value -> block) followed to the end. Raises MixedError where that cannot be done."""
     return Walk(trace, starts, more, alone=alone).run()
+
+
+def choosers(trace: Trace, value: str, block: Block) -> tuple[Node, ...]:
+    """The layers that choose the best of the classes in ``value``, whatever else is done with them."""
+    ends = Walk(trace, {value: block}, 0, alone=True, past=True).run().ends
+    return tuple(node for node in ends if node.op in CHOOSE)
 
 
 def _mixed(walk: Walk, node: Node, held: Held) -> None:
@@ -270,6 +286,21 @@ def _picked(walk: Walk, node: Node, held: Held) -> None:
     walk.blocks[node.outputs[0]] = block._replace(axis=block.axis + (len(picked) - 1 if axis < block.axis else 0))
 
 
+def _elements(walk: Walk, node: Node, held: Held) -> None:
+    """The best boxes, all classes of each: their places are repeated once for each class (torch.gather)."""
+    block, shape = held[0][1], walk.shape(node.inputs[0])
+    giver = walk.graph.producers().get(node.inputs[1])
+    if held[0][0] != 0 or shape is None or int(node.attrs.get("axis", 0)) % len(shape) == block.axis:
+        raise MixedError(node)
+    if walk.shape(node.inputs[1]) != walk.shape(node.outputs[0]) or giver is None or giver.op not in REPEATS:
+        raise MixedError(node)
+    once = walk.shape(giver.inputs[0])
+    if once is None or len(once) != len(shape) or once[block.axis] != 1:
+        raise MixedError(node)
+    walk.blocks[node.outputs[0]] = block
+    walk.rewrite_entry(giver, 1, REPEATS[giver.op], block.axis, block.grown(walk.more))
+
+
 def _per_element(walk: Walk, node: Node, held: Held) -> None:
     """Two values place by place: both hold the classes, or one holds a number for all, or stored ones for each."""
     block, made = held[0][1], walk.shape(node.outputs[0])
@@ -326,6 +357,10 @@ def _enlarged(walk: Walk, node: Node, held: Held) -> None:
 Step = Callable[[Walk, Node, Held], None]
 #: What only asks for the shape.
 MEASURES = frozenset({"Shape", "Size"})
+#: What tells the best of the classes.
+CHOOSE = frozenset({"ReduceMax", "ArgMax", "TopK"})
+#: What puts the same numbers side by side, and what its second input holds.
+REPEATS = {"Expand": "shape", "Tile": "repeats"}
 #: Operator -> what it does to a block.
 STEPS: Mapping[str, Step] = {
     **dict.fromkeys(
@@ -344,6 +379,7 @@ STEPS: Mapping[str, Step] = {
     "Split": _split,
     "Slice": _sliced,
     "Gather": _picked,
+    "GatherElements": _elements,
 }
 
 
