@@ -11,7 +11,7 @@ import onnx
 import onnx.parser
 import onnxruntime
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 import shapecalc
 from shapecalc.errors import RefusedError
@@ -282,3 +282,26 @@ def test_a_map_that_stayed_is_scaled_to_the_one_that_changed() -> None:
     plan = shapecalc.load(proto).retarget(input=36)  # the coarse map is 2×2 at 32 and at 36
     assert [edit.describe() for edit in plan.edits[1:]] == ["Resize_2: sizes [1, 4, 8, 8] → [1, 4, 9, 9]"]
     assert plan.verify(device="cpu").ok
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [({"input": 32}, 1), ({"classes": 5}, 0), ({"input": 32, "repair": "resize"}, 0)]
+)
+def test_an_output_of_constants_alone_is_told_of(asked: dict[str, Any], told: int) -> None:
+    """Boxes that were written down for one size; an image scaled in front keeps them what they were."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["map"], "conv", kernel_shape=[1, 1]),
+        helper.make_node("GlobalAveragePool", ["map"], ["mean"], "mean"),
+        helper.make_node("Flatten", ["mean"], ["flat"], "flat"),
+        helper.make_node("Gemm", ["flat", "head"], ["scores"], "fc", transB=1),
+        helper.make_node("Identity", ["made"], ["boxes"], "written"),
+    ]
+    rng = numpy.random.default_rng(0)
+    shapes = {"w": (4, 3, 1, 1), "head": (3, 4), "made": (1, 2, 64)}
+    held = [numpy_helper.from_array(rng.standard_normal(s).astype(numpy.float32), n) for n, s in shapes.items()]
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 16, 16])
+    ends = [onnx.ValueInfoProto(name=name) for name in ("scores", "boxes")]
+    graph = helper.make_graph(nodes, "net", [given], ends, held)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    found = shapecalc.load(made.SerializeToString(), format="onnx").retarget(**asked)
+    assert [remark.split(",")[0] for remark in found.remarks()] == ["boxes"] * told

@@ -113,12 +113,14 @@ def _crop_needs(call: Call) -> Iterator[Need]:
 
 
 def _crop_lower(call: Call, outputs: Shapes) -> Lowered:
+    """The size of the other map is asked for when it runs, so that it follows another input."""
     axis = call.axis(int(call.attr("axis", 2)))
-    offsets = _offsets(call)
-    wanted = call.shape(1)[axis:]
+    offsets = list(_offsets(call))
     chain = Chain(call)
-    ends = [offset + size for offset, size in zip(offsets, wanted, strict=True)]
-    chain.add("Slice", (call.node.inputs[0], list(offsets), ends, list(range(axis, axis + len(ends)))))
+    shape = chain.add("Shape", (call.node.inputs[1],))
+    wanted = chain.add("Slice", (shape, [axis], [axis + len(offsets)], [0]))
+    ends = chain.add("Add", (wanted, offsets)) if any(offsets) else wanted
+    chain.add("Slice", (call.node.inputs[0], offsets, ends, list(range(axis, axis + len(offsets)))))
     return chain.done()
 
 

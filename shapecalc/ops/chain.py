@@ -28,10 +28,16 @@ class Chain:
             self.params.append(Param(name, (), "float32", contents=(value,), trained=False))
         return name
 
-    def numbers(self, dtype: str, *values: float) -> str:
-        """The name of a constant of this element type, a scalar where there is one number."""
+    def whole(self, number: int) -> str:
+        """The name of one whole number."""
         name = f"{self.node.name}/constant{len(self.params)}"
-        shape = (len(values),) if len(values) > 1 else ()
+        self.params.append(Param(name, (), "int64", contents=(number,), trained=False))
+        return name
+
+    def numbers(self, dtype: str, *values: float, shape: tuple[int, ...] | None = None) -> str:
+        """The name of a constant of this element type, in a row where no shape is given, a scalar of one number."""
+        name = f"{self.node.name}/constant{len(self.params)}"
+        shape = shape or ((len(values),) if len(values) > 1 else ())
         self.params.append(Param(name, shape, dtype, contents=tuple(map(float, values)), trained=False))
         return name
 

@@ -217,31 +217,59 @@ def _prior_box(call: Call) -> Shapes:
 
 
 def _prior_lower(call: Call, outputs: Shapes) -> Lowered | None:
-    """The boxes depend on sizes alone, so they are written down (prior_box_layer.cpp, Forward_cpu)."""
+    """The boxes depend on sizes alone, which are asked for when it runs (prior_box_layer.cpp, Forward_cpu).
+
+    They are laid out as rows × columns × boxes × corners × (x, y), each coordinate of its own axis and 0 of the other.
+    """
     if not call.attr("min_size"):
         return None
-    image = tuple(call.attr("image") or ()) or call.shape(1)[2:]
-    corners = _corners(call, [int(size) for size in call.spatial], [int(size) for size in image])
-    variance = tuple(call.attr("variance"))
-    spread = variance * (len(corners) // len(variance))
-    chain = Chain(call)
-    chain.add("Reshape", ([*corners, *spread], [1, 2, len(corners)]))
+    chain, sizes = Chain(call), _box_sizes(call)
+    image, steps = tuple(call.attr("image") or ()), tuple(call.attr("step") or ())
+    sides = [_side(chain, call, axis, [size[1 - axis] for size in sizes], image, steps) for axis in (0, 1)]
+    boxes = chain.add("Add", sides)
+    clipped = _clipped(chain, boxes) if call.attr("clip") else boxes
+    corners = chain.add("Cast", (clipped,), {"to": "float32"})
+    variance = tuple(map(float, call.attr("variance")))
+    spread = chain.numbers("float32", *variance * (CORNERS // len(variance)), shape=(2, 2))
+    around = chain.add("Expand", (spread, chain.add("Shape", (corners,))))
+    rows = [chain.add("Reshape", (value, [1, 1, -1])) for value in (corners, around)]
+    chain.add("Concat", rows, {"axis": 1})
     return chain.done()
 
 
-def _corners(call: Call, places: Sequence[int], image: Sequence[int]) -> list[float]:
-    """left, top, right, bottom of every box around every place, in parts of the image."""
-    steps = tuple(call.attr("step") or ()) or tuple(size / n for size, n in zip(image, places, strict=True))
-    shapes, offset = _box_sizes(call), float(call.attr("offset"))
-    found: list[float] = []
-    for row in range(places[0]):
-        y = (row + offset) * steps[0]
-        for column in range(places[1]):
-            x = (column + offset) * steps[1]
-            for wide, high in shapes:
-                found += [(x - wide / 2) / image[1], (y - high / 2) / image[0]]
-                found += [(x + wide / 2) / image[1], (y + high / 2) / image[0]]
-    return [min(max(number, 0.0), 1.0) for number in found] if call.attr("clip") else found
+#: Numbers of a box: left, top, right, bottom.
+CORNERS = 4
+
+
+def _side(
+    chain: Chain, call: Call, axis: int, lengths: Sequence[float], image: Sequence[int], steps: Sequence[float]
+) -> str:
+    """Where the boxes begin and end along one axis, in parts of the image: of rows (0) or of columns (1)."""
+
+    def number(value: float) -> str:
+        return chain.numbers("float64", float(value))
+
+    def size_of(value: str) -> str:
+        return chain.add("Gather", (chain.add("Shape", (value,)), chain.whole(2 + axis)), {"axis": 0})
+
+    def exactly(value: str) -> str:
+        return chain.add("Cast", (value,), {"to": "float64"})
+
+    places = size_of(call.node.inputs[0])
+    whole = number(image[axis]) if image else exactly(size_of(call.node.inputs[1]))
+    step = number(steps[axis]) if steps else chain.add("Div", (whole, exactly(places)))
+    each = exactly(chain.add("Range", (chain.whole(0), places, chain.whole(1))))
+    middle = chain.add("Mul", (chain.add("Add", (each, number(call.attr("offset")))), step))
+    lined = chain.add("Reshape", (middle, [-1 if i == axis else 1 for i in range(5)]))
+    ends = [end for length in lengths for end in (-length / 2, length / 2)]
+    reach = chain.numbers("float64", *ends, shape=(1, 1, len(lengths), 2, 1))
+    inside = chain.add("Div", (chain.add("Add", (lined, reach)), whole))
+    return chain.add("Mul", (inside, chain.numbers("float64", *((0.0, 1.0) if axis == 0 else (1.0, 0.0)))))
+
+
+def _clipped(chain: Chain, value: str) -> str:
+    low, high = (chain.numbers("float64", number) for number in (0.0, 1.0))
+    return chain.add("Clip", (value, low, high))
 
 
 def _box_sizes(call: Call) -> list[tuple[float, float]]:

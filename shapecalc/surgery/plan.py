@@ -19,7 +19,7 @@ from .diff import Diff, diff
 from .draft import Draft
 from .edits import SetInput
 from .free import leave_free
-from .front import resize
+from .front import ResizeInput, resize
 from .heads import replace_heads
 from .new_head import ReplaceHead
 from .repairs import Repair, followed, interpolating, obstacle, propose
@@ -189,9 +189,11 @@ class Surgery:
         """What is taken to be meant where an export does not say it."""
         if self.model.graph.format != "onnx":
             return []
-        from .exports.retable import remarks
+        from .exports.retable import left_behind, remarks
 
-        return remarks(self.edits)
+        scaled = any(isinstance(edit, ResizeInput) for edit in self.edits)
+        behind = left_behind(self.graph, self.trace.feeds) if "input" in self.about and not scaled else []
+        return [*remarks(self.edits), *behind]
 
     @property
     def name(self) -> str:

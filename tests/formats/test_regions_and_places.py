@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import onnxruntime
 import pytest
 
 import shapecalc
@@ -311,3 +312,40 @@ layer {{ name: "flat" type: "Flatten" bottom: "pool" top: "flat" }}
     corners = numpy.clip(expected, 0, 1) if clip else numpy.array(expected)
     spread = numpy.resize([0.1, 0.1, 0.2, 0.2] if clip else [0.1], len(expected))
     assert_same(got, numpy.stack([corners, spread])[None])
+
+
+#: Layers whose sizes are those of other maps: priors of a map and the image, a map cropped to the image (FCN).
+SIZED = {
+    "priors": """
+layer { name: "out" type: "PriorBox" bottom: "pool" bottom: "data" top: "out"
+  prior_box_param { min_size: 30 max_size: 60 aspect_ratio: 2 clip: true } }""",
+    "crop": """
+layer { name: "up" type: "Deconvolution" bottom: "pool" top: "up"
+  convolution_param { num_output: 3 kernel_size: 28 stride: 20 bias_term: false } }
+layer { name: "out" type: "Crop" bottom: "up" bottom: "data" top: "out" crop_param { offset: 3 offset: 4 } }""",
+}
+
+
+@pytest.mark.parametrize("size", [(80, 120), ("H", "W")])
+@pytest.mark.parametrize("kind", SIZED)
+def test_sizes_follow_the_image_in_the_converted_file(
+    kind: str, size: tuple[int | str, int | str], tmp_path: Path
+) -> None:
+    """The converted file retargeted gives what the definition gives that is converted at the other size."""
+    text = f"""
+input: "data" input_shape {{ dim: 1 dim: 3 dim: 60 dim: 100 }}
+layer {{ name: "pool" type: "Pooling" bottom: "data" top: "pool"
+  pooling_param {{ pool: AVE kernel_size: 20 stride: 20 }} }}{SIZED[kind]}
+layer {{ name: "flat" type: "Flatten" bottom: "pool" top: "flat" }}
+"""
+    model = shapecalc.loads(text, format="caffe")
+    model.convert(tmp_path / "small.onnx", init=True, device="cpu")
+    model.convert(tmp_path / "large.onnx", init=True, device="cpu", input=(80, 120))
+    shape = (1, 3, *size)
+    again = shapecalc.load(tmp_path / "small.onnx").retarget(input=shape).save(tmp_path / "again.onnx", device="cpu")
+    given = {"data": image(1, 3, 80, 120)}
+    got, expected = (
+        onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(["out"], given)[0]
+        for path in (again, tmp_path / "large.onnx")
+    )
+    assert numpy.array_equal(got, expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...dims import show
@@ -147,3 +147,16 @@ def remarks(edits: Sequence[Any]) -> list[str]:
 def _listed(target: tuple[Any, ...]) -> str:
     shown = [*target[:SHOWN], "…", target[-1]] if len(target) > SHOWN + 2 else [*target]
     return "[" + ", ".join(map(str, shown)) + "]"
+
+
+STAYS = (
+    "{}, an output, is made of constants alone and stays as it was: boxes or places that were written down for the old "
+    "size do not follow the new one"
+)
+
+
+def left_behind(graph: Graph, fed: Iterable[str]) -> list[str]:
+    """What is said of outputs that no input reaches, as the boxes of a detector that was written for one size."""
+    inputs = set(fed)
+    reached = {name: any(node.reads() & inputs for node in graph.ancestors([name])) for name in graph.outputs}
+    return [STAYS.format(name) for name, found in reached.items() if not found]
