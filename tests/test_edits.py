@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy
 import onnx
@@ -11,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import shapecalc
+from shapecalc.surgery.batch import _counted
 from shapecalc.weights import Array
 
 
@@ -241,6 +243,15 @@ def test_a_batch_that_is_lost_on_the_way_is_refused() -> None:
     with pytest.raises(shapecalc.RefusedError, match="strided keeps the batch of 1") as met:
         shapecalc.load(model(nodes, [flat, places], [1, 3, 2, 2], "y")).retarget(batch=4)
     assert met.value.because == "it (Gather) makes 1×12 of 12·N, where N is the new batch"
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [((10007, 5), "N×5"), ((2 * 10007,), "2·N"), ((None, 5), "?×5"), ((0, 3), "0×3"), (None, "?")],
+)
+def test_a_batch_is_counted_where_a_run_decides_the_rest(shape: Any, words: str) -> None:
+    """py-faster-rcnn's proposals: as many rows as a run finds."""
+    assert _counted(shape) == words
 
 
 def test_heads_that_stand_with_the_batch_come_apart_again(tmp_path: Path) -> None:

@@ -225,9 +225,14 @@ def _batched(tensor: Any) -> bool:
 
 
 def _counted(shape: Any) -> str:
-    """A shape at the probed batch, in words: ``N×512×1×1``, ``512·N``."""
-    words = ["N" if n == PROBE else f"{n // PROBE}·N" if n % PROBE == 0 and n else str(n) for n in shape or ()]
-    return "×".join(words)
+    """A shape at the probed batch, in words: ``N×512×1×1``, ``512·N``; what a run decides is ``?`` or its symbol."""
+    return "×".join(map(_counted_one, shape)) if isinstance(shape, tuple) else "?"
+
+
+def _counted_one(n: Any) -> str:
+    if not isinstance(n, int):
+        return "?" if n is None else str(n)
+    return "N" if n == PROBE else f"{n // PROBE}·N" if n and n % PROBE == 0 else str(n)
 
 
 def _shape(tensor: Any) -> Shape | None:
