@@ -230,3 +230,30 @@ def test_scaling_is_never_chosen_unasked() -> None:
     assert shapecalc.load("lenet").retarget(input=9, plan=1).edits == [
         *shapecalc.load("lenet").retarget(input=9, repair="resize").edits
     ]
+
+
+#: Two joins of a pooling that rounds up with a convolution that rounds down: 14 of 15 kept make the second one misfit.
+JOINED = """
+input: "x" input_dim: 1 input_dim: 2 input_dim: 30 input_dim: 30
+layer { name: "p1" type: "Pooling" bottom: "x" top: "p1" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "c1" type: "Convolution" bottom: "x" top: "c1"
+        convolution_param { num_output: 2 kernel_size: 2 stride: 2 } }
+layer { name: "j1" type: "Eltwise" bottom: "p1" bottom: "c1" top: "j1" }
+layer { name: "p2" type: "Pooling" bottom: "j1" top: "p2" pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "c2" type: "Convolution" bottom: "j1" top: "c2"
+        convolution_param { num_output: 2 kernel_size: 3 stride: 2 } }
+layer { name: "j2" type: "Eltwise" bottom: "p2" bottom: "c2" top: "j2" }
+"""
+
+
+def test_a_text_gets_the_repair_that_it_can_say(tmp_path: Path) -> None:
+    """One padding would do where two crops are needed, and a prototxt has no layer that pads; an ONNX file has."""
+    text = tmp_path / "net.prototxt"
+    text.write_text(JOINED)
+    plan = shapecalc.load(text).retarget(input=29)
+    assert [(found.name, len(found.edits)) for found in plan.repairs[:2]] == [("crop", 2), ("pad", 1)]
+    written = shapecalc.load(plan.save(tmp_path / "29.prototxt"))
+    assert written.trace().layer("j2").outputs[0].shape == (1, 2, 6, 6)
+    shapecalc.load(text).convert(tmp_path / "net.onnx")
+    converted = shapecalc.load(tmp_path / "net.onnx").retarget(input=29)
+    assert converted.repairs[0].name == "pad"

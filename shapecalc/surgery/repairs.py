@@ -54,6 +54,8 @@ class Repair(NamedTuple):
 
 #: What a join of maps that are off by a row can do.
 JOININGS: Mapping[str, Joining] = {"crop": cropped, "pad": padded, "scale": rescaled}
+#: Those for which no prototxt and no Python class has a layer: behind what the file's own format can say.
+ONNX_ALONE = frozenset({"pad", "scale"})
 ORDER = ("rebake", *JOININGS, "insert-pool", "rounding", "window", "resize")
 
 
@@ -80,7 +82,8 @@ def propose(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
         joined = join(misfit, feeds, retrace, joining)
         if joined.edits and joined.trace.ok:
             found.append(Repair(name, joined.edits, _done(joined.edits, misfit, feeds, retrace), 0, True))
-    return sorted(found, key=lambda repair: repair.rank)
+    text = misfit.graph.format != "onnx"
+    return sorted(found, key=lambda repair: (text and repair.name in ONNX_ALONE, repair.rank))
 
 
 def _done(edits: Sequence[Edit], misfit: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Trace:

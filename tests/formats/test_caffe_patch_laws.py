@@ -34,7 +34,7 @@ EDITS: list[dict[str, Any]] = [
     {"input": 240, "repair": "rounding"},
 ]
 #: An edit that a prototxt does not say: a scaled image.
-IN_ONNX_ALONE = {"resize-input"}
+IN_ONNX_ALONE = {"resize-input", "pad", "scale"}
 #: Longer files take a second an edit.
 LARGE = 25_000
 #: Fields an edit may touch or bring: names and blobs, outputs and rates, sizes of inputs, windows.
