@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, cast
 
 from .expressions import NOT_ASKED, Atom, Dim, Expr, Monomial, Unknown
@@ -13,21 +12,26 @@ def lower_bound(value: Expr | int) -> int | None:
     if isinstance(value, int):
         return value
     if value.low is NOT_ASKED:
-        value.low = _plain_bound(value)
-        if value.low is None:
-            relaxed = _relaxed(value)
-            value.low = None if relaxed is None else lower_bound(relaxed)
+        found = [_plain_bound(value)]
+        if found == [None]:
+            found.append(_bound_of(_relaxed(value)))
+        found.append(_bound_of(_decided(value)))
+        value.low = max((bound for bound in found if bound is not None), default=None)
     return cast("int | None", value.low)
+
+
+def _bound_of(value: Expr | int | None) -> int | None:
+    return None if value is None else lower_bound(value)
 
 
 def _plain_bound(value: Expr) -> int | None:
     """The bound from each term's own."""
     total = 0
     for monomial, coefficient in value.terms.items():
-        factor = _product_bound(monomial, _least if coefficient > 0 else _most)
-        if factor is None:
+        term = _term_bound(monomial, coefficient)
+        if term is None:
             return None
-        total += coefficient * factor
+        total += term
     return total
 
 
@@ -45,6 +49,22 @@ def _relaxed(value: Expr) -> Expr | int | None:
         found = found or undone is not None
         total = total + (Expr({monomial: coefficient}).reduced() if undone is None else undone)
     return total if found else None
+
+
+def _decided(value: Expr) -> Expr | int | None:
+    """Something shorter that is never larger: one ``-min(a, b)`` is at least ``-a``; None where nothing cancels then.
+
+    ``H - min(H, 2)``, which is left of a map that a slice cut, is at least 0.
+    """
+    for monomial, coefficient in value.terms.items():
+        if len(monomial) != 1 or monomial[0].kind != ("min" if coefficient < 0 else "max"):
+            continue
+        rest = value - Expr({monomial: coefficient})
+        for side in monomial[0].args:
+            relaxed = rest + coefficient * side
+            if isinstance(relaxed, int) or len(relaxed.terms) < len(value.terms):
+                return cast("Expr | int", relaxed)
+    return None
 
 
 def _divides(atom: Atom) -> bool:
@@ -69,15 +89,24 @@ def _undone(atom: Atom, coefficient: int, divisions: list[Atom]) -> Any:
     return None
 
 
-def _product_bound(monomial: Monomial, bound_of: Callable[[Atom], int | None]) -> int | None:
-    """The product of the atoms' bounds, None where one is open or an atom may be negative."""
-    factor = 1
+def _term_bound(monomial: Monomial, coefficient: int) -> int | None:
+    """The lower bound of a term, None where one that it needs is open or an atom may have either sign.
+
+    An atom that is never positive, such as ``(-H)//4``, counts as minus its opposite.
+    """
+    negative = [atom for atom in monomial if (least := _least(atom)) is None or least < 0]
+    signed = -coefficient if len(negative) % 2 else coefficient
+    total = signed
     for atom in monomial:
-        bound, least = bound_of(atom), _least(atom)
-        if bound is None or least is None or least < 0:
+        most = _most(atom) if atom in negative or signed < 0 else None
+        if atom in negative and (most is None or most > 0):
             return None
-        factor *= bound
-    return factor
+        near, far = (most, _least(atom)) if atom in negative else (_least(atom), most)
+        bound = near if signed > 0 else far
+        if bound is None:
+            return None
+        total *= abs(bound)
+    return total
 
 
 def _least(atom: Atom) -> int | None:
@@ -108,6 +137,11 @@ def _most(atom: Atom) -> int | None:
     return bounds[0] // bottom if isinstance(bottom, int) and bottom > 0 and bounds[0] is not None else None
 
 
+def _endless(value: Expr | int) -> bool:
+    """Whether it is as much as an integer tensor can hold: exporters write that for "to the end"."""
+    return isinstance(value, int) and value >= (1 << 63) - 1
+
+
 def extreme(kind: str, a: Dim, b: Dim) -> Dim:
     """The smaller ("min") or larger ("max") of two dimensions, decided where their bounds allow it."""
     if isinstance(a, int) and isinstance(b, int):
@@ -116,6 +150,8 @@ def extreme(kind: str, a: Dim, b: Dim) -> Dim:
         if isinstance(side, Unknown):
             return side
     if isinstance(a, (int, Expr)) and isinstance(b, (int, Expr)):
+        if kind == "min" and (_endless(a) or _endless(b)):
+            return b if _endless(a) else a
         lowest = lower_bound(a - b)
         highest = lower_bound(b - a)
         if lowest is not None and lowest >= 0:

@@ -212,13 +212,7 @@ class Layer:
     @cached_property
     def formula(self) -> str:
         """How the output follows from the numbers; empty for layers that keep their shape."""
-        row = find(self.op, self.node.domain)
-        if row is None or row.formula is None:
-            return ""
-        try:
-            return row.formula(self.call, [t.shape for t in self.tensors])
-        except (OpenRankError, MissingInputError, *MALFORMED):
-            return ""
+        return formula_of(self.call, [t.shape for t in self.tensors])
 
     @cached_property
     def params(self) -> Any:
@@ -309,6 +303,17 @@ class Layer:
     def __repr__(self) -> str:
         shapes = ", ".join(dims.show(t.shape) for t in self.tensors)
         return f"Layer({self.name!r}, {self.op}, {shapes})"
+
+
+def formula_of(call: Call, outputs: Sequence[Shape | Unknown]) -> str:
+    """How the outputs of a call follow from the numbers; empty for layers that keep their shape."""
+    row = find(call.node.op, call.node.domain)
+    if row is None or row.formula is None:
+        return ""
+    try:
+        return row.formula(call, outputs)
+    except (OpenRankError, MissingInputError, *MALFORMED):
+        return ""
 
 
 def _one(values: tuple[Any, ...]) -> Any:

@@ -10,7 +10,8 @@ from rich.text import Text
 from .. import dims
 from ..footprint import Cost
 from ..graph import PLUMBING
-from .table import grouped, shape_text, short
+from .named import Texts, texts_of
+from .table import grouped, has_batch, print_names, short
 from .words import grid
 
 #: Layers named whose size is not known.
@@ -32,7 +33,10 @@ def print_cost(console: Console, name: str, cost: Cost) -> None:
     inputs = ", ".join(f"{v.name} {dims.show(v.tensor.shape)}" for v in cost.trace.inputs)
     console.print(Text.assemble((name, "bold"), f"  input {inputs}  {cost.precision or 'element types of the file'}"))
     console.print()
-    console.print(_table(cost))
+    shown = [row.layer for row in cost.rows if row.layer.op not in PLUMBING]
+    texts = texts_of(shown, has_batch(cost.trace), formulas=False)
+    console.print(_table(cost, texts))
+    print_names(console, texts.names)
     console.print()
     rows = grid()
     for label, text in _totals(cost):
@@ -40,16 +44,15 @@ def print_cost(console: Console, name: str, cost: Cost) -> None:
     console.print(rows)
 
 
-def _table(cost: Cost) -> Table:
+def _table(cost: Cost, texts: Texts) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("Layer", overflow="fold", header_style="bold")
     for heading in ("Output", "Params", "MACs", "Weights", "Written", "Held"):
         table.add_column(heading, justify="right", no_wrap=True, header_style="bold")
-    batch = any(v.shape and v.shape[0] != 1 for v in cost.trace.inputs)
-    for row in (row for row in cost.rows if row.layer.op not in PLUMBING):
+    for row in (row for row in cost.rows if row.layer in texts.shapes):
         layer = row.layer
         sizes = [size_text(size) if size != 0 else "" for size in (row.weights, row.written, row.held)]
-        cells = [layer.name, shape_text(layer, batch), short(layer.params), short(layer.macs), *sizes]
+        cells = [layer.name, texts.shapes[layer], short(layer.params), short(layer.macs), *sizes]
         style = "bold" if layer.name == cost.peak_layer and cost.peak is not None else "" if row.weights else "dim"
         table.add_row(*(Text(cell) for cell in cells), style=style)
     return table

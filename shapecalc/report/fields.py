@@ -11,7 +11,8 @@ from .. import dims
 from ..explain import misaligned, unseen
 from ..graph import PLUMBING
 from ..ops.training import TRAINING
-from .table import Cells, Column, field_text, has_batch, print_cells, shape_text
+from .named import texts_of
+from .table import Cells, Column, field_text, has_batch, print_cells
 from .words import hanging
 
 if TYPE_CHECKING:
@@ -42,16 +43,16 @@ def field_cells(trace: Trace) -> Cells:
     """A row for every layer that sees something of the image, or of which that is not known."""
     seeing = [layer for layer in trace.layers if layer.op not in (PLUMBING | TRAINING)]
     layers = [layer for layer in seeing if layer.fields or layer.unseen]
-    batch = has_batch(trace)
+    texts = texts_of(layers, has_batch(trace), formulas=False)
     columns = [
         Column("Layer", lambda layer: layer.name),
-        Column("Output", lambda layer: shape_text(layer, batch)),
+        Column("Output", texts.shapes.__getitem__),
         Column("RF", lambda layer: "?" if layer.unseen else field_text(layer.receptive_field), right=True),
         Column("Jump", lambda layer: field_text(layer.jump), right=True),
         Column("Start", start_text, right=True),
         Column("Padding", lambda layer: share_text(layer.sees_padding), right=True),
     ]
-    return Cells(columns, layers, [[column.cell(layer) for column in columns] for layer in layers], False)
+    return Cells(columns, layers, [[column.cell(layer) for column in columns] for layer in layers], False, texts.names)
 
 
 def start_text(layer: Layer) -> str:

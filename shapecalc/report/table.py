@@ -15,6 +15,7 @@ from rich.text import Text
 from .. import dims
 from ..graph import PLUMBING
 from ..trace import Layer, Trace
+from .named import Texts, texts_of
 
 #: An expression of free dimensions longer than this is not shown in a cell; JSON has it.
 LONGEST = 16
@@ -51,17 +52,6 @@ def tight(formula: str) -> str:
     return "".join(part if part[0] == part[-1] == " " else part.replace(" ", "") for part in parts if part)
 
 
-def shape_text(layer: Layer, batch: bool) -> str:
-    """The output shape; the batch of 1 is left out."""
-    texts = []
-    for value in layer.outputs[:1]:
-        shape = value.tensor.shape
-        if isinstance(shape, tuple) and not batch and len(shape) > 1:
-            shape = shape[1:]
-        texts.append(dims.show(shape))
-    return " ".join(texts)
-
-
 def kernel_text(layer: Layer) -> str:
     """Kernel and stride, ``11×11/4``."""
     kernel = layer.call.attrs.get("kernel_shape")
@@ -88,15 +78,15 @@ class Column(NamedTuple):
     wide: bool = False
 
 
-def _columns(batch: bool, wide: bool, compact: bool) -> list[Column]:
+def _columns(texts: Texts, wide: bool, compact: bool) -> list[Column]:
     count = grouped if wide else short
-    formula = (lambda layer: tight(layer.formula)) if compact else (lambda layer: layer.formula)
+    formulas = texts.formulas
     columns = [
         Column("Layer", lambda layer: layer.name),
         Column("Type", lambda layer: layer.source_op, wide=True),
         Column("Kernel", kernel_text, wide=True),
-        Column("Formula", formula),
-        Column("Output", lambda layer: shape_text(layer, batch)),
+        Column("Formula", lambda layer: tight(formulas[layer]) if compact else formulas[layer]),
+        Column("Output", texts.shapes.__getitem__),
         Column("Params", lambda layer: count(layer.params), right=True),
         Column("MACs", lambda layer: count(layer.macs), right=True),
         Column("RF", lambda layer: field_text(layer.receptive_field), right=True),
@@ -116,12 +106,16 @@ def _least(column: Column, widest: int) -> int:
 
 
 class Cells(NamedTuple):
-    """The table as texts: columns, the layers that are its rows, their cells; ``compact`` where it had to be."""
+    """The table as texts: columns, the layers that are its rows, their cells; ``compact`` where it had to be.
+
+    ``names``: those that stand for long sizes in the cells, with their definitions.
+    """
 
     columns: list[Column]
     layers: list[Layer]
     rows: list[list[str]]
     compact: bool
+    names: list[tuple[str, str]]
 
     @property
     def widths(self) -> list[int]:
@@ -160,6 +154,22 @@ def print_cells(cells: Cells, console: Console) -> None:
         console.print(filled(cells))
     else:
         console.out(plain(cells), highlight=False)
+    print_names(console, cells.names)
+
+
+def print_names(console: Console, names: list[tuple[str, str]]) -> None:
+    """What the names in a table stand for."""
+    if not names:
+        return
+    longest = max(len(name) for name, _ in names)
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(no_wrap=True)
+    rows.add_column(no_wrap=True)
+    rows.add_column(overflow="fold")
+    for number, (name, text) in enumerate(names):
+        rows.add_row("" if number else "where", f"{name:<{longest}} =", Text(text))
+    console.print()
+    console.print(rows)
 
 
 def _plain(cell: str) -> bool:
@@ -174,10 +184,12 @@ def has_batch(trace: Trace) -> bool:
 def trace_cells(trace: Trace, width: int) -> Cells:
     """Wide with exact counts where it fits, else tighter step by step."""
     layers = [layer for layer in trace.layers if layer.op not in PLUMBING]
-    batch = has_batch(trace)
+    texts = texts_of(layers, has_batch(trace))
     for wide, compact in ((True, False), (False, False), (False, True)):
-        columns = _columns(batch, wide, compact)
-        cells = Cells(columns, layers, [[column.cell(layer) for column in columns] for layer in layers], compact)
+        columns = _columns(texts, wide, compact)
+        cells = Cells(
+            columns, layers, [[column.cell(layer) for column in columns] for layer in layers], compact, texts.names
+        )
         if sum(cells.widths) + 2 * (len(columns) - 1) <= width:
             return cells
     left = (heading for heading in LEAST_ASKED if cells.least > width)
