@@ -110,14 +110,27 @@ layer {{ name: "flat" type: "Reshape" bottom: "conv" top: "flat" reshape_param {
 """
 
 
-def test_a_table_shows_no_long_size_and_says_below_what_the_names_are() -> None:
-    trace = shapecalc.loads(CHAIN.format(-1), format="caffe").trace((1, 3, None, None))
-    full = str(trace.layer("flat").outputs[0].shape[1])  # type: ignore[index]
-    assert len(full) > LONGEST
-    assert full in str(trace.to_dict()), "JSON has the full form"
-    console = Console(file=io.StringIO(), width=80)
+def _shown(target: int, width: int) -> tuple[str, str]:
+    """The last size in full, and the table."""
+    trace = shapecalc.loads(CHAIN.format(target), format="caffe").trace((1, 3, None, None))
+    console = Console(file=io.StringIO(), width=width)
     print_trace_table(trace, console)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    full = str(trace.layer("flat").outputs[0].shape[1])  # type: ignore[index]
+    assert full in str(trace.to_dict()), "JSON has the full form"
+    return full, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_table_shows_no_long_size_and_says_below_what_the_names_are() -> None:
+    full, shown = _shown(-1, 160)
+    assert len(full) > LONGEST
     assert full not in shown
-    assert re.search(r"(?m)^flat .* s1 *$", shown), shown
-    assert "s1 = 8*(((H - 1)//2) + 1)*(((W - 1)//2) + 1)" in shown
+    assert re.search(r"(?m)^flat .* s1 *", shown), shown
+    assert "8×(((H - 1)//2) + 1)×(((W - 1)//2) + 1)" in shown, "what is not long stands where it was"
+    assert "where s1 = 8*(((H - 1)//2) + 1)*(((W - 1)//2) + 1)" in shown
+
+
+def test_a_narrow_table_names_shorter_sizes_before_it_drops_a_column() -> None:
+    _, shown = _shown(-1, 60)
+    assert re.search(r"(?m)^conv .* 8×h1×w1 +224 ", shown), shown
+    assert shown.split()[-15:] == "where h1 = ((H - 1)//2) + 1 w1 = ((W - 1)//2) + 1 s1 = 8*h1*w1".split()[-15:]
+    assert max(map(len, shown.splitlines())) <= 60

@@ -11,7 +11,7 @@ from .. import dims
 from ..explain import misaligned, unseen
 from ..graph import PLUMBING
 from ..ops.training import TRAINING
-from .named import texts_of
+from .named import LONGEST, NARROW, Texts, texts_of
 from .table import Cells, Column, field_text, has_batch, print_cells
 from .words import hanging
 
@@ -30,7 +30,7 @@ def print_fields(console: Console, model: Model, trace: Trace) -> None:
     inputs = ", ".join(f"{v.name} {dims.show(v.tensor.shape)}" for v in trace.inputs)
     console.print(Text.assemble((model.name, "bold"), f"  input {inputs}  {trace.dialect} rules"))
     console.print()
-    print_cells(field_cells(trace), console)
+    print_cells(field_cells(trace, console.width), console)
     console.print()
     console.print(hanging(Text(LEGEND, style="dim")))
     for note in [*misaligned(trace), *unseen(trace)]:
@@ -39,12 +39,22 @@ def print_fields(console: Console, model: Model, trace: Trace) -> None:
         console.print(hanging(Text(problem.headline, style="bold red")))
 
 
-def field_cells(trace: Trace) -> Cells:
+def field_cells(trace: Trace, width: int) -> Cells:
     """A row for every layer that sees something of the image, or of which that is not known."""
     seeing = [layer for layer in trace.layers if layer.op not in (PLUMBING | TRAINING)]
     layers = [layer for layer in seeing if layer.fields or layer.unseen]
-    texts = texts_of(layers, has_batch(trace), formulas=False)
-    columns = [
+    for longest in (LONGEST, NARROW):
+        texts = texts_of(layers, has_batch(trace), formulas=False, longest=longest)
+        columns = _columns(texts)
+        rows = [[column.cell(layer) for column in columns] for layer in layers]
+        cells = Cells(columns, layers, rows, False, texts.names)
+        if cells.least <= width:
+            break
+    return cells
+
+
+def _columns(texts: Texts) -> list[Column]:
+    return [
         Column("Layer", lambda layer: layer.name),
         Column("Output", texts.shapes.__getitem__),
         Column("RF", lambda layer: "?" if layer.unseen else field_text(layer.receptive_field), right=True),
@@ -52,7 +62,6 @@ def field_cells(trace: Trace) -> Cells:
         Column("Start", start_text, right=True),
         Column("Padding", lambda layer: share_text(layer.sees_padding), right=True),
     ]
-    return Cells(columns, layers, [[column.cell(layer) for column in columns] for layer in layers], False, texts.names)
 
 
 def start_text(layer: Layer) -> str:

@@ -17,8 +17,8 @@ from ..ops import Call
 from ..trace import Layer
 from ..traced import formula_of
 
-#: A size longer than this is shown by a name.
-LONGEST = 40
+#: A size longer than this is shown by a name; in a table that is too wide for its window, longer than the second.
+LONGEST, NARROW = 40, 8
 #: Of what sizes are made, a part gets a name of its own where it is longer than the first number and occurs again, or
 #: longer than the second.
 AGAIN, ONCE = 8, 30
@@ -38,9 +38,12 @@ class Texts(NamedTuple):
     names: list[tuple[str, str]]
 
 
-def texts_of(layers: Iterable[Layer], batch: bool, formulas: bool = True) -> Texts:
-    """The texts of layers; the batch of 1 is left out unless ``batch``. ``formulas``: they are wanted as well."""
-    held = _Held()
+def texts_of(layers: Iterable[Layer], batch: bool, formulas: bool = True, longest: int = LONGEST) -> Texts:
+    """The texts of layers; the batch of 1 is left out unless ``batch``. ``formulas``: they are wanted as well.
+
+    Sizes of more than ``longest`` characters get names.
+    """
+    held = _Held(longest)
     shapes, written = {}, {}
     for layer in layers:
         shape = layer.tensors[0].shape if layer.tensors else ()
@@ -62,8 +65,9 @@ def texts_of(layers: Iterable[Layer], batch: bool, formulas: bool = True) -> Tex
 class _Held:
     """Long sizes that layers are shown with, each held by a symbol."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
         self.sizes: list[Expr] = []
+        self._longest = longest
         self._known: dict[Expr, Dim] = {}
 
     def dim(self, dim: Dim) -> Dim:
@@ -71,7 +75,7 @@ class _Held:
         if not isinstance(dim, Expr):
             return dim
         if dim not in self._known:
-            self._known[dim] = self._symbol(dim) if len(str(dim)) > LONGEST else dim
+            self._known[dim] = self._symbol(dim) if len(str(dim)) > self._longest else dim
         return self._known[dim]
 
     def _symbol(self, dim: Expr) -> Expr:
@@ -114,42 +118,46 @@ class Names:
 
     def __init__(self, sizes: Iterable[Expr]) -> None:
         self.definitions: list[tuple[str, str]] = []
-        wanted = list(sizes)
+        self._texts: dict[Expr, str | None] = dict.fromkeys(sizes)  # size -> its name, once it has one
         self._factors: dict[Expr, list[Expr]] = {}
         self._uses: Counter[Atom] = Counter()
-        self._count(wanted)
+        self._count()
+        self._taken = {name for size in self._texts for name in dims.symbols(size)}
         self._numbers: Counter[str] = Counter()
-        self._taken = {name for size in wanted for name in dims.symbols(size)}
         self._shown: dict[Atom, Atom] = {}
-        self._texts: dict[Expr, str] = {}
-        for size in wanted:
-            if size not in self._texts:
-                self._texts[size] = self._named(size)
+        for size in self._texts:
+            self.text(size)
 
     def text(self, size: Expr) -> str:
         """The name of a size."""
-        return self._texts[size]
+        name = self._texts[size]
+        if name is None:
+            name = self._texts[size] = self._named(size)
+        return name
 
-    def _count(self, sizes: Iterable[Expr]) -> None:
+    def _count(self) -> None:
         """How often each part occurs where all that is equal is written once."""
-        waiting = list(sizes)
+        waiting = list(self._texts)
         while waiting:
             size = waiting.pop()
             if size in self._factors:
                 continue
             self._factors[size] = factors(size)
-            for atom in (atom for factor in self._factors[size] for monomial in factor.terms for atom in monomial):
-                self._uses[atom] += 1
-                if atom.kind != "symbol":
-                    waiting += [arg for arg in atom.args if isinstance(arg, Expr)]
+            for factor in self._factors[size]:
+                if factor is not size and factor in self._texts:
+                    continue  # it is there by its own name
+                for atom in (atom for monomial in factor.terms for atom in monomial):
+                    self._uses[atom] += 1
+                    if atom.kind != "symbol":
+                        waiting += [arg for arg in atom.args if isinstance(arg, Expr)]
 
     def _named(self, size: Expr) -> str:
-        """The name of a whole size; one that is a single part shares the name of that."""
+        """A new name of a whole size; one that is a single part shares the name of that."""
         ((monomial, factor), *more) = size.terms.items()
         if not more and factor == 1 and len(monomial) == 1:
             shown = self._part(monomial[0])
             return shown.text if shown.kind == "symbol" else self._define(size, _bare(shown.text))
-        return self._define(size, self._written(size))
+        return self._define(size, self._product(size))
 
     def _define(self, size: Expr, text: str) -> str:
         letters = dims.symbols(size)
@@ -164,19 +172,20 @@ class Names:
         return name
 
     def _written(self, size: Dim) -> str:
-        """A size made of names, as a product where it is one."""
+        """A size made of names."""
         if not isinstance(size, Expr):
             return str(size)
-        if size in self._texts:
-            return self._texts[size]
+        return self.text(size) if size in self._texts else self._product(size)
+
+    def _product(self, size: Expr) -> str:
+        """A size as a product of sums, where it is one."""
         parts = sorted(self._factors[size], key=lambda part: len(part.terms) > 1)  # N*(h1 + 1), as one says it
         if len(parts) == 1:
-            return self._factor(parts[0])
-        return "*".join(f"({text})" if " " in text else text for text in map(self._factor, parts))
+            return self._sum(size)
+        texts = [self.text(part) if part in self._texts else self._sum(part) for part in parts]
+        return "*".join(f"({text})" if " " in text else text for text in texts)
 
-    def _factor(self, size: Expr) -> str:
-        if size in self._texts:
-            return self._texts[size]
+    def _sum(self, size: Expr) -> str:
         return str(Expr({tuple(sorted(map(self._part, m))): factor for m, factor in size.terms.items()}))
 
     def _part(self, atom: Atom) -> Atom:

@@ -15,7 +15,7 @@ from rich.text import Text
 from .. import dims
 from ..graph import PLUMBING
 from ..trace import Layer, Trace
-from .named import Texts, texts_of
+from .named import NARROW, Texts, texts_of
 
 #: An expression of free dimensions longer than this is not shown in a cell; JSON has it.
 LONGEST = 16
@@ -186,18 +186,25 @@ def trace_cells(trace: Trace, width: int) -> Cells:
     layers = [layer for layer in trace.layers if layer.op not in PLUMBING]
     texts = texts_of(layers, has_batch(trace))
     for wide, compact in ((True, False), (False, False), (False, True)):
-        columns = _columns(texts, wide, compact)
-        cells = Cells(
-            columns, layers, [[column.cell(layer) for column in columns] for layer in layers], compact, texts.names
-        )
-        if sum(cells.widths) + 2 * (len(columns) - 1) <= width:
+        cells = _cells(layers, texts, wide, compact)
+        if sum(cells.widths) + 2 * (len(cells.columns) - 1) <= width:
             return cells
+    if cells.least > width:
+        texts = texts_of(layers, has_batch(trace), longest=NARROW)
+        cells = _cells(layers, texts, wide=False, compact=True)
     left = (heading for heading in LEAST_ASKED if cells.least > width)
     for heading in left:
         kept = [i for i, column in enumerate(cells.columns) if column.heading != heading]
         rows = [[row[i] for i in kept] for row in cells.rows]
         cells = cells._replace(columns=[cells.columns[i] for i in kept], rows=rows)
     return cells
+
+
+def _cells(layers: list[Layer], texts: Texts, wide: bool, compact: bool) -> Cells:
+    columns = _columns(texts, wide, compact)
+    return Cells(
+        columns, layers, [[column.cell(layer) for column in columns] for layer in layers], compact, texts.names
+    )
 
 
 def plain(cells: Cells) -> str:
