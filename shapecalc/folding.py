@@ -78,6 +78,12 @@ def _expand(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     return numpy.broadcast_to(values[0], numpy.broadcast_shapes(values[0].shape, tuple(int(n) for n in values[1])))
 
 
+def _gemm(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    left, right = (v.T if attrs.get(word) else v for v, word in zip(values, ("transA", "transB"), strict=False))
+    product = attrs.get("alpha", 1.0) * (left @ right)
+    return numpy.asarray(product + attrs.get("beta", 1.0) * values[2] if len(values) > 2 else product, left.dtype)
+
+
 def _filled(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     value = attrs.get("value")
     number = 0.0 if value is None else value.contents[0]
@@ -120,6 +126,7 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "GatherND": _gather_nd,
     "Split": _split,
     "Einsum": lambda values, attrs: numpy.einsum(attrs["equation"], *values),
+    "Gemm": _gemm,
     "MatMul": lambda values, attrs: values[0] @ values[1],
     "Pad": _pad,
     "Slice": _slice,

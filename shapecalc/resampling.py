@@ -188,16 +188,19 @@ def _shifted(size: Size, window: Size, shift: Size) -> Array:
     return numpy.asarray(windows[:, :, None] != windows[:, None, :])
 
 
-def over_windows(table: Array, axis: int, before: Size, now: Size, window: Size) -> Array:
+def over_windows(table: Array, axis: int, before: Size, now: Size, window: Size, grown: Size | None = None) -> Array:
     """The mask of shifted windows (Liu et al. 2021), (…, windows, places, places) from ``axis`` on, at another map.
 
-    The shift is the one that gives the old mask; raises RefusedError where none does.
+    The shift is the one that gives the old mask; raises RefusedError where none does. ``grown``: what the windows
+    became; a shift by half of their side is one by half of what it is now.
     """
     masked = table.min()
     kept = table.reshape(-1, *table.shape[axis : axis + 1], *table.shape[-2:])
     for shift in ((a, b) for a in range(1, window[0]) for b in range(1, window[1])):
         if all(numpy.array_equal(rows, numpy.where(_shifted(before, window, shift), masked, 0)) for rows in kept):
-            mask = numpy.where(_shifted(now, window, shift), masked, 0).astype(table.dtype)
+            turns = zip(shift, window, grown or window, strict=True)
+            new = tuple(wide // 2 if step == side // 2 else step for step, side, wide in turns)
+            mask = numpy.where(_shifted(now, grown or window, (new[0], new[1])), masked, 0).astype(table.dtype)
             spread = mask.reshape(-1, *(1,) * (table.ndim - axis - 3), *mask.shape[1:])
             return numpy.ascontiguousarray(numpy.broadcast_to(spread, (*table.shape[:axis], *spread.shape)))
     raise RefusedError(

@@ -11,9 +11,10 @@ from math import isqrt, prod
 from typing import Any, NamedTuple
 
 from ...dims import all_numbers
-from ...graph import Graph, Node
+from ...graph import Graph, Node, Param
 from ...trace import Layer
 from .folded import Fold, carries, foldable
+from .growing import places as only_places
 from .regroup import Scale, Sizes
 from .retable import Resample
 
@@ -83,7 +84,7 @@ def resampled(layer: Layer, seen: Seen, graph: Graph) -> Resample | Fold | None:
     """The edit that carries over the table a misfitting node reads; None where it reads none that can be."""
     for table in _tables(layer, graph):
         axes = tuple(axis for axis, (a, b) in enumerate(zip(table.shape, table.wanted, strict=True)) if a != b)
-        found = _carried(table.shape, table.wanted, axes, seen)
+        found = _grown(table, seen, graph) or _carried(table.shape, table.wanted, axes, seen)
         if found is not None:
             recipe, arguments, what = found
             if table.stored:
@@ -209,3 +210,25 @@ def _windows(
             what = f"mask of shifted {side}×{side} windows, {Grid(old, new, 0)}"
             return "windows", (axes[0], old, new, (side, side)), what
     return None
+
+
+def _grown(table: _Table, seen: Seen, graph: Graph) -> tuple[str, tuple[object, ...], str] | None:
+    """As `_windows`, of windows whose side changed and whose number did not; a bias of as many heads is no mask."""
+    grid = seen.grid(table.shape[-1], table.wanted[-1]) if only_places(table.shape, table.wanted) else None
+    if grid is None or grid.tokens or not table.stored or not _is_mask(graph.params[table.name]):
+        return None
+    for axis, count in enumerate(table.shape[:-2]):
+        for old, new in seen.maps:
+            whole = not any(size % side for size, side in zip((*old, *new), (*grid.before, *grid.now), strict=True))
+            if count > 1 and whole and prod(old) == count * prod(grid.before) and prod(new) == count * prod(grid.now):
+                what = f"mask of shifted windows of {grid}, in a map of {Grid(old, new, 0)}"
+                return "windows", (axis, old, new, grid.before, grid.now), what
+    return None
+
+
+def _is_mask(param: Param) -> bool:
+    """Whether a table holds 0 and one other number alone."""
+    from ...folding import numbers  # numpy, which a trace does without
+
+    held = numbers(param)
+    return held is not None and bool(((held == 0) | (held == held.min())).all())

@@ -63,7 +63,6 @@ class _Rebaking:
         natives = {name: _items(t.shape) for name, t in fitting.feeds.items() if isinstance(t.shape, tuple)}
         self.feeds = {name: _items(shape) for name, shape in feeds.items()}
         self.before = {layer.name: layer for layer in retrace(fitting.graph, natives, fitting.dialect, None).layers}
-        self.windows = Windows(fitting.graph, self.before)
         self.rolls = halves(fitting.graph)
         self.grids = grids(self.before)
         self.pads = padded(fitting.graph, self.before)
@@ -78,6 +77,7 @@ class _Rebaking:
             if given.name in natives and given.name in self.feeds
         ]
         self.seen = Seen({}, [], _scale(images))
+        self.windows = Windows(fitting.graph, self.before, self.seen.scale)
         for pair in pairs:
             self.seen.note(*pair)
 
@@ -104,7 +104,7 @@ class _Rebaking:
         rule, windows = RULES.get(layer.op), self.windows.edit(old, layer)
         if windows is not None:
             return windows
-        if layer.name in self.rolls and (met := rolled(old, layer)) is not None:
+        if layer.name in self.rolls and (met := rolled(old, layer, self.windows.turns(shape_of(old)))) is not None:
             return met
         if layer.name in self.grids and (gridded := pooled(old, layer, self.grids[layer.name])) is not None:
             return gridded

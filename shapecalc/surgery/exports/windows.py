@@ -2,7 +2,8 @@
 
 A net that pads its maps first (Swin, Liu et al. 2021; Twins, Chu et al. 2021) keeps the side of its windows and has
 more of them; exporters write the padding down as nothing where none was needed. A map smaller than a window is one
-window. A net that does not pad (MaxViT, Tu et al. 2022) keeps how many windows there are, and their sides grow.
+window. A net that does not pad (MaxViT, Tu et al. 2022) keeps how many windows there are, and their sides grow; so
+does one that pads and computes its biases from distances alone (`growing`).
 Swin shifts every second partition of a stage, unless its map is one window: where it no longer is, the shift is put in.
 """
 
@@ -15,8 +16,9 @@ from typing import NamedTuple
 from ...graph import Graph, Node
 from ...trace import Layer
 from .follow import Place, constant, shape_of
+from .growing import computed, followed
 from .positions import Seen
-from .regroup import Sizes
+from .regroup import Scale, Sizes
 from .retable import SetConstant
 from .shifting import MaskWindows, RollMap, TrimMap
 
@@ -47,11 +49,17 @@ class Partition(NamedTuple):
     between: tuple[str, ...] = ()  # reshapes of windows, from the cut map to the one that is joined
     flat: bool = False  # whether the map that is joined has one axis of places
     shrinks: bool = False  # whether a map that is smaller than a window is one, as in nets that shift windows
+    grown: tuple[int, int] | None = None  # the windows' new sides, where they follow the image
 
     @property
     def counts(self) -> tuple[int, int]:
         """The axes of the windows' numbers."""
         return (1, 3) if self.sides == (2, 4) else (2, 4)
+
+    @property
+    def wide(self) -> tuple[int, int]:
+        """The sides of the windows of a map that is padded to whole ones."""
+        return self.grown or (self.before[self.sides[0]], self.before[self.sides[1]])
 
     def cut(self, size: Sizes) -> Sizes | None:
         """(N, …, C) of a map of (N, height, width, C), cut; None where it comes out whole in no way."""
@@ -59,7 +67,7 @@ class Partition(NamedTuple):
         for place, (side, count) in enumerate(zip(self.sides, self.counts, strict=True)):
             now, many = size[1 + place], self.before[count]
             if self.pad:
-                wide = min(self.before[side], now) if self.shrinks else self.before[side]
+                wide = min(self.wide[place], now) if self.shrinks else self.wide[place]
             else:
                 wide = self.before[side] if now % many else now // many
             if now % wide:
@@ -89,9 +97,8 @@ class Partition(NamedTuple):
 
     def padded(self, size: Sizes) -> Sizes:
         """Rows and columns to add to a map of (N, height, width, C), so that windows of the old side fill it."""
-        sides = (self.before[side] for side in self.sides)
         return tuple(
-            -now % (min(side, now) if self.shrinks else side) for now, side in zip(size[1:3], sides, strict=True)
+            -now % (min(side, now) if self.shrinks else side) for now, side in zip(size[1:3], self.wide, strict=True)
         )
 
 
@@ -159,9 +166,15 @@ def _inside(
 class Windows:
     """What becomes of a net's windows while it is traced at another size; the state of one tracing."""
 
-    def __init__(self, graph: Graph, before: Mapping[str, Layer]) -> None:
+    def __init__(self, graph: Graph, before: Mapping[str, Layer], scale: Scale = (1.0, 1.0)) -> None:
         found = [*partitions(graph, before)]
-        self.all = [part._replace(shrinks=any(other.rolled for other in found)) for part in found]
+        padded = [part for part in found if part.pad]
+        follow = computed(graph, {part.wide for part in padded}) if scale != (1.0, 1.0) else frozenset()
+        grown = [followed(part.wide, scale) if part.wide in follow else None for part in padded]
+        shrinks = any(part.rolled for part in found)
+        wholly = grown and None not in grown  # some that follow and some that do not are no net's
+        sides = dict(zip(padded, grown, strict=True)) if wholly else {}
+        self.all = [part._replace(shrinks=shrinks, grown=sides.get(part)) for part in found]
         self.splits = {part.split: part for part in self.all}
         self.pads = {part.pad: part for part in self.all if part.pad}
         self.joins = {part.join: part for part in self.all if part.pad}
@@ -185,6 +198,11 @@ class Windows:
         if name in self.joins and name not in self.done:
             return self._after(self.joins[name], layer)
         return None
+
+    def turns(self, shape: Sizes | None) -> tuple[tuple[int, int], ...]:
+        """(side, side now) of height and width of windows that follow, in a map that had this shape; () elsewhere."""
+        part = next((part for part in self.all if part.grown and part.shape == shape), None)
+        return tuple(zip(part._replace(grown=None).wide, part.wide, strict=True)) if part is not None else ()
 
     def target(self, old: Layer, layer: Layer, seen: Seen) -> Sizes | None:
         """What a reshape that cuts a map, joins one or is between the two should give; None for any other.
@@ -222,7 +240,7 @@ class Windows:
         """The shift, then the padding."""
         if part.split not in self.maps:
             self.maps[part.split] = size
-            grown = [now > part.before[side] for now, side in zip(size[1:3], part.sides, strict=True)]
+            grown = [now > side for now, side in zip(size[1:3], part.wide, strict=True)]
             if part.split in self.shifted and any(grown):
                 shift = [part.before[side] // 2 * grew for side, grew in zip(part.sides, grown, strict=True)]
                 self.shifts[part.split] = (shift[0], shift[1])
@@ -231,7 +249,8 @@ class Windows:
         pads, made, was = constant(layer, PADDING), constant(old, PADDING), shape_of(old)
         rows, columns = part.padded(size)
         wanted = (0, 0, 0, 0, 0, rows, columns, 0)
-        if pads is None or made is None or was is None or pads == wanted or tuple(made[5:7]) != part.padded(was):
+        before = part._replace(grown=None)
+        if pads is None or made is None or was is None or pads == wanted or tuple(made[5:7]) != before.padded(was):
             return None
         return SetConstant(layer.name, *PADDING, wanted, tuple(made))
 
@@ -240,7 +259,7 @@ class Windows:
         self.done.add(layer.name)
         if shift is None or whole is None or len(size) not in SCORES:
             return None
-        window = tuple(min(part.before[s], now) for s, now in zip(part.sides, whole[1:3], strict=True))
+        window = tuple(min(side, now) for side, now in zip(part.wide, whole[1:3], strict=True))
         return MaskWindows(layer.name, layer.node.inputs[0], size, self._padded(part)[1:3], window, shift)
 
     def _after(self, part: Partition, layer: Layer) -> Edit | None:
