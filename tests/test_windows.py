@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ import pytest
 from onnx import numpy_helper
 
 import shapecalc
+from shapecalc.coordinates import FARTHEST, Law, apart
+from shapecalc.dims import show
 from shapecalc.folding import folded
 from shapecalc.resampling import _offsets, _shifted, geometric, over_offsets, over_places
+from shapecalc.surgery.exports.growing import followed
 from shapecalc.surgery.exports.rebake import rebake
-from shapecalc.surgery.exports.retable import SetConstant, remarks
+from shapecalc.surgery.exports.remarks import Cut, grown, kept, wholes
+from shapecalc.surgery.exports.retable import Resample, SetConstant
 from shapecalc.surgery.exports.windows import Partition
 from shapecalc.waves import spanned
 
@@ -31,10 +36,12 @@ class Net:
     What it writes down is for one size: the padding (that is nothing at 16×16), targets, masks, where a roll meets.
     """
 
-    def __init__(self, size: tuple[int, int], pads: bool = True) -> None:
+    def __init__(self, size: tuple[int, int], pads: bool = True, law: Law | None = None) -> None:
         self.lines: list[str] = []
         self.arrays: dict[str, Any] = {}
         self.pads = pads
+        self.law = law
+        self.wide = (WINDOW, WINDOW) if law is None or law.scaled else (size[0] * WINDOW // 16, size[1] * WINDOW // 16)
         self.noise = numpy.random.default_rng(7)
         self.add("map", "Conv <strides = [2, 2]> (x, patch)")
         self.weight("patch", CHANNELS, 3, 2, 2)
@@ -82,8 +89,8 @@ class Net:
         return value
 
     def block(self, name: str, value: str, sides: tuple[int, int], shifted: bool) -> str:
-        window = tuple(min(WINDOW, side) for side in sides)
-        shift = tuple(WINDOW // 2 * (shifted and side > WINDOW) for side in sides)
+        window = tuple(min(wide, side) for wide, side in zip(self.wide, sides, strict=True))
+        shift = tuple(wide // 2 * (shifted and side > wide) for wide, side in zip(self.wide, sides, strict=True))
         more = [-side % wide for side, wide in zip(sides, window, strict=True)]
         high, wide = (side + extra for side, extra in zip(sides, more, strict=True))
         down, across = high // window[0], wide // window[1]
@@ -117,7 +124,20 @@ class Net:
         return self.add(f"{name}_out", f"Add ({value}, {whole})")
 
     def bias(self, name: str, window: tuple[int, ...]) -> str:
-        """A table of offsets, looked up in the graph: (1, places, places)."""
+        """A table of offsets, looked up in the graph: (1, places, places); or an MLP over a table of distances."""
+        if self.law is not None:
+            offsets = apart(window).reshape(-1, 2)  # type: ignore[arg-type]
+            rows = numpy.stack([self.law.at(WINDOW).of(offsets[:, axis]) for axis in (0, 1)], axis=1)
+            self.held(f"{name}_distances", rows.astype(numpy.float32))
+            weights = [
+                self.weight(f"{name}_{word}", *shape) for word, shape in (("in", (8, 2)), ("b", (8,)), ("c", (1, 8)))
+            ]
+            hidden = self.add(f"{name}_hidden", f"Gemm <transB = 1> ({name}_distances, {weights[0]}, {weights[1]})")
+            made = self.add(
+                f"{name}_made", f"Gemm <transB = 1> ({self.add(f'{name}_relu', f'Relu ({hidden})')}, {weights[2]})"
+            )
+            turned = self.add(f"{name}_row", f"Transpose <perm = [1, 0]> ({made})")
+            return self.reshape(f"{name}_bias", turned, 1, window[0] * window[1], window[0] * window[1])
         table = self.noise.standard_normal(((2 * WINDOW - 1) ** 2, 1), dtype=numpy.float32)
         if window != (WINDOW, WINDOW):
             full = table[_offsets((WINDOW, WINDOW))][..., 0][None]
@@ -151,6 +171,48 @@ def test_a_net_of_shifted_windows_is_the_one_of_that_size(tmp_path: Path, size: 
     wanted = run(Net(size).proto, size)
     got = run(onnx.load(tmp_path / "out.onnx"), size)
     assert numpy.abs(got - wanted).max() < 1e-5 * numpy.abs(wanted).max()
+
+
+ANY_SIDE, OF_ITS_SIDE = Law(1.0, 1.0, False), Law(1 / log(FARTHEST), FARTHEST / (WINDOW - 1), True)
+
+
+@pytest.mark.parametrize("size", [(24, 24), (20, 28), (32, 16), (8, 16), (32, 32)])
+def test_windows_follow_the_image_where_their_biases_are_computed_from_distances(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    onnx.save(Net((16, 16), law=ANY_SIDE).proto, tmp_path / "net.onnx")
+    plan = shapecalc.load(tmp_path / "net.onnx").retarget(input=size)
+    assert "their biases are computed from distances and have no side" in " ".join(plan.remarks())
+    plan.save(tmp_path / "out.onnx", device="cpu")
+    wanted = run(Net(size, law=ANY_SIDE).proto, size)
+    got = run(onnx.load(tmp_path / "out.onnx"), size)
+    assert numpy.abs(got - wanted).max() < 1e-5 * numpy.abs(wanted).max()
+
+
+def test_windows_that_could_follow_and_come_out_in_no_whole_number_stay_and_it_is_said(tmp_path: Path) -> None:
+    assert followed((4, 4), (1.5, 2.0)) == (6, 8)
+    assert followed((4, 4), (1.125, 2.0)) is None
+    cuts = {"cut": Cut((2, 4), (1, 3, 4, 3, 4, 4))}
+    for law, said in ((ANY_SIDE, ["its windows stay 4×4 and the map is padded"]), (OF_ITS_SIDE, [])):
+        onnx.save(Net((16, 16), law=law).proto, tmp_path / "net.onnx")
+        told = kept(cuts, shapecalc.load(tmp_path / "net.onnx").graph)
+        assert [words in line for words, line in zip(said, told, strict=True)] == [True] * len(said)
+
+
+def test_windows_stay_where_their_distances_are_told_in_shares_of_one(tmp_path: Path) -> None:
+    onnx.save(Net((16, 16), law=OF_ITS_SIDE).proto, tmp_path / "net.onnx")
+    plan = shapecalc.load(tmp_path / "net.onnx").retarget(input=24)
+    assert plan.remarks() == []
+    plan.save(tmp_path / "out.onnx", device="cpu")
+    wanted, got = run(Net((24, 24), law=OF_ITS_SIDE).proto, (24, 24)), run(onnx.load(tmp_path / "out.onnx"), (24, 24))
+    assert numpy.abs(got - wanted).max() < 1e-5 * numpy.abs(wanted).max()
+
+
+def test_a_map_as_large_as_the_windows_that_grew_is_told_of() -> None:
+    edit = Resample("scores", "table", "relative", ((0, 1), (7, 7), (8, 8), 0), (64, 64), "interpolated")
+    assert "attended to a map of 7×7 as a whole attends to 8×8" in wholes([edit], {(7, 7)})[0]
+    assert wholes([edit], {(8, 8)}) == []
+    assert wholes([edit._replace(arguments=((0, 1), (7, 7), (5, 5), 0))], {(7, 7)}) == []
 
 
 def test_the_plan_is_replayed_and_says_its_shift(tmp_path: Path) -> None:
@@ -248,18 +310,24 @@ def test_a_reshape_that_stays_wrong_is_left() -> None:
     assert len(found.edits) < len(proto.graph.node) * 3
 
 
+CUT = (1, 4, 7, 4, 7, 96)
+GRID = (1, 7, 4, 7, 4, 96)
+
+
 @pytest.mark.parametrize(
     ("cuts", "said"),
     [
-        ([((1, 4, 7, 4, 7, 96), (1, 4, 8, 4, 8, 96))], ["7×7 became windows of 8×8"]),
-        ([((1, 4, 7, 4, 7, 96), (1, 4, 6, 4, 10, 96))], ["7×7 became windows of 6×10"]),
-        ([((1, 4, 7, 4, 7, 96), (1, 5, 7, 5, 7, 96))], []),
-        ([((1, 4, 7, 4, 7, 96), (1, 4, 8, 4, 8, 96)), ((1, 7, 4, 7, 4, 96), (1, 8, 4, 8, 4, 96))], []),
-        ([((1, 196, 96), (1, 256, 96))], []),
+        ([((2, 4), CUT, (1, 4, 8, 4, 8, 96))], "7×7 became windows of 8×8"),
+        ([((2, 4), CUT, (1, 4, 6, 4, 10, 96))], "7×7 became windows of 6×10"),
+        ([((2, 4), CUT, (1, 5, 7, 5, 7, 96))], None),
+        ([((2, 4), CUT, (1, 4, 8, 4, 8, 96)), ((1, 3), GRID, (1, 8, 4, 8, 4, 96))], None),
+        ([((2, 4), CUT, (1, 4, 8, 4, 8, 96)), ((), GRID, (1, 8, 4, 8, 4, 96))], "7×7 became windows of 8×8"),
+        ([((), (1, 196, 96), (1, 256, 96))], None),
     ],
+    ids=["grew", "to a rectangle", "more of them", "and MaxViT's grid", "and pairs that are merged", "no cut"],
 )
-def test_windows_that_grow_are_told_of_where_the_file_does_not_say_that_they_do(cuts: Any, said: list[str]) -> None:
-    edits = [SetConstant(f"cut_{i}", 1, "shape", after, before) for i, (before, after) in enumerate(cuts)]
-    told = remarks(edits)
-    assert len(told) == len(said)
-    assert all(words in line for words, line in zip(said, told, strict=True))
+def test_windows_that_grow_are_told_of_where_the_file_does_not_say_that_they_do(cuts: Any, said: str | None) -> None:
+    edits = [SetConstant(f"cut_{i}", 1, "shape", after, before) for i, (_, before, after) in enumerate(cuts)]
+    made = {f"cut_{i}": Cut(sides, after) for i, (sides, _, after) in enumerate(cuts) if sides}
+    told = grown(edits, made)
+    assert said == (None if told is None else f"{show(told[1])} became windows of {show(told[2])}")

@@ -189,11 +189,12 @@ class Surgery:
         """What is taken to be meant where an export does not say it."""
         if self.model.graph.format != "onnx":
             return []
-        from .exports.retable import left_behind, remarks
+        from .exports.remarks import remarks
+        from .exports.retable import left_behind
 
         scaled = any(isinstance(edit, ResizeInput) for edit in self.edits)
         behind = left_behind(self.graph, self.trace.feeds) if "input" in self.about and not scaled else []
-        return [*remarks(self.edits), *behind]
+        return [*remarks(self.edits, self.model.graph, self.trace), *behind]
 
     @property
     def name(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ...dims import show
@@ -116,32 +116,6 @@ def interpolated(edit: Any, how: str) -> Any:
     recipe = getattr(edit, "recipe", "")
     words = INTERPOLATIONS[how].get(recipe)
     return edit if words is None else edit._replace(recipe=f"{recipe} {how}", what=f"{edit.what}, {words}")
-
-
-#: Axes of a map cut into windows: (N, windows down, side, windows across, side, channels), or sides and numbers turned.
-CUT = 6
-GREW = (
-    "{}: its windows of {} became windows of {}, as many as before, as nets have it that fit windows to the map "
-    "(MaxViT, GCViT, NesT); the file does not say so, and nets that keep the side and pad the map (TinyViT, "
-    "EfficientViT) differ at this size"
-)
-
-
-def remarks(edits: Sequence[Any]) -> list[str]:
-    """What is taken to be meant where an export does not say it: windows whose side grew.
-
-    Where windows of places that stand apart grew as well (MaxViT's grid), it is said: no net pads those.
-    """
-    constants = [edit for edit in edits if isinstance(edit, SetConstant)]
-    cuts = [edit for edit in constants if len(edit.after) == CUT == len(edit.before or ())]
-    grew, apart = None, False
-    for edit in cuts:
-        changed = {axis for axis, (a, b) in enumerate(zip(edit.before or (), edit.after, strict=True)) if a != b}
-        apart = apart or bool(changed and changed <= {1, 3})
-        grew = edit if grew is None and changed and changed <= {2, 4} else grew
-    if grew is None or apart:
-        return []
-    return [GREW.format(grew.layer, show((grew.before or ())[2:5:2]), show(grew.after[2:5:2]))]
 
 
 def _listed(target: tuple[Any, ...]) -> str:

@@ -115,12 +115,11 @@ def partitions(graph: Graph, before: Mapping[str, Layer]) -> Iterator[Partition]
         if node.op != "Reshape" or layer is None:
             continue
         shape, cut = shape_of(layer), shape_of(layer, output=True)
-        if shape is None or cut is None or not _cuts(shape, cut):
+        if shape is None or cut is None or not is_cut(shape, cut):
             continue
         turn = next((user for user in users.get(node.outputs[0], ()) if user.op == "Transpose"), None)
-        perm = tuple(turn.attrs.get("perm") or ()) if turn is not None else ()
-        sides = (perm[3], perm[4]) if len(perm) == WINDOWS and perm[5] == WINDOWS - 1 else (0, 0)
-        if turn is None or sides not in ((1, 3), (2, 4)):
+        sides = sides_turned(turn) if turn is not None else ()
+        if turn is None or len(sides) != 2:
             continue
         softmax, join, between = _inside(turn, shape, graph.nodes[index + 1 : index + MOST_BETWEEN], before)
         flat = bool(join) and len(shape_of(before[join], output=True) or ()) == FLAT
@@ -132,7 +131,18 @@ def partitions(graph: Graph, before: Mapping[str, Layer]) -> Iterator[Partition]
             yield Partition(node.name, padding, softmax, join, sides, cut, rolled, shape, between, flat)
 
 
-def _cuts(shape: Sizes, cut: Sizes) -> bool:
+def sides_turned(turn: Node) -> tuple[int, int] | tuple[()]:
+    """The axes of a cut map that a transposition makes the sides of windows; () where it makes no windows.
+
+    (2, 4) of windows of neighbours, (1, 3) of windows whose places stand apart (MaxViT's grid).
+    """
+    perm = tuple(turn.attrs.get("perm") or ())
+    if len(perm) != WINDOWS or perm[5] != WINDOWS - 1:
+        return ()
+    return sides if (sides := (perm[3], perm[4])) in ((1, 3), (2, 4)) else ()
+
+
+def is_cut(shape: Sizes, cut: Sizes) -> bool:
     """Whether a reshape cuts height and width of a map into two each."""
     if len(shape) != MAP or len(cut) != WINDOWS or (shape[0], shape[3]) != (cut[0], cut[5]):
         return False
