@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from . import dims
@@ -137,13 +138,25 @@ def _in_order(shape: tuple[Dim, ...], channels: Dim) -> tuple[Dim, ...]:
 
 def _wrong_rank(given: Input, shape: Sequence[Dim], declared: Shape | None) -> UsageError:
     wanted = f" of shape {dims.show(declared)}" if declared is not None else ""
+    rank = len(declared) if declared is not None else 4
     return UsageError(
         f"{dims.show(tuple(shape))} does not fit input {given.name!r}{wanted}",
         "E001",
-        expected=f"{len(declared) if declared is not None else 4} dimensions",
+        expected=f"{rank} dimensions",
         actual=f"{len(shape)} dimensions",
-        hint=f"write {GRAMMAR}",
+        because=f"{given.name} has {rank} axes, so it is no image that a height and a width alone tell"
+        if rank != 4
+        else None,
+        hint=f"write {GRAMMAR}"
+        if declared is None or rank == 4
+        else f"tell every axis: {_every_axis(given, declared)}",
     )
+
+
+def _every_axis(given: Input, declared: Shape) -> str:
+    """What to type for a declared shape, ``?`` for what it leaves free."""
+    sides = "x".join(str(side) if isinstance(side, int) else "?" for side in declared)
+    return f"--input {quote(f'{given.name}:{sides}')}" + (", a number for each ?" if "?" in sides else "")
 
 
 Spec = int | str | Sequence[Any] | Mapping[str, Any] | None
@@ -161,7 +174,9 @@ def feeds(graph: Graph, spec: Spec, default: Input | None) -> dict[str, Shape]:
             known = ", ".join(repr(i.name) for i in graph.inputs) or "none"
             raise UsageError(f"there is no input {name!r}", "E001", hint=f"the inputs are {known}")
         if target.unshaped is not None:
-            raise UsageError(f"input {target.name!r} has no shape: {target.unshaped.reason}", "E001")
+            because = target.unshaped.reason
+            hint = "leave --input out, or name another input: it is traced from what the file says of it"
+            raise UsageError(f"input {target.name!r} has no shape", "E001", because=because, hint=hint)
         given[target.name] = complete(target, shape)
     batch = next((shape[0] for shape in given.values() if shape), None)
     for other in graph.inputs:

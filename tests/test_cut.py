@@ -109,3 +109,33 @@ def test_what_a_graph_inside_a_node_reads_is_kept() -> None:
     graph = Graph("g", [Input("x"), Input("c")], nodes, ["y", "z"])
     assert inner.captured() == {"outer", "w"}
     assert [node.name for node in graph.pruned(["y"]).nodes] == ["a", "if"]
+
+
+@pytest.mark.parametrize(
+    ("at", "hint"),
+    [
+        ("q", "--at dq, which gives the numbers that they stand for; or no --pool"),
+        ("above", "--at another layer; or no --pool"),
+    ],
+)
+def test_codes_of_a_quantization_are_not_pooled(at: str, hint: str) -> None:
+    make = onnx.helper.make_node
+    nodes = [
+        make("QuantizeLinear", ["x", "scale", "zero"], ["codes"], "q"),
+        make("DequantizeLinear", ["codes", "scale", "zero"], ["numbers"], "dq"),
+        make("Greater", ["numbers", "scale"], ["y"], "above"),
+    ]
+    held = [
+        onnx.helper.make_tensor("scale", onnx.TensorProto.FLOAT, [], [0.1]),
+        onnx.helper.make_tensor("zero", onnx.TensorProto.UINT8, [], [3]),
+    ]
+    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 4, 4])
+    graph = onnx.helper.make_graph(nodes, "g", [given], [onnx.ValueInfoProto(name="y")], held)
+    model = shapecalc.load(
+        onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    )
+    with pytest.raises(shapecalc.RefusedError, match="which no pooling takes") as met:
+        model.cut(at, pool="avg", flatten=True)
+    assert met.value.hint == hint
+    assert model.cut(at, flatten=True).verify(device="cpu").ok
+    assert model.cut("dq", pool="avg", flatten=True).verify(device="cpu").ok

@@ -273,15 +273,22 @@ def test_heads_that_stand_with_the_batch_come_apart_again(tmp_path: Path) -> Non
     ("node", "because"),
     [
         (NODE("Squeeze", ["x", "axis"], ["y"], "one"), "one drops axis 0, which must be of size 1"),
-        (NODE("Concat", ["x", "t"], ["y"], "one", axis=1), "one joins 10007×3×2×2 from x with 2×2×2×2 from t"),
+        (NODE("Add", ["x", "t"], ["y"], "one"), "one joins 10007×3×2×2 from x with 2×1×2×2 from t"),
     ],
 )
 def test_a_batch_that_cannot_follow_is_refused(node: onnx.NodeProto, because: str) -> None:
     axis = numpy_helper.from_array(numpy.array([0]), "axis")
-    data = model([node], [seeded("t", 2 if node.op_type == "Concat" else 1, 2, 2, 2), axis], [1, 3, 2, 2], "y")
+    data = model([node], [seeded("t", 2, 1, 2, 2), axis], [1, 3, 2, 2], "y")
     with pytest.raises(shapecalc.RefusedError, match="one keeps the batch of 1") as met:
         shapecalc.load(data).retarget(batch=4)
     assert because in str(met.value)
+
+
+def test_a_batch_of_a_net_that_does_not_fit_is_refused_for_that() -> None:
+    nodes = [NODE("MatMul", ["x", "w"], ["a"], "narrow"), NODE("Relu", ["a"], ["y"], "relu")]
+    with pytest.raises(shapecalc.RefusedError, match="net does not fit, so what holds its batch cannot be told") as met:
+        shapecalc.load(model(nodes, [seeded("w", 5, 2)], [1, 3, 2, 4], "y")).retarget(batch=4)
+    assert met.value.because == "narrow expects 5 inputs, x gives 4"
 
 
 def test_weights_in_blocks_are_not_summed() -> None:

@@ -80,10 +80,44 @@ def test_a_dictionary_becomes_a_row() -> None:
 
 def test_what_has_no_shape_takes_none_and_runs_with_nothing_made_up(tmp_path: Path) -> None:
     model = shapecalc.load(dictionary())
-    with pytest.raises(shapecalc.UsageError, match="input 'x' has no shape: x is a dictionary"):
+    with pytest.raises(shapecalc.UsageError, match="input 'x' has no shape") as met:
         model.trace(224)
+    assert met.value.because == "x is a dictionary, no tensor"
+    assert met.value.hint == "leave --input out, or name another input: it is traced from what the file says of it"
     with pytest.raises(shapecalc.ShapecalcError, match="input x is no tensor"):
         model.verify(device="cpu")
+
+
+def test_a_shape_of_a_net_that_takes_no_image_is_refused_with_what_to_type() -> None:
+    node = onnx.helper.make_node("Relu", ["rows"], ["y"])
+    given = onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.FLOAT, ["n", "steps", 8])
+    ends = [onnx.ValueInfoProto(name="y")]
+    made = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [given], ends), ir_version=8)
+    model = shapecalc.load(made)
+    with pytest.raises(shapecalc.UsageError, match="224 does not fit input 'rows'") as met:
+        model.trace(224)
+    assert met.value.because == "rows has 3 axes, so it is no image that a height and a width alone tell"
+    assert met.value.hint == "tell every axis: --input 'rows:?x?x8', a number for each ?"
+    assert model.trace("rows:?x?x8").ok
+    assert model.trace("rows:2x5x8").outputs[0].shape == (2, 5, 8)
+
+
+def test_a_cut_at_a_dictionary_names_the_tensor_before_it() -> None:
+    nodes = [
+        onnx.helper.make_node("Relu", ["x"], ["row"]),
+        onnx.helper.make_node("ZipMap", ["row"], ["z"], name="zip", domain="ai.onnx.ml", classlabels_int64s=[1, 2, 3]),
+    ]
+    given = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3])
+    graph = onnx.helper.make_graph(nodes, "g", [given], [onnx.ValueInfoProto(name="z")])
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    model = shapecalc.load(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    with pytest.raises(shapecalc.RefusedError, match="the shape of z is not known") as met:
+        model.cut("zip")
+    assert (met.value.because, met.value.hint) == (
+        "zip gives dictionaries, no tensor",
+        "--at row, which it is made from",
+    )
+    assert model.cut("row").trace.outputs[0].shape == (1, 3)
 
 
 def _varint(number: int) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import Any, NamedTuple
 
 from ..errors import RefusedError, UsageError
 from ..graph import Graph, Node, Param
 from ..source import Origin
-from ..trace import Trace
+from ..trace import Layer, Trace
 from .heads import heads
 from .names import free_name, no_such_layer
 from .promises import Pair, Promise, Step
@@ -16,6 +17,8 @@ from .promises import Pair, Promise, Step
 POOLS = {"avg": ("GlobalAveragePool", "ReduceMean"), "max": ("GlobalMaxPool", "ReduceMax")}
 #: From this opset on ReduceMean and ReduceMax take their axes as an input.
 AXES_AS_INPUT = 18
+#: Axes of a map, which the operators of whole maps pool.
+MAP = 4
 
 
 class Tap(NamedTuple):
@@ -61,7 +64,7 @@ class Cut(NamedTuple):
         if self.pool and tap.axes:
             whole, reduce = POOLS[self.pool]
             name = free_name(graph, f"{tap.value}_{self.pool}")
-            if tap.rank == 4:
+            if tap.rank == MAP:
                 yield Node(name, whole, (value,), (name,), layout, origin=Origin(op="inserted"))
             elif graph.format == "onnx" and graph.opset < AXES_AS_INPUT:
                 attrs = {"axes": tap.axes, "keepdims": 1}
@@ -112,7 +115,7 @@ def cut_at(trace: Trace, names: Sequence[str], *, features: bool, pool: str, fla
         values.append(_before_head(trace.graph))
     if not values:
         raise UsageError("where to cut was not said", "E002", hint="--at LAYER, or --features for all but the head")
-    return Cut(tuple(_tap(trace, value) for value in dict.fromkeys(values)), pool, flatten)
+    return Cut(tuple(_tap(trace, value, pool) for value in dict.fromkeys(values)), pool, flatten)
 
 
 def _value(graph: Graph, name: str) -> str:
@@ -140,19 +143,54 @@ def _before_head(graph: Graph) -> str:
     return values[0]
 
 
-def _tap(trace: Trace, value: str) -> Tap:
+def _before(trace: Trace, node: Node) -> str:
+    """The way out where a value is no tensor of a known shape: the nearest one that is, in front of it."""
+    made = trace.graph.producers()
+    waiting = list(node.inputs)
+    for name in waiting:
+        if name in made and isinstance(trace.tensors[name].shape, tuple):
+            return f"--at {quote(name)}, which it is made from"
+        waiting += [each for each in (made[name].inputs if name in made else ()) if each not in waiting]
+    return "--at another layer: nothing in front of it has a known shape"
+
+
+#: Whole numbers that are values and not codes of a quantization; only maps are pooled by an operator of floats alone.
+COUNTS = frozenset({"int32", "int64", "uint32", "uint64"})
+
+
+def _need_means(trace: Trace, layer: Layer, value: str, rank: int) -> None:
+    """Raises RefusedError where a value is to be pooled whose numbers have no mean: codes of a quantization, texts."""
+    dtype = trace.tensors[value].dtype
+    if dtype is None or "float" in dtype or (dtype in COUNTS and rank != MAP):
+        return
+    behind = [node for node in trace.graph.users().get(value, ()) if node.op == "DequantizeLinear"]
+    way = (
+        f"--at {quote(behind[0].name)}, which gives the numbers that they stand for" if behind else "--at another layer"
+    )
+    raise RefusedError(
+        f"{value} holds {dtype}, which no pooling takes",
+        "E303",
+        because=f"{layer.name} ({layer.source_op}) gives {dtype}, and a pooling over all places is one of floats",
+        hint=f"{way}; or no --pool",
+    )
+
+
+def _tap(trace: Trace, value: str, pool: str) -> Tap:
     layer = next((layer for layer in trace.layers if value in layer.node.outputs), None)
     if layer is None or layer.op == "Input":
         raise UsageError(f"{value} is an input: nothing is before it", "E002", hint="--at a layer behind it")
-    if not any(node.reads() & trace.feeds.keys() for node in trace.graph.ancestors([value])):
+    fed = {given.name for given in trace.graph.inputs}
+    if not any(node.reads() & fed for node in trace.graph.ancestors([value])):
         raise UsageError(
             f"{value} is computed from weights alone: it says nothing of an image", "E002", hint="--at another layer"
         )
     shape = trace.tensors[value].shape
     if not isinstance(shape, tuple):
         raise RefusedError(
-            f"the shape of {value} is not known", "E303", because=shape.reason, hint="--at a layer before it"
+            f"the shape of {value} is not known", "E303", because=shape.reason, hint=_before(trace, layer.node)
         )
     layout = layer.call.layout
     axes = range(1, len(shape) - 1) if layout == "NHWC" or len(shape) == 3 else range(2, len(shape))
+    if pool and axes:
+        _need_means(trace, layer, value, len(shape))
     return Tap(layer.name, value, len(shape), tuple(axes), layout)

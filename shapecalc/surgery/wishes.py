@@ -135,6 +135,16 @@ def _batch(draft: Draft, batch: int | str) -> None:
             because="its text has a number for the batch, and no word for any",
             hint="convert it, then retarget the ONNX file --batch N",
         )
+    if draft.trace.problems:
+        first = draft.trace.problems[0]
+        raise RefusedError(
+            f"{draft.model.name} does not fit, so what holds its batch cannot be told",
+            "E303",
+            location=first.location,
+            because=first.message,
+            hint=first.hint
+            or f"shapecalc trace {draft.model.typed} {draft.model.asked(draft.trace)} shows what would fit",
+        )
     for edit in SetBatch.make(draft.trace, size):
         draft.do(edit)
     draft.about["batch"] = f"batch{batch if batch not in ('?', '-1') else 'N'}"
