@@ -99,16 +99,22 @@ def over_map(table: Array, axis: int, before: Size, now: Size, *, antialias: boo
     return _interpolated(table, axis, before, now, antialias=antialias)
 
 
+def of_waves(table: Array, axis: int, before: Size, now: Size, tokens: int) -> Array | None:
+    """(height, width, channels) of a table of places that is made of waves, at another map; None for any other."""
+    rows = numpy.split(table, [tokens], axis=axis)[1]
+    alone = axis == rows.ndim - 2 and rows.shape[:axis] == (1,) * axis
+    return spanned(rows.reshape(*before, -1), now) if alone else None
+
+
 def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int, *, antialias: bool = True) -> Array:
     """An embedding with a row for each place, row by row, behind ``tokens`` rows that are kept.
 
     One that is made of waves (`shapecalc.waves`) is computed; any other is interpolated.
     """
     kept, rows = numpy.split(table, [tokens], axis=axis)
-    if axis == rows.ndim - 2 and rows.shape[:axis] == (1,) * axis:
-        found = spanned(rows.reshape(*before, -1), now)
-        if found is not None:
-            return numpy.concatenate([kept, found.reshape(*rows.shape[:axis], -1, rows.shape[-1])], axis=axis)
+    found = of_waves(table, axis, before, now, tokens)
+    if found is not None:
+        return numpy.concatenate([kept, found.reshape(*rows.shape[:axis], -1, rows.shape[-1])], axis=axis)
     spread = rows.reshape(*rows.shape[:axis], *before, *rows.shape[axis + 1 :])
     grown = over_map(spread, axis, before, now, antialias=antialias)
     return numpy.concatenate([kept, grown.reshape(*rows.shape[:axis], -1, *rows.shape[axis + 1 :])], axis=axis)

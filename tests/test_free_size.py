@@ -158,6 +158,27 @@ def test_a_table_that_mixes_places_cannot_be_left_free(tmp_path: Path) -> None:
     assert caught.value.because
 
 
+def test_a_table_of_waves_cannot_be_left_free(tmp_path: Path) -> None:
+    places = numpy.arange(7.0)
+    angles = [numpy.multiply.outer(places, [1.0, 0.3]), numpy.multiply.outer(places, [1.0, 0.3])]
+    down, across = angles[0][:, None].repeat(7, 1), angles[1][None].repeat(7, 0)
+    waves = numpy.concatenate([kind(side) for side in (down, across) for kind in (numpy.sin, numpy.cos)], axis=-1)
+    path = positions(tmp_path)
+    proto = onnx.load(path)
+    table = next(given for given in proto.graph.initializer if given.name == "table")
+    rows = numpy.concatenate([numpy.zeros((1, 8)), waves.reshape(49, 8)])[None].astype(numpy.float32)
+    table.CopyFrom(numpy_helper.from_array(rows, "table"))
+    onnx.save(proto, path)
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        shapecalc.load(path).retarget(input="?x?")
+    assert "table holds waves of the row and the column" in str(caught.value.because)
+    assert shapecalc.load(path).retarget(input=256).verify(device="cpu").ok
+    rows[0, 9, 3] += 0.01  # of a table that is learned nothing is known
+    table.CopyFrom(numpy_helper.from_array(rows, "table"))
+    onnx.save(proto, path)
+    assert shapecalc.load(path).retarget(input="?x?").verify(device="cpu").ok
+
+
 def test_a_free_net_is_planned_saved_and_done_again(tmp_path: Path) -> None:
     path = positions(tmp_path)
     plan = shapecalc.load(path).retarget(input="?x?")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ...dims import show
+from ...errors import RefusedError
 from ...graph import Graph, Node, Param, Tensor
 from ...source import Origin
 from ..edits import exchanged, renamed
@@ -103,6 +104,25 @@ def carries(graph: Graph, edit: Fold) -> bool:
     return tried(
         [held.get(name) or graph.params[name] for name in chain.sources], chain.steps, edit.recipe, edit.arguments
     )
+
+
+def in_waves(graph: Graph, value: str, axis: int, grid: tuple[int, int], tokens: int) -> bool:
+    """Whether a table with a row for each place, stored or computed from weights, is of waves (`shapecalc.waves`)."""
+    from ...folding import folded, numbers  # numpy, which a trace does without
+    from ...resampling import of_waves
+
+    made = _made(graph, value) if value not in graph.params else ({}, Chain((value,), ()))
+    if made is None:
+        return False
+    held, chain = made
+    arrays = [numbers(held.get(name) or graph.params[name]) for name in chain.sources]
+    if any(array is None for array in arrays):
+        return False
+    try:
+        table = folded(*arrays, chain.steps, "", ())
+    except RefusedError:
+        return False
+    return of_waves(table, axis, grid, grid, tokens) is not None
 
 
 def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:

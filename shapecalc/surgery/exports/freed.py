@@ -21,7 +21,7 @@ from ...trace import Layer, Trace, first_input
 from ..crop import CropMap, Retrace
 from ..edits import Edit
 from .computed import END, Computed, CropToFit, Size
-from .folded import Fold
+from .folded import Fold, in_waves
 from .follow import shape_of
 from .rebake import rebake
 from .regroup import ITEMS
@@ -41,6 +41,12 @@ ODD = ((259, 331), (237, 285))
 ENOUGH = 3
 #: The opset that has every operator of what is computed.
 RANGE_SINCE = 11
+
+#: Why rotary embeddings are not left free.
+WAVES = (
+    "waves of the row and the column (rotary or sinusoidal positions): interpolated they are others, and they are "
+    "computed for a size that is known"
+)
 
 Vector = tuple[int, ...]
 
@@ -211,6 +217,8 @@ class _Freeing:
         shape = _shape(self.traces[0], table.value)
         if shape is None or self.traces[0].tensors[table.value].dtype != "float32":
             raise _refused(self.graph, f"{table.value} is no table of single precision of known size")
+        if table.flat and in_waves(self.graph, table.value, table.axis, table.grid, table.tokens):
+            raise _refused(self.graph, f"{table.value} holds {WAVES}")
         grids = [next(_grids(sample, edit), table.grid) for sample in self.samples]
         high, wide = (self._size(tuple(side), edit) for side in zip(*grids, strict=True))
         about = (edit.layer, table.value, table.axis, shape, table.grid)
