@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 from .expressions import NOT_ASKED, Atom, Dim, Expr, Monomial, Unknown
@@ -13,9 +14,10 @@ def lower_bound(value: Expr | int) -> int | None:
         return value
     if value.low is NOT_ASKED:
         found = [_plain_bound(value)]
-        if found == [None]:
+        if found[0] is None:
             found.append(_bound_of(_relaxed(value)))
-        found.append(_bound_of(_decided(value)))
+        if found[0] is None or found[0] < 0:  # else it is decided
+            found.append(_bound_of(_decided(value)))
         value.low = max((bound for bound in found if bound is not None), default=None)
     return cast("int | None", value.low)
 
@@ -52,19 +54,32 @@ def _relaxed(value: Expr) -> Expr | int | None:
 
 
 def _decided(value: Expr) -> Expr | int | None:
-    """Something shorter that is never larger: one ``-min(a, b)`` is at least ``-a``; None where nothing cancels then.
+    """Something shorter that is never larger; None where nothing cancels.
 
-    ``H - min(H, 2)``, which is left of a map that a slice cut, is at least 0.
+    One ``-min(a, b)`` is at least ``-a``: ``H - min(H, 2)``, which is left of a map that a slice cut, is at least 0.
+    And ``a//k - b//k`` is at least ``(a - b)//k``.
     """
     for monomial, coefficient in value.terms.items():
-        if len(monomial) != 1 or monomial[0].kind != ("min" if coefficient < 0 else "max"):
-            continue
-        rest = value - Expr({monomial: coefficient})
-        for side in monomial[0].args:
-            relaxed = rest + coefficient * side
-            if isinstance(relaxed, int) or len(relaxed.terms) < len(value.terms):
-                return cast("Expr | int", relaxed)
+        if len(monomial) == 1 and monomial[0].kind != "symbol":
+            for shorter in _shorter(value, monomial[0], coefficient):
+                if isinstance(shorter, int) or len(shorter.terms) < len(value.terms):
+                    return shorter
     return None
+
+
+def _shorter(value: Expr, atom: Atom, coefficient: int) -> Iterator[Expr | int]:
+    """What is never larger than a value that has so many times this atom, without the atom."""
+    if atom.kind == ("min" if coefficient < 0 else "max"):
+        rest = value - Expr({(atom,): coefficient})
+        for side in atom.args:
+            yield rest + coefficient * side
+    if coefficient < 0 or not _divides(atom):
+        return
+    top, bottom = atom.args
+    for monomial, other in value.terms.items():
+        if other == -coefficient and len(monomial) == 1 and _divides(monomial[0]) and monomial[0].args[1] == bottom:
+            both = Expr({(atom,): coefficient, monomial: other})
+            yield value - both + coefficient * ((top - monomial[0].args[0]) // bottom)
 
 
 def _divides(atom: Atom) -> bool:

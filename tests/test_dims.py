@@ -30,6 +30,7 @@ H, W = symbol("H"), symbol("W")
         (dims.maximum(H, 1), "H"),
         (dims.minimum(H, 7), "min(7, H)"),
         (dims.maximum(H * W, W), "max(H*W, W)"),
+        (dims.minimum((H - 3) // 8, (H - 7) // 8), "((H - 7)//8)"),
         (dims.minimum(H - 7, (1 << 63) - 1), "H - 7"),
         (dims.minimum((1 << 63) - 1, 7 - H), "-H + 7"),
     ],

@@ -80,6 +80,13 @@ def test_onnxruntime_says_the_same(opset: int, inputs: str, body: str, message: 
     assert bool(words and "NOT_IMPLEMENTED" not in words) is bool(message), words
 
 
+def test_nothing_is_run_and_another_input_is_not_proposed_for_what_no_input_changes() -> None:
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        shapecalc.load(model(13, "float[4] x", "y = HardSwish (x)")).verify(device="cpu")
+    assert caught.value.because == "HardSwish_0 alone does not fit"
+    assert caught.value.hint == "export again for opset 14 or later"
+
+
 def test_the_specification_s_dialect_does_not_ask_who_runs_it() -> None:
     made = shapecalc.load(model(8, "bool[4] c, float[4] x", "y = Where (c, x, x)"))
     assert made.trace(dialect="onnx").ok

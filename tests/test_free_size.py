@@ -64,6 +64,8 @@ def test_a_size_is_left_free_only_where_the_net_follows_it(tmp_path: Path) -> No
     with pytest.raises(shapecalc.RefusedError) as caught:
         trained.retarget(input="?x?")
     assert str(caught.value.message) == "alexnet cannot be left free: it takes height and width 199 to 230 alone"
+    assert "--convolutional" in str(caught.value.hint)
+    assert trained.retarget(convolutional=True).trace.graph.node("fc6").op == "Conv"
     plan = shapecalc.load(export(tmp_path, -1)).retarget(input="1x3x?x?")
     assert plan.verify(device="cpu").ok
     written = onnx.load(plan.save(tmp_path / "out.onnx"))
@@ -118,7 +120,7 @@ def test_what_an_export_wrote_down_is_computed_when_it_runs(tmp_path: Path, opse
     plan = shapecalc.load(path).retarget(input="?x?")
     assert [edit.describe() for edit in plan.edits[1:]] == [
         "flatten: shape [1, 8, -1]",
-        "table: 7×7 places interpolated (bicubic) when it runs, to map[2]×map[3], 1 before them kept",
+        "table: 7×7 places interpolated (bicubic) when it runs, to the map of map, 1 before them kept",
         "drop: ends [end]",
         "unflatten: shape computed when it runs, [1, 8, -1, map[3]]",
     ]

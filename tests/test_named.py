@@ -83,6 +83,9 @@ def test_no_size_falls_below_its_bound(tree: Any, h: int, w: int) -> None:
         ((-H // 4) * W, None),
         (-(-H // 4) * W, 1),
         (dims.minimum(H, 2) - H, None),
+        ((H - 3) // 8 - (H - 7) // 8, 0),
+        (2 * ((H - 9) // 8) - 2 * (H // 8), -4),
+        ((H - 3) // 8 - (H - 7) // 4, None),
     ],
 )
 def test_bounds_of_cuts_and_of_negative_factors(size: Any, low: int | None) -> None:

@@ -371,9 +371,3 @@ def number(value: Dim) -> str:
 def counted(value: Dim, noun: str) -> str:
     """``1 channel``, ``3 channels``."""
     return f"{number(value)} {noun}{'' if isinstance(value, int) and value == 1 else 's'}"
-
-
-def has_params(call: Call, *positions: int) -> list[str]:
-    """Names of the inputs at these positions, "" for those left out."""
-    names = call.node.inputs
-    return [names[i] if i < len(names) else "" for i in positions]

@@ -68,14 +68,6 @@ def _unfolded(call: Call) -> Shapes:
     return [(*shape[:axis], (shape[axis] - size) // step + 1, *shape[axis + 1 :], size)]
 
 
-def _bordered(call: Call) -> Shapes:
-    """An image without its border: left, top, right, bottom; or cut there to the size that is said."""
-    batch, channels, height, width = call.shape()
-    left, top, right, bottom = call.attr("border")
-    high, wide = call.attr("scale") or (height - top - bottom, width - left - right)
-    return [(batch, channels, high, wide)]
-
-
 def _computed_pads(call: Call) -> dict[str, Any]:
     return {"pads": _numbers(call, 2)}
 

@@ -63,8 +63,9 @@ def _cells(state: State) -> Iterator[tuple[str, str]]:
     yield "fits", state.sizes if state.sizes is not None else "?"
     yield "parameters", grouped(state.params) or "0"
     yield "MACs", grouped(state.macs) or "0"
-    yield "receptive field", field_text(state.receptive_field) or "none"
-    yield "jump", field_text(state.jump) or "none"
+    nothing = "?" if state.unseen else "none"
+    yield "receptive field", field_text(state.receptive_field) or nothing
+    yield "jump", field_text(state.jump) or nothing
 
 
 def _values(values: Mapping[str, Any]) -> str:

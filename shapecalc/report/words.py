@@ -14,7 +14,7 @@ from rich.text import Text
 
 from .. import dims
 from ..errors import ShapecalcError
-from ..explain import last_map, misaligned, notes
+from ..explain import count, last_map, misaligned, notes
 from ..surgery.edits import listed
 from ..trace import Problem, Trace
 from .compared import against, difference, seen
@@ -190,7 +190,8 @@ def print_proof(console: Console, report: Report) -> None:
     if report.cpu is not None and report.cpu_run is not None:
         lines.append(f"on CUDA, {_numbers(report.cpu)} as on the CPU ({report.cpu_run.run_seconds * 1e3:.1f} ms)")
     if report.drawn:
-        lines.append(f"{len(report.drawn)} values are drawn at random: in the proof with seeds, not in the file")
+        drawn = f"{count(len(report.drawn), 'value')} {'is' if len(report.drawn) == 1 else 'are'} drawn at random"
+        lines.append(f"{drawn}: in the proof with seeds, not in the file")
     lines += against(report) + _made_up(report) + seen(report)
     if report.not_cuda is not None:
         lines.append(f"not on CUDA: {report.not_cuda}")

@@ -53,6 +53,7 @@ class State(NamedTuple):
     macs: Any
     receptive_field: Any
     jump: Any
+    unseen: bool  # what its maps see is not known: a size is free
 
     def to_dict(self) -> dict[str, Any]:
         """The state as JSON prints it."""
@@ -98,6 +99,7 @@ def _state(model: Definition, traced: Trace) -> State:
         traced.macs,
         last.receptive_field if last is not None else None,
         last.jump if last is not None else None,
+        last is None and any(layer.unseen for layer in traced.layers),
     )
 
 

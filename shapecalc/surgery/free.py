@@ -19,7 +19,8 @@ from .repairs import told
 COMPARED = 4
 #: An image so many times as large must fit too.
 FAR = 6
-ONE_SIZE = "--input 256 writes it for one size, with what was written down for another made anew"
+ONE_SIZE = "--input 256 writes it for one size"
+ANY_SIZE = "--convolutional makes its fully connected layers ones that take larger images"
 
 
 def leave_free(draft: Draft, natives: Mapping[str, Shape]) -> None:
@@ -121,5 +122,9 @@ def _need_room(model: Definition, size: Shape) -> None:
             f"{model.name} cannot be left free: it takes {bounded[0]} alone",
             "E302",
             because=f"{found.upper} forbids larger ones" if found.upper else "its size is written down in it",
-            hint=ONE_SIZE,
+            hint=f"{ONE_SIZE}; {ANY_SIZE}" if _fully_connected(model, found.upper) else ONE_SIZE,
         )
+
+
+def _fully_connected(model: Definition, layer: str | None) -> bool:
+    return any(node.name == layer and node.op == "Gemm" for node in model.graph.nodes)

@@ -6,7 +6,7 @@ An edit says what it keeps; running says whether that is so (`shapecalc.verify.p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ..dims import Shape
 from ..graph import Graph
@@ -40,13 +40,6 @@ class Promise(NamedTuple):
     before: tuple[Step, ...] = ()
     after: tuple[Step, ...] = ()
     rows: bool = False
-
-
-class Promising(Protocol):
-    """An edit that promises something."""
-
-    def promise(self, graph: Graph) -> Promise | None:
-        """What holds for ``graph`` before it and the graph it makes; None where nothing does."""
 
 
 class Kept(NamedTuple):

@@ -169,15 +169,16 @@ def check_runs(model: Definition, traced: Trace) -> None:
     """Raises RefusedError where the trace has problems: nothing would run."""
     if traced.ok:
         return
-    first = traced.problems[0]
+    first, *others = traced.problems
+    shown = f"shapecalc trace {model.typed} {model.asked(traced)} shows what would"
     raise RefusedError(
         f"it does not fit, so there is nothing to run: {first.message}",
         first.code,
         location=first.location,
         expected=first.expected,
         actual=first.actual,
-        because=f"{first.layer} is the first of {len(traced.problems)} that do not fit",
-        hint=f"shapecalc trace {model.typed} {model.asked(traced)} shows what would",
+        because=f"{first.layer} {f'is the first of {len(others) + 1} that do' if others else 'alone does'} not fit",
+        hint=first.hint if first.code == "E112" else shown,  # no other input changes what an opset has
     )
 
 

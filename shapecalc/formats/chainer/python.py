@@ -16,7 +16,7 @@ from ... import dims
 from ...dims import Expr
 from .text import Site
 from .use import describe
-from .values import Class, Opaque, Ratio, Value, Variable
+from .values import Opaque, Ratio, Value, Variable
 
 #: Numbers beyond this are no size of anything.
 LARGEST_NUMBER = 1 << 63
@@ -246,8 +246,3 @@ def index(value: Value, key: Value, site: Site) -> Value:
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise site.error(f"{site.quote()}: {type(error).__name__} {error}") from None
     raise site.error(f"{site.quote()}: {describe(value)} has no parts")
-
-
-def is_subclass(kind: Value, wanted: Class) -> bool:
-    """Whether a class is another or comes from it."""
-    return isinstance(kind, Class) and wanted in kind.order

@@ -39,8 +39,6 @@ RECTANGLES = (
 ODD = ((259, 331), (237, 285))
 #: So many sizes tell a rule from chance.
 ENOUGH = 3
-#: The opset that has every operator of what is computed.
-RANGE_SINCE = 11
 
 #: Why rotary embeddings are not left free.
 WAVES = (

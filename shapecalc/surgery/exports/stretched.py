@@ -61,8 +61,8 @@ class Stretch(NamedTuple):
     def describe(self) -> str:
         """One line for people."""
         extra = f", {self.tokens} before them kept" if self.tokens else ""
-        grid, sides = ("×".join(map(str, pair)) for pair in (self.grid, self.sides))
-        return f"{self.value}: {grid} places interpolated (bicubic) when it runs, to {sides}{extra}"
+        grid = "×".join(map(str, self.grid))
+        return f"{self.value}: {grid} places interpolated (bicubic) when it runs, to {_named(self.sides)}{extra}"
 
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
@@ -76,6 +76,13 @@ class Stretch(NamedTuple):
             "tokens": self.tokens,
             "what": "places interpolated when it runs",
         }
+
+
+def _named(sides: tuple[Size, Size]) -> str:
+    """A map in words: that of a value, where height and width are simply its own."""
+    values = {value for side in sides for value, _ in side.factors}
+    whole = all(len(side.factors) == 1 and side == Size(side.factors) for side in sides)
+    return f"the map of {values.pop()}" if whole and len(values) == 1 else "×".join(map(str, sides))
 
 
 def _shaped(work: Work, name: str, value: str, shape: tuple[int, ...]) -> str:
