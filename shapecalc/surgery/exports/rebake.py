@@ -16,6 +16,7 @@ from ...graph import Graph, Node, Param, places
 from ...trace import Layer, Trace
 from ..crop import Retrace, cropped
 from ..edits import Edit, carried_out
+from .attended import attended, kept
 from .follow import RULES, constant, expanded, mended, shape_of, shown
 from .lookup import looked_up
 from .pooling import grids, pooled
@@ -65,6 +66,7 @@ class _Rebaking:
         self.before = {layer.name: layer for layer in retrace(fitting.graph, natives, fitting.dialect, None).layers}
         self.rolls = halves(fitting.graph)
         self.grids = grids(self.before)
+        self.attended = attended(fitting.graph, self.before)
         self.pads = padded(fitting.graph, self.before)
         self.retrace, self.dialect = retrace, fitting.dialect
         self.graph = graph
@@ -115,6 +117,8 @@ class _Rebaking:
         if rule is not None and shape_of(old) != shape_of(layer):
             cut = self.windows.target(old, layer, self.seen) if layer.op == "Reshape" else None
             ways = rule.ways(old, layer, self.seen) if cut is None else mended(layer, cut)
+            if layer.name in self.attended:
+                ways = kept(ways, old, self.attended[layer.name])
             if ways and ways[self.preferred] == constant(layer, rule):
                 return None  # it is what it should be, and does not fit
             before = batched(constant(old, rule))
