@@ -137,6 +137,23 @@ def test_what_an_export_wrote_down_is_computed_when_it_runs(tmp_path: Path, opse
         numpy.testing.assert_allclose(ran(free, image), ran(alone, image), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("how", "other"), [("huggingface", "timm"), ("timm", "huggingface")])
+def test_a_table_is_interpolated_the_way_that_is_asked_for(tmp_path: Path, how: str, other: str) -> None:
+    path = positions(tmp_path)
+    plan = shapecalc.load(path).retarget(input="?x?", interpolate=how)
+    free = plan.save(tmp_path / "free.onnx")
+    assert any("as HuggingFace does" in edit.describe() for edit in plan.edits) == (how == "huggingface")
+    for size in ((96, 320), (449, 260), (64, 64)):
+        image = numpy.random.default_rng(1).standard_normal((1, 3, *size), numpy.float32)
+        given = ran(free, image)
+        alone = {}
+        for name in (how, other):
+            one = shapecalc.load(path).retarget(input=size, repair="rebake", interpolate=name)
+            alone[name] = ran(one.save(tmp_path / f"{name}.onnx", overwrite=True), image)
+        numpy.testing.assert_allclose(given, alone[how], rtol=1e-4, atol=1e-4)
+        assert numpy.abs(given - alone[other]).max() > 1e-3
+
+
 def test_the_batch_is_left_free_with_the_size(tmp_path: Path) -> None:
     path = positions(tmp_path)
     plan = shapecalc.load(path).retarget(input="Nx3x?x?")

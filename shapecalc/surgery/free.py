@@ -23,10 +23,11 @@ ONE_SIZE = "--input 256 writes it for one size"
 ANY_SIZE = "--convolutional makes its fully connected layers ones that take larger images"
 
 
-def leave_free(draft: Draft, natives: Mapping[str, Shape]) -> None:
+def leave_free(draft: Draft, natives: Mapping[str, Shape], how: str = "") -> None:
     """What a net needs to follow a height and width that the draft's feeds leave free, if they do.
 
-    What an ONNX export wrote down for one size is computed when it runs. Raises RefusedError where that cannot be, or
+    What an ONNX export wrote down for one size is computed when it runs, tables interpolated as the library ``how``
+    does. Raises RefusedError where that cannot be, or
     where the net takes some sizes alone for another reason.
     """
     given = first_input(draft.graph)
@@ -34,30 +35,32 @@ def leave_free(draft: Draft, natives: Mapping[str, Shape]) -> None:
     size = places(shape, given.layout) if given is not None and len(shape) == 4 else ()
     if all_numbers(size):
         return
-    if draft.graph.format != "onnx" or reference(draft.model) is None or not _follow(draft, natives):
+    if draft.graph.format != "onnx" or reference(draft.model) is None or not _follow(draft, natives, how or "timm"):
         _need_room(draft.model, size)
 
 
-def _follow(draft: Draft, natives: Mapping[str, Shape]) -> bool:
+def _follow(draft: Draft, natives: Mapping[str, Shape], how: str) -> bool:
     """Carries out what makes an export follow its input, with the promise that every size is as if written for it.
 
     False where nothing needs to be done.
     """
     from .exports.freed import freed  # a package that definitions of other formats do without
+    from .exports.retable import interpolated
+    from .exports.stretched import Stretch
 
     retrace = draft.model.retrace
     written = draft.graph
     fitting = told(retrace(written, natives, None, None), retrace)
     found = freed(written, fitting, draft.feeds, retrace)
     for edit in found.edits:
-        draft.do(edit)
+        draft.do(edit._replace(way=how) if isinstance(edit, Stretch) else edit)
     if not found.edits:
         return False
     native = {name: tensor.shape for name, tensor in fitting.feeds.items() if isinstance(tensor.shape, tuple)}
     draft.kept.append(_kept(draft, native, written, "at {} it gives what the original gives"))
     few = [*found.samples[: COMPARED - 1], *found.samples[COMPARED - 1 :][-1:]]
     for sample in few:
-        alone = _edited(written, sample.edits)
+        alone = _edited(written, [interpolated(edit, how) for edit in sample.edits])
         draft.kept.append(_kept(draft, sample.feeds, alone, "at {} it gives what the net written for that size gives"))
     _check(draft, [kept.after for kept in draft.kept[-len(few) :]], found.samples[0].feeds)
     return True

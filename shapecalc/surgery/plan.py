@@ -93,7 +93,7 @@ class Surgery:
         natives = dict(draft.native)
         if input is not None:
             _with_input(draft)
-            leave_free(draft, natives)
+            leave_free(draft, natives, wishes.interpolate)
         traced = draft.at_feeds()
         draft.unrepaired = traced
         repairs = _resized(draft, natives, traced) if repair == "resize" else _repairs(draft, natives, traced)

@@ -26,6 +26,7 @@ class Stretch(NamedTuple):
     sides: tuple[Size, Size]  # the map that there is
     tokens: int  # rows before the places, which are kept
     flat: bool  # whether the places are one axis
+    way: str = "timm"  # whose way of interpolating
 
     def apply(self, graph: Graph) -> Graph:
         """The graph in which this node reads the interpolated table; the trained one stays as it is."""
@@ -40,7 +41,7 @@ class Stretch(NamedTuple):
         last = self.shape[self.axis + (1 if self.flat else 2) :]
         across = prod(last)
         high, wide = self.grid
-        weights = [_weights(work, old, size) for old, size in zip(self.grid, self.sides, strict=True)]
+        weights = [_weights(work, old, size, WAYS[self.way]) for old, size in zip(self.grid, self.sides, strict=True)]
         table = _shaped(work, f"{name}/rows", table, (-1, high, wide * across))
         table = work.add(f"{name}/down", "MatMul", (weights[0], table))
         table = _shaped(work, f"{name}/columns", table, (-1, wide, across))
@@ -62,7 +63,8 @@ class Stretch(NamedTuple):
         """One line for people."""
         extra = f", {self.tokens} before them kept" if self.tokens else ""
         grid = "×".join(map(str, self.grid))
-        return f"{self.value}: {grid} places interpolated (bicubic) when it runs, to {_named(self.sides)}{extra}"
+        how = f"bicubic{WAYS[self.way].words}"
+        return f"{self.value}: {grid} places interpolated ({how}) when it runs, to {_named(self.sides)}{extra}"
 
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
@@ -74,6 +76,7 @@ class Stretch(NamedTuple):
             "grid": list(self.grid),
             "sides": [*map(str, self.sides)],
             "tokens": self.tokens,
+            "way": self.way,
             "what": "places interpolated when it runs",
         }
 
@@ -89,12 +92,32 @@ def _shaped(work: Work, name: str, value: str, shape: tuple[int, ...]) -> str:
     return work.add(name, "Reshape", (value, work.numbers(f"{name}/shape", shape)))
 
 
-#: Keys' cubic kernel for a = -0.5 by Horner's rule, the highest power first: up to a distance of 1, and from 1 to 2.
-NEAR, FAR = (1.5, -2.5, 0.0, 1.0), (-0.5, 2.5, -4.0, 2.0)
+class Way(NamedTuple):
+    """Keys' cubic kernel by Horner's rule, the highest power first: up to a distance of 1, and from 1 to 2.
+
+    With ``antialias`` it widens where the map shrinks, and what reaches beyond the ends is left out; without, the
+    numbers at the ends stand for those beyond.
+    """
+
+    near: tuple[float, ...]
+    far: tuple[float, ...]
+    antialias: bool
+    words: str
 
 
-def _weights(work: Work, before: int, size: Size) -> str:
-    """The (now, before) matrix of weights, ``now`` being a size: `resampling.bicubic` with antialiasing."""
+#: Whose way (`retable.INTERPOLATIONS`) -> the kernel, for a = -0.5 and for a = -0.75, as `resampling.bicubic` has them.
+WAYS = {
+    "timm": Way((1.5, -2.5, 0.0, 1.0), (-0.5, 2.5, -4.0, 2.0), True, ""),
+    "huggingface": Way(
+        (1.25, -2.25, 0.0, 1.0), (-0.75, 3.75, -6.0, 3.0), False, ", without antialiasing, as HuggingFace does"
+    ),
+}
+#: So far from its middle the kernel reaches.
+REACH = 2
+
+
+def _weights(work: Work, before: int, size: Size, way: Way) -> str:
+    """The (now, before) matrix of weights, ``now`` being a size: what `resampling.bicubic` gives."""
     name = f"{size}/from_{before}"
 
     def number(value: float) -> str:
@@ -119,10 +142,20 @@ def _weights(work: Work, before: int, size: Size) -> str:
     centres = step(
         "centres", "Sub", step("scaled", "Mul", step("middle", "Add", places, number(0.5)), scale), number(0.5)
     )
-    own = work.numbers(f"own/{before}", [float(place) for place in range(before)], "float32")
+    beyond = 0 if way.antialias else REACH
+    own = work.numbers(f"own/{before}", [float(place) for place in range(-beyond, before + beyond)], "float32")
     apart = step("apart", "Abs", step("offset", "Sub", own, centres))
-    away = step("away", "Div", apart, step("width", "Max", scale, number(1.0)))
-    far = step("far", "Where", step("beyond_1", "Less", away, number(2.0)), polynomial("second", FAR), number(0.0))
-    kernel = step("kernel", "Where", step("within_1", "Less", away, number(1.0)), polynomial("first", NEAR), far)
+    away = step("away", "Div", apart, step("width", "Max", scale, number(1.0))) if way.antialias else apart
+    far = step("far", "Where", step("beyond_1", "Less", away, number(2.0)), polynomial("second", way.far), number(0.0))
+    kernel = step("kernel", "Where", step("within_1", "Less", away, number(1.0)), polynomial("first", way.near), far)
+    if not way.antialias:
+        return step("weights", "MatMul", kernel, _ends(work, before))
     ones = work.numbers(f"ones/{before}", (1.0,) * before, "float32", (before, 1))
     return step("weights", "Div", kernel, step("sum", "MatMul", kernel, ones))
+
+
+def _ends(work: Work, before: int) -> str:
+    """The matrix that gives the weights of places beyond the ends to the ends."""
+    own = [min(max(place, 0), before - 1) for place in range(-REACH, before + REACH)]
+    rows = [float(place == column) for place in own for column in range(before)]
+    return work.numbers(f"ends/{before}", rows, "float32", (len(own), before))
