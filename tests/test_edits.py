@@ -235,6 +235,24 @@ def test_a_token_stands_beside_every_image_of_a_batch(tmp_path: Path, opset: int
         assert numpy.array_equal(alone, run(target, images))
 
 
+@pytest.mark.parametrize(("batch", "rows"), [(4, 4), ("N", 3)])
+def test_a_token_that_stands_there_twice_is_repeated_once(tmp_path: Path, batch: int | str, rows: int) -> None:
+    """Class and distillation token of the same numbers, which torch.export writes once; another join reads them too."""
+    nodes = [
+        NODE("Concat", ["t", "t", "x"], ["a"], "join", axis=1),
+        NODE("Concat", ["a", "t"], ["b"], "again", axis=1),
+        NODE("Softmax", ["b"], ["y"], "soft", axis=1),
+    ]
+    data = model(nodes, [seeded("t", 1, 1, 2)], [1, 4, 2], "y")
+    plan = shapecalc.load(data).retarget(batch=batch)
+    assert plan.edits[0].to_dict()["repeated"] == [["join", 0, 3], ["join", 1, 3], ["again", 1, 3]]
+    assert [node.op for node in plan.graph.nodes].count("Expand") == 1
+    plan.save(tmp_path / "out.onnx", device="cpu")
+    images = numpy.random.default_rng(1).standard_normal((rows, 4, 2), numpy.float32)
+    alone = numpy.concatenate([run(data, image[None]) for image in images])
+    assert numpy.array_equal(alone, run(tmp_path / "out.onnx", images))
+
+
 def test_a_batch_that_is_lost_on_the_way_is_refused() -> None:
     """torch.export writes down where the numbers of one image lie (as_strided)."""
     flat = numpy_helper.from_array(numpy.array([-1]), "f")

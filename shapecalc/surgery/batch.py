@@ -118,9 +118,10 @@ class SetBatch(NamedTuple):
         params = dict(graph.params)
         targets = {name: after for name, _, after in self.targets}
         nodes: list[Node] = []
+        copies: dict[str, str] = {}  # weight -> its repetition, which all joins of it read
         for node in graph.nodes:
             made = self._rewritten(graph, node, targets[node.name], params) if node.name in targets else node
-            nodes += self._beside(graph, made, params)
+            nodes += self._beside(graph, made, params, copies)
         inputs = tuple(self._declared(given) if given.name in self.inputs else given for given in graph.inputs)
         return swept(graph, graph.replace(nodes=tuple(nodes), params=params, inputs=inputs))
 
@@ -132,16 +133,18 @@ class SetBatch(NamedTuple):
         params[name] = Param(name, (len(numbers),), "int64", contents=numbers, trained=False)
         return node.replace(inputs=(node.inputs[0], name, *node.inputs[2:]))
 
-    def _beside(self, graph: Graph, node: Node, params: dict[str, Param]) -> list[Node]:
+    def _beside(self, graph: Graph, node: Node, params: dict[str, Param], copies: dict[str, str]) -> list[Node]:
         """A join, behind the repetition of each weight that it puts beside every image."""
         nodes, inputs = [], list(node.inputs)
         for name, index, rank in self.repeated:
-            if name == node.name:
-                value = free_name(graph, f"{inputs[index]}/repeated")
+            if name == node.name and inputs[index] not in copies:
+                once = inputs[index]
+                value = copies[once] = free_name(graph, f"{once}/repeated")
                 counted = self._times(value, rank, params)
-                nodes += [*counted, Node(value, "Expand", (inputs[index], f"{value}/times"), (value,), origin=INSERTED)]
-                inputs[index] = value
-        return [*nodes, node.replace(inputs=inputs)] if nodes else [node]
+                nodes += [*counted, Node(value, "Expand", (once, f"{value}/times"), (value,), origin=INSERTED)]
+            if name == node.name:
+                inputs[index] = copies[inputs[index]]
+        return [*nodes, node.replace(inputs=inputs)] if tuple(inputs) != node.inputs else [node]
 
     def _times(self, value: str, rank: int, params: dict[str, Param]) -> list[Node]:
         """What makes ``<value>/times``, the batch in front of ones: a constant, or nodes where the batch is free."""
