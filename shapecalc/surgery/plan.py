@@ -347,7 +347,7 @@ def _refusal(
 def _instead(others: Sequence[Repair]) -> str:
     """What to type for one of the repairs that would make it fit."""
     if all(repair.named for repair in others):
-        return f"--repair {others[0].name}: {others[0].describe()}"
+        return ", or ".join(f"--repair {repair.name}: {repair.describe()}" for repair in others)
     names = " or ".join(dict.fromkeys(repair.name for repair in others))
     return f"--repair {names}, or no --repair at all"
 

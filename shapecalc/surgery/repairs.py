@@ -40,7 +40,7 @@ class Repair(NamedTuple):
     trace: Trace
     changed_layers: int  # layers before the misfit whose numbers are no longer the original's; -1: none, nor their grid
     whole: bool  # whether the new window divides evenly
-    named: bool = False  # carried out only where a person names it: the net sees another image than was given
+    named: bool = False  # carried out only where a person names it: the net sees another image, or other tokens
 
     def describe(self) -> str:
         """One line for people."""
@@ -72,18 +72,45 @@ def propose(misfit: Trace, fitting: Trace, retrace: Retrace) -> list[Repair]:
     if broken is None:
         return []
     found = followed(misfit, fitting, retrace)
+    attending = misfit.graph.format == "onnx" and attends(misfit)
     for name, edit, whole in _candidates(misfit, broken, allowed):
         graph = edit.apply(misfit.graph)
         attempt = retrace(graph, feeds, misfit.dialect, None)
         if attempt.ok and attempt.graph.nodes != misfit.graph.nodes:
             changed = broken - order[edit.layer] - (name == "insert-pool")  # what is pooled keeps its numbers
-            found.append(Repair(name, (edit,), attempt, changed, whole))
+            offered = name == "insert-pool" and attending
+            found.append(Repair(name, (edit,), attempt, changed, whole, offered))
     for name, joining in JOININGS.items():
         joined = join(misfit, feeds, retrace, joining)
         if joined.edits and joined.trace.ok:
             found.append(Repair(name, joined.edits, _done(joined.edits, misfit, feeds, retrace), 0, True))
     text = misfit.graph.format != "onnx"
     return sorted(found, key=lambda repair: (text and repair.name in ONNX_ALONE, repair.rank))
+
+
+#: Nodes behind a softmax that are looked at for the product that it weighs: gates and sums may lie between.
+MOST_BETWEEN = 8
+
+
+def attends(traced: Trace) -> bool:
+    """Whether a net attends: a softmax along the last axis weighs what a product behind it sums.
+
+    Its tokens have places. A pooling in front of them that makes up for a size they are not for changes what each token
+    sees, where the net's own library would carry its positions over; that is a person's choice.
+    """
+    users = traced.graph.users()
+    for layer in traced.layers:
+        shape = layer.tensors[0].shape if layer.op == "Softmax" and layer.tensors else None
+        if not isinstance(shape, tuple) or len(shape) < 3 or layer.call.attr("axis") not in (-1, len(shape) - 1):
+            continue
+        found, values = 0, [*layer.node.outputs]
+        while values and found < MOST_BETWEEN:
+            found += 1
+            for user in users.get(values.pop(0), ()):
+                if user.op in ("MatMul", "Einsum"):
+                    return True
+                values += user.outputs
+    return False
 
 
 def _done(edits: Sequence[Edit], misfit: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Trace:
