@@ -301,3 +301,27 @@ def test_json_holds_the_answer() -> None:
 def test_nothing_asked_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["why"]) == 2
     assert capsys.readouterr().err.startswith("error[E002 option]: nothing was asked")
+
+
+WINDOW = """
+input: "x" input_dim: 1 input_dim: 3 input_dim: 4 input_dim: 4
+layer { name: "conv" type: "Convolution" bottom: "x" top: "conv" convolution_param { num_output: 1 kernel_size: 9 } }
+"""
+
+
+def test_sizes_without_end_are_said_to_have_none(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(WINDOW)
+    shown = output("why", str(tmp_path / "net.prototxt"), "-i", "4", "--no-run")
+    assert "square inputs that fit near it: 9 and up\n" in shown
+    assert "square inputs that fit near it: 199 to 230\n" in output("why", "alexnet", "-i", "256", "--no-run")
+
+
+def test_where_no_size_fits_no_rectangle_is_promised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import onnx.parser
+
+    young = '<ir_version: 8, opset_import: ["" : 13]>\ng (float[1, 3, 8, 8] x) => (float y) {y = Mish (x)}'
+    (tmp_path / "young.onnx").write_bytes(onnx.parser.parse_model(young).SerializeToString())
+    assert run(["sizes", str(tmp_path / "young.onnx")]) == 0
+    shown = capsys.readouterr().out
+    assert "square N×N  none" in shown
+    assert "rectangles" not in shown

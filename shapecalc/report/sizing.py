@@ -189,6 +189,8 @@ def _rectangles(found: Sizes) -> list[tuple[str, str]]:
         return [("rectangles", "height and width depend on each other; ask with --near HxW")]
     if found.independent:
         if found.heights == found.widths:
+            if str(found.heights) == "none":
+                return []
             each = "" if str(found.heights) == "every size" else f", each {found.heights}"
             return [("rectangles", f"any height and width{each}")]
         return [("height", str(found.heights)), ("width", str(found.widths))]

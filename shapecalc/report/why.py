@@ -164,7 +164,7 @@ def _print_repairs(console: Console, answer: Why) -> None:
         rows.add_row(f"  {number}.", _tried(tried))
     console.print(rows)
     if answer.sizes:
-        near = ", ".join(map(str, answer.sizes))
+        near = ", ".join(f"{row.low} and up" if row.high == answer.open else str(row) for row in answer.sizes)
         console.print(hanging(Text(f"square inputs that fit near it: {near}", style="dim"), 2))
 
 

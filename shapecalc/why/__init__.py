@@ -51,6 +51,7 @@ class Why:
         self.cause: Cause | None = None
         self.others: list[Problem] = []
         self.sizes: list[Interval] = []  # those that fit, nearest to what was asked
+        self.open: int | None = None  # where the last of these ends only because nothing larger was asked
         self.repairs: list[Tried] = []
 
     @property
@@ -153,6 +154,7 @@ def _ways_out(model: Model, answer: Why, run: bool) -> None:
         sizes = None
     if sizes is not None:
         answer.sizes = _near(sizes, misfit)
+        answer.open = sizes.limit if sizes.limit + 1 in sizes else None
         answer.repairs += try_inputs(model, misfit, sizes, run)
     given = first_input(misfit.graph)
     shape = misfit.feeds[given.name].shape if given is not None else ()
