@@ -24,7 +24,8 @@ def model(
     nodes: list[onnx.NodeProto], weights: list[onnx.TensorProto], shape: list[int | str], out: str, opset: int = 18
 ) -> bytes:
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
-    graph = helper.make_graph(nodes, "net", [given], [onnx.ValueInfoProto(name=out)], weights)
+    ends = [onnx.ValueInfoProto(name=name) for name in out.split()]
+    graph = helper.make_graph(nodes, "net", [given], ends, weights)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     return bytes(made.SerializeToString())
 
@@ -251,6 +252,25 @@ def test_a_token_that_stands_there_twice_is_repeated_once(tmp_path: Path, batch:
     images = numpy.random.default_rng(1).standard_normal((rows, 4, 2), numpy.float32)
     alone = numpy.concatenate([run(data, image[None]) for image in images])
     assert numpy.array_equal(alone, run(tmp_path / "out.onnx", images))
+
+
+def test_an_output_that_holds_for_all_rows_is_what_each_run_gives(tmp_path: Path) -> None:
+    """Boxes that follow from the size of an image alone: one row for any batch. A mean over the batch is none."""
+    two, axes = numpy_helper.from_array(numpy.array([2]), "two"), numpy_helper.from_array(numpy.array([0]), "axes")
+    nodes = [
+        NODE("Shape", ["x"], ["s"], "shape"),
+        NODE("Gather", ["s", "two"], ["n"], "height", axis=0),
+        NODE("Cast", ["n"], ["boxes"], "boxes", to=TensorProto.FLOAT),
+        NODE("Softmax", ["x"], ["y"], "soft", axis=1),
+    ]
+    data = model(nodes, [two], [1, 4, 2], "y boxes")
+    plan = shapecalc.load(data).retarget(batch=4)
+    plan.save(tmp_path / "out.onnx", device="cpu")
+    assert [output.shape for output in plan.trace.outputs] == [(4, 4, 2), (1,)]
+    mean = NODE("ReduceMean", ["x", "axes"], ["boxes"], "mean", keepdims=1)
+    lost = shapecalc.load(model([mean, nodes[-1]], [axes], [1, 4, 2], "y boxes"))
+    with pytest.raises(shapecalc.RefusedError, match="boxes cannot be compared"):
+        lost.retarget(batch=4).verify(device="cpu")
 
 
 def test_a_batch_that_is_lost_on_the_way_is_refused() -> None:

@@ -84,7 +84,8 @@ def measured(model: Definition, kept: Kept, *, device: str, seed: int, rtol: flo
     fed_after = _fed(after, images, promise, promise.after)
     fed_before = _fed(before, images, promise, promise.before)
     got = _made(after, fed_after, {pair.after for pair in promise.pairs}, device)
-    expected = _expected(before, fed_before, promise, device)
+    shapes = {pair.before: got[pair.after].shape for pair in promise.pairs}
+    expected = _expected(before, fed_before, promise, device, shapes)
     checks = []
     for pair in promise.pairs:
         wanted = _done(expected[pair.before], pair.steps)
@@ -161,7 +162,9 @@ def _as_it_lies(tensors: Mapping[str, Array], name: str) -> Array:
     return first.transpose(channels_last(first.ndim))
 
 
-def _expected(net: Runnable, fed: dict[str, Array], promise: Promise, device: str) -> dict[str, Array]:
+def _expected(
+    net: Runnable, fed: dict[str, Array], promise: Promise, device: str, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Array]:
     """The tensors of the net before; where rows are promised, of runs with batches of its own size, joined."""
     names = {pair.before for pair in promise.pairs}
     if not promise.rows:
@@ -169,7 +172,14 @@ def _expected(net: Runnable, fed: dict[str, Array], promise: Promise, device: st
     own = net.inputs[promise.image].shape[0]
     rows = fed[promise.image].shape[0]
     made = [_made(net, _rows(fed, start, own, rows), names, device) for start in range(0, rows, own)]
-    return {name: numpy.concatenate([run[name] for run in made])[:rows] for name in names}
+    return {name: _joined([run[name] for run in made], rows, shapes[name]) for name in names}
+
+
+def _joined(single: list[Array], rows: int, shape: tuple[int, ...]) -> Array:
+    """The rows of single runs; of what holds for all rows, as the boxes that a size gives, that of each run."""
+    if single[0].shape == shape and all(numpy.array_equal(single[0], each) for each in single):
+        return single[0]
+    return numpy.concatenate(single)[:rows]
 
 
 def _made(net: Runnable, fed: dict[str, Array], names: set[str], device: str) -> dict[str, Array]:
