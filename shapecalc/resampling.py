@@ -99,6 +99,21 @@ def over_map(table: Array, axis: int, before: Size, now: Size, *, antialias: boo
     return _interpolated(table, axis, before, now, antialias=antialias)
 
 
+def over_blocks(
+    table: Array, axis: int, before: Size, now: Size, block: Size, grown: Size, *, antialias: bool = False
+) -> Array:
+    """A map's table that lies in blocks (Zhang et al. 2022), (…, blocks, places, …) from ``axis`` on, at another map.
+
+    ``block`` became ``grown``, and there are as many. The whole map is interpolated, as timm does for NesT.
+    """
+    front, back = table.shape[:axis], table.shape[axis + 2 :]
+    rows, columns = before[0] // block[0], before[1] // block[1]
+    spread = table.reshape(*front, rows, columns, *block, *back).swapaxes(axis + 1, axis + 2)
+    whole = over_map(spread.reshape(*front, *before, *back), axis, before, now, antialias=antialias)
+    cut = whole.reshape(*front, rows, grown[0], columns, grown[1], *back).swapaxes(axis + 1, axis + 2)
+    return numpy.ascontiguousarray(cut.reshape(*front, rows * columns, grown[0] * grown[1], *back))
+
+
 def of_waves(table: Array, axis: int, before: Size, now: Size, tokens: int) -> Array | None:
     """(height, width, channels) of a table of places that is made of waves, at another map; None for any other."""
     rows = numpy.split(table, [tokens], axis=axis)[1]
@@ -255,6 +270,7 @@ def averages(shape: Size, turned: bool) -> Array:
 TABLES: dict[str, Callable[..., Array]] = {
     "map": over_map,
     "places": over_places,
+    "blocks": over_blocks,
     "relative": over_offsets,
     "windows": over_windows,
     "distances": distances,

@@ -12,7 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import shapecalc
-from shapecalc.resampling import TABLES, bicubic, bilinear, over_places
+from shapecalc.resampling import TABLES, bicubic, bilinear, over_blocks, over_map, over_places
+from shapecalc.surgery.exports.positions import Seen, _carried
 
 NODE = helper.make_node
 ROW = [1.0, -2.0, 4.0, 0.5, 3.0]
@@ -88,3 +89,35 @@ def test_an_unknown_way_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(shapecalc.ShapecalcError, match="no way of interpolating 'lanczos'") as told:
         shapecalc.load(embedded(tmp_path)).retarget(input=24, interpolate="lanczos")
     assert told.value.hint == "one of timm, huggingface"
+
+
+def test_a_table_in_blocks_is_interpolated_as_the_map_that_it_is() -> None:
+    table = numpy.random.default_rng(0).standard_normal((1, 4, 9, 2), numpy.float32)
+    whole = numpy.empty((1, 6, 6, 2), numpy.float32)
+    for block in range(4):
+        row, column = 3 * (block // 2), 3 * (block % 2)
+        whole[0, row : row + 3, column : column + 3] = table[0, block].reshape(3, 3, 2)
+    wanted = over_map(whole, 1, (6, 6), (8, 10), antialias=False)
+    made = over_blocks(table, 1, (6, 6), (8, 10), (3, 3), (4, 5))
+    assert made.shape == (1, 4, 20, 2)
+    for block in range(4):
+        row, column = 4 * (block // 2), 5 * (block % 2)
+        part = wanted[0, row : row + 4, column : column + 5]
+        assert numpy.array_equal(made[0, block].reshape(4, 5, 2), part)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "recipe"),
+    [
+        ((1, 16, 196, 96), (1, 16, 256, 96), "blocks"),
+        ((1, 15, 196, 96), (1, 15, 256, 96), "places"),
+        ((1, 196, 96), (1, 256, 96), "places"),
+    ],
+    ids=["as many blocks as the map has", "no map has so many", "no blocks"],
+)
+def test_a_table_in_blocks_is_told_by_the_map_that_has_them(shape: Any, wanted: Any, recipe: str) -> None:
+    seen = Seen({}, [((56, 56), (64, 64)), ((14, 14), (16, 16))], (8 / 7, 8 / 7))
+    axis = next(place for place, size in enumerate(shape) if size != wanted[place])
+    found = _carried(shape, wanted, (axis,), seen)
+    assert found is not None
+    assert found[0] == recipe

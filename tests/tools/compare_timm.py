@@ -117,7 +117,10 @@ def own(name: str, model: Any, size: Size) -> tuple[Any, str]:
     wanted = other.state_dict()
     for key, value in list(weights.items()):
         if key in wanted and value.shape != wanted[key].shape:
-            weights[key] = _table(key, value, wanted[key].shape, size)
+            blocks = value.ndim == 4 and made.__name__.endswith(".nest")
+            weights[key] = (
+                made.resize_pos_embed(value, wanted[key]) if blocks else _table(key, value, wanted[key].shape, size)
+            )
             how += f", {key} resampled"
     buffers = {key for key, _ in other.named_buffers()} - {
         k for k in wanted if k.endswith(("running_mean", "running_var", "num_batches_tracked"))

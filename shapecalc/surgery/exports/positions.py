@@ -183,9 +183,24 @@ def _carried(
         if grid is None:
             return known
     if len(axes) == 1:
+        blocks = _blocks(shape, axes[0], grid, seen)
+        if blocks is not None:
+            return blocks
         return "places", (axes[0], *grid), f"{grid} interpolated (bicubic)"
     if len(axes) == 2:
         return "relative", (axes, *grid), f"relative positions of {grid} interpolated"
+    return None
+
+
+def _blocks(shape: Sizes, axis: int, grid: Grid, seen: Seen) -> tuple[str, tuple[object, ...], str] | None:
+    """As `_carried`, of a map in as many blocks as before, (1, blocks, places, channels) (NesT, Zhang et al. 2022)."""
+    if len(shape) != 4 or axis != 2 or grid.tokens:
+        return None
+    for old, new in seen.maps:
+        whole = not any(size % side for size, side in zip((*old, *new), (*grid.before, *grid.now), strict=True))
+        if whole and prod(old) == shape[1] * prod(grid.before) and prod(new) == shape[1] * prod(grid.now):
+            what = f"{Grid(old, new, 0)} in blocks of {grid}, interpolated (bicubic, without antialiasing)"
+            return "blocks", (axis - 1, old, new, grid.before, grid.now), what
     return None
 
 
