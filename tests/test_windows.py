@@ -199,6 +199,13 @@ def test_windows_that_could_follow_and_come_out_in_no_whole_number_stay_and_it_i
         assert [words in line for words, line in zip(said, told, strict=True)] == [True] * len(said)
 
 
+def test_of_a_model_without_numbers_it_is_said_that_windows_might_follow() -> None:
+    plan = shapecalc.load(Net((16, 16), law=ANY_SIDE).proto).retarget(input=24)
+    assert [line for line in plan.remarks() if "may hold distances" in line and "by its path" in line] == plan.remarks()
+    assert len(plan.remarks()) == 1
+    assert shapecalc.load(Net((16, 16)).proto).retarget(input=24).remarks() == []
+
+
 def test_windows_stay_where_their_distances_are_told_in_shares_of_one(tmp_path: Path) -> None:
     onnx.save(Net((16, 16), law=OF_ITS_SIDE).proto, tmp_path / "net.onnx")
     plan = shapecalc.load(tmp_path / "net.onnx").retarget(input=24)

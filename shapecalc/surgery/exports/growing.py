@@ -36,6 +36,15 @@ def computed(graph: Graph, sides: Iterable[Sides]) -> frozenset[Sides]:
     return frozenset(found)
 
 
+def unread(graph: Graph, sides: Iterable[Sides]) -> str | None:
+    """A parameter that may be such a table and whose numbers are not to be had, as of a model read from bytes."""
+    from ...folding import numbers  # numpy, which a trace does without
+
+    rows = {count for side in sides for count in _rows(side)}
+    shaped = (param for param in graph.params.values() if len(param.shape or ()) == 2 and (param.shape or ())[1] == 2)
+    return next((param.name for param in shaped if (param.shape or ())[0] in rows and numbers(param) is None), None)
+
+
 def _rows(side: Sides) -> tuple[int, int]:
     """Rows of a table with one for each pair of places, and of one with one for each offset."""
     return (side[0] * side[1]) ** 2, (2 * side[0] - 1) * (2 * side[1] - 1)

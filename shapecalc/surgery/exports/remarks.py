@@ -9,7 +9,7 @@ from ...dims import show
 from ...graph import Graph
 from ...trace import Trace
 from .follow import shape_of
-from .growing import computed
+from .growing import computed, unread
 from .regroup import Sizes
 from .retable import SetConstant
 from .windows import WINDOWS, is_cut, sides_turned
@@ -28,6 +28,11 @@ KEPT = (
     "{}: its windows stay {} and the map is padded; their biases are computed from distances, and a net that fits its "
     "windows to the image (SwinV2-CR of timm) differs at this size; at one where {} scales to whole numbers they are "
     "fitted here too"
+)
+UNREAD = (
+    "{} may hold distances from which biases of windows are computed, and its numbers are not to be had: the windows "
+    "stay as large as they were, where from a file they might follow the image (SwinV2-CR of timm); load the file by "
+    "its path"
 )
 WHOLE = (
     "{}: what attended to a map of {} as a whole attends to {} as a whole, with interpolated biases; the net's windows "
@@ -98,7 +103,11 @@ def grown(edits: Iterable[Any], cuts: Mapping[str, Cut]) -> tuple[str, tuple[int
 
 def kept(cuts: Mapping[str, Cut], graph: Graph) -> list[str]:
     """Of windows that could follow the image and do not."""
-    sides = computed(graph, {cut.of(cut.shape) for cut in cuts.values()})
+    all_sides = {cut.of(cut.shape) for cut in cuts.values()}
+    table = unread(graph, all_sides)
+    if table is not None:
+        return [UNREAD.format(table)]
+    sides = computed(graph, all_sides)
     first = next(((name, cut.of(cut.shape)) for name, cut in cuts.items() if cut.of(cut.shape) in sides), None)
     return [KEPT.format(first[0], show(first[1]), show(first[1]))] if first is not None else []
 
