@@ -205,3 +205,33 @@ def test_a_definition_saved_as_it_is_takes_its_weights_along(place: Path) -> Non
     model.save(place / "other" / "same.onnx")
     assert (place / "other" / "same.onnx").read_bytes() == (place / HERE / "net.onnx").read_bytes()
     assert weights(place / "other" / "same.onnx") == weights(place / HERE / "net.onnx")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
+@pytest.mark.parametrize("beside", [False, True], ids=["inside", "beside"])
+def test_a_link_to_a_model_is_proved(tmp_path: Path, beside: bool) -> None:
+    """HuggingFace's cache: names that link to files called by their checksums, weights inside or beside."""
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshot"
+    blobs.mkdir()
+    snapshot.mkdir()
+    kernel = numpy_helper.from_array(numpy.random.default_rng(1).standard_normal((32, 8), numpy.float32), "w")
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], "fc")
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node], "net", [value("x", TensorProto.FLOAT, [1, 32])], [value("y", TensorProto.FLOAT, [1, 8])], [kernel]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if beside:
+        (blobs / "5ca1ab1e").write_bytes(kernel.raw_data)
+        (snapshot / "model.onnx_data").symlink_to(Path("../blobs/5ca1ab1e"))
+        onnx.external_data_helper.set_external_data(model.graph.initializer[0], "model.onnx_data")
+        model.graph.initializer[0].ClearField("raw_data")
+    (blobs / "c0ffee").write_bytes(model.SerializeToString())
+    (snapshot / "model.onnx").symlink_to(Path("../blobs/c0ffee"))
+    net = shapecalc.load(snapshot / "model.onnx")
+    assert net.verify(device="cpu").ok
+    plan = net.retarget(classes=3)
+    out = plan.save(tmp_path / "out.onnx", device="cpu")
+    assert plan.report is not None
+    assert plan.report.ok
+    assert shapecalc.load(out).verify(device="cpu").ok

@@ -153,19 +153,36 @@ def load_edited(
     edited = sized_graph(graph, traced)
     tensors = new_weights(model, edited, traced, seed)
     written = without_sources(edited)
-    if source.path is not None:
-        pieces = skeleton(source.data, model.graph, written, source.path.name, tensors, traced.tensors)
+    real = source.path.resolve() if source.path is not None else None  # onnxruntime reads nothing through a link
+    if real is not None:
+        pieces = skeleton(source.data, model.graph, written, real.name, tensors, traced.tensors)
     else:
         pieces = segments(source.data, model.graph, written, tensors, traced.tensors)
     proto = onnx.ModelProto.FromString(assemble(source.data, pieces))
     stored = _stored(model, edited, [param for param in edited.params.values() if param.recipe is not None])
     numbers = Numbers(edited, {**stored, **(given or {})}, make=proving, seed=seed)
     arrays = _seed_placeholders(proto, edited, numbers)
-    if source.path is not None:
-        arrays |= _seed_missing(proto, edited, numbers, source.path.parent)
+    if source.path is not None and real is not None:
+        _follow_links(proto, source.path.parent, real)
+        arrays |= _seed_missing(proto, edited, numbers, real.parent)
     _show_everything(proto, edited, traced)
     drawn = tuple(give_seeds(proto.graph, seed))
-    return Loaded(proto, arrays, str(source.path.parent) if source.path is not None else None, drawn)
+    return Loaded(proto, arrays, str(real.parent) if real is not None else None, drawn)
+
+
+def _follow_links(proto: onnx.ModelProto, folder: Path, real: Path) -> None:
+    """External data beside a link to the model, as its own links place them beside the ``real`` file.
+
+    HuggingFace's cache is such: a folder of names, each a link to a file that is called by its checksum.
+    """
+    if real.parent == folder.resolve():
+        return
+    for declared in proto.graph.initializer:
+        for entry in declared.external_data:
+            if entry.key == "location" and entry.value != real.name:
+                target = (folder / entry.value).resolve()
+                if target.is_relative_to(real.parent):
+                    entry.value = str(target.relative_to(real.parent))
 
 
 def _seed_missing(proto: onnx.ModelProto, graph: Graph, numbers: Numbers, folder: Path) -> dict[str, Array]:
