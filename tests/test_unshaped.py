@@ -183,3 +183,12 @@ def test_scan_of_opset_8_has_batches() -> None:
     session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     feeds = {"start": numpy.zeros((2, 4), numpy.float32), "x": numpy.ones((2, 7, 4), numpy.float32)}
     assert [value.shape for value in session.run(None, feeds)] == [(2, 4), (2, 7, 1)]
+
+
+def test_why_of_a_net_that_takes_sequences_has_the_misfit_and_no_other_size() -> None:
+    text = "g (seq(float[2, 3]) q, float[5] b) => (float y) {"
+    text += "i = Constant <value_int = 0> () a = SequenceAt (q, i) y = Add (a, b) }"
+    net = shapecalc.load(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\n{text}'))
+    answer = net.why(run=False)
+    assert [problem.layer for problem in answer.trace.problems] == ["Add_2"]
+    assert answer.repairs == []

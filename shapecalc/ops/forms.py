@@ -89,7 +89,7 @@ def need_known(call: Call) -> Need | None:
         if stray is not None:
             return Need(False, "E112", lambda: _stray(call, found, stray))
     for tensor, allowed in zip(call.inputs, found.types, strict=False):
-        if tensor is not None and tensor.dtype not in allowed and allowed and tensor.dtype is not None:
+        if tensor is not None and tensor.dtype not in allowed and allowed and tensor.dtype:
             return Need(False, "E112", lambda: _untyped(call, found))
     return None
 
@@ -140,7 +140,8 @@ def _stray(call: Call, found: Form, name: str) -> Detail:
 
 
 def _untyped(call: Call, found: Form) -> Detail:
-    index = next(i for i, t in enumerate(call.inputs) if t is not None and t.dtype and t.dtype not in found.of_input(i))
+    asked = ((i, t) for i, t in enumerate(call.inputs) if t is not None and t.dtype and found.of_input(i))
+    index = next(i for i, tensor in asked if tensor.dtype not in found.of_input(i))
     op, dtype = call.node.op, call.tensor(index).dtype or ""
     since = next((row.since for row in forms(op) if dtype in row.of_input(index) and row.since > found.since), None)
     message = f"{call.name}: {op} of opset {call.opset} takes no {dtype}, which {call.giver(index)} gives"

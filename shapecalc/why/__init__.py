@@ -157,8 +157,9 @@ def _ways_out(model: Model, answer: Why, run: bool) -> None:
         answer.open = sizes.limit if sizes.limit + 1 in sizes else None
         answer.repairs += try_inputs(model, misfit, sizes, run)
     given = first_input(misfit.graph)
-    shape = misfit.feeds[given.name].shape if given is not None else ()
-    if given is None or not isinstance(shape, tuple):
+    fed = misfit.feeds.get(given.name) if given is not None else None  # None: it is a sequence or a dictionary
+    shape = fed.shape if fed is not None else None
+    if not isinstance(shape, tuple):
         return
     advice = model.advice(misfit)
     command = f"shapecalc retarget {model.typed} {model.asked(misfit)}"
