@@ -123,7 +123,9 @@ def test_what_onnx_does_not_have_has_no_forms() -> None:
     assert form("HardSwish", 13) is None
 
 
-def test_a_type_that_does_not_exist_is_a_problem_of_the_cast_alone() -> None:
-    """Damaged bytes: what a Cast to the type 0 gives has no type that an operator could refuse."""
-    found = shapecalc.load(model(17, "float[4] x", "a = Cast <to = 0> (x)\n y = Add (x, a)")).trace()
+def test_a_type_that_does_not_exist_is_no_type_that_an_opset_lacks() -> None:
+    """Damaged bytes: an attribute `to` that says it is a text."""
+    damaged = model(17, "float[4] x", "a = Cast <to = 1> (x)\n y = Add (x, a)")
+    damaged.graph.node[0].attribute[0].type = onnx.AttributeProto.STRING
+    found = shapecalc.load(damaged).trace()
     assert [problem.layer for problem in found.problems if problem.code == "E112"] == []
