@@ -55,3 +55,11 @@ def test_padding_that_is_as_much_before_as_behind_stays() -> None:
     """(1, 1) is what SAME pads of 33 and what most nets pad of anything."""
     plan = shapecalc.load(net(33, [1, 1, 1, 1]), format="onnx").retarget(input=36)
     assert [edit.to_dict()["edit"] for edit in plan.edits] == ["set-input"]
+
+
+def test_a_node_that_gives_nothing_is_no_padding() -> None:
+    """Damaged bytes; no export has one."""
+    model = onnx.load_from_string(net(32, [0, 0, 1, 1]))
+    model.graph.node.append(NODE("Identity", ["x"], [], "nothing"))
+    plan = shapecalc.load(model.SerializeToString(), format="onnx").retarget(input=48)
+    assert plan.trace.layer("second").outputs[0].shape == (1, 4, 12, 12)

@@ -43,10 +43,10 @@ def padded(graph: Graph, before: Mapping[str, Layer]) -> dict[str, Window]:
     uneven = False
     for node in graph.nodes:
         layer = before.get(node.name)
+        if node.op != "Pad" or layer is None or not node.outputs:
+            continue
         window = _window([before[u.name] for u in users.get(node.outputs[0], ()) if u.name in before])
-        size, pads = (
-            (shape_of(layer), constant(layer, PADS)) if layer is not None and node.op == "Pad" else (None, None)
-        )
+        size, pads = shape_of(layer), constant(layer, PADS)
         if window is None or size is None or pads is None or len(size) != MAP or len(pads) != 2 * MAP:
             continue
         around = (*pads[2:4], *pads[6:8])
