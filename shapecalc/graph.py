@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .dims import Dim, Shape, Unknown
+from .dims import Dim, Shape, Unknown, all_numbers
 from .source import Origin
 
 #: Operators that only hand on sizes and constants: tables leave them out, JSON keeps them.
@@ -51,6 +51,11 @@ class Tensor:
         self.shape = shape
         self.dtype = dtype
         self.contents = contents
+
+    @property
+    def sizes(self) -> tuple[int, ...] | None:
+        """The shape where all of it is numbers."""
+        return self.shape if isinstance(self.shape, tuple) and all_numbers(self.shape) else None
 
     def __repr__(self) -> str:
         extra = f", contents={self.contents}" if self.contents is not None else ""

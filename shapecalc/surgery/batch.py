@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple, Self
 
-from ..dims import Dim, Shape, all_numbers, show
+from ..dims import Dim, show
 from ..errors import RefusedError
-from ..graph import Graph, Input, Node, Param
+from ..graph import Graph, Input, Node, Param, Tensor
 from ..lower import scores
 from ..ops.baked import constant
 from ..source import Origin
@@ -238,9 +238,8 @@ def _counted_one(n: Any) -> str:
     return "N" if n == PROBE else f"{n // PROBE}·N" if n and n % PROBE == 0 else str(n)
 
 
-def _shape(tensor: Any) -> Shape | None:
-    shape = getattr(tensor, "shape", None)
-    return shape if isinstance(shape, tuple) and all_numbers(shape) else None
+def _shape(tensor: Tensor | None) -> tuple[int, ...] | None:
+    return tensor.sizes if tensor is not None else None
 
 
 def _holds(old: Any, now: Any, batch: Any) -> bool:

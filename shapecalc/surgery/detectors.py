@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from shlex import quote
 from typing import Any, NamedTuple
 
@@ -212,7 +213,8 @@ class ReplaceScores(NamedTuple):
             recipe = "zeros" if bias or self.start == "zeros" else {"normal": "gaussian", "framework": "torch"}
             made = recipe if isinstance(recipe, str) else recipe.get(self.start)
             return Param(name, shape, dtype, recipe=made)
-        spread = 0.0 if bias or self.start == "zeros" else (2.0 / max(1, _fan_in(shape, axis))) ** 0.5
+        fan_in = prod(shape[:axis] + shape[axis + 1 :])
+        spread = 0.0 if bias or self.start == "zeros" else (2.0 / max(1, fan_in)) ** 0.5
         return Param(name, shape, dtype, recipe="rows", sources=(old.name,), arguments=(axis, rows, spread))
 
     def _rows(self, block: Block) -> tuple[int, ...]:
@@ -245,13 +247,6 @@ class ReplaceScores(NamedTuple):
             "block": self.block._asdict(),
             "start": self.start,
         }
-
-
-def _fan_in(shape: tuple[int, ...], axis: int) -> int:
-    size = 1
-    for i, n in enumerate(shape):
-        size *= 1 if i == axis else n
-    return size
 
 
 def with_classes(graph: Graph, trace: Trace, found: Detector, classes: int, start: str) -> Sequence[Edit]:

@@ -6,7 +6,7 @@ written to JSON as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..dims import Dim, Shape, show, substitute, symbol
@@ -42,6 +42,13 @@ def listed(edits: Sequence[Edit], most: int) -> list[str]:
     for edit in edits:
         kinds.setdefault((type(edit), edit.to_dict().get("what")), []).append(edit)
     return [line for alike in kinds.values() for line in _first(alike)]
+
+
+def applied(edits: Iterable[Edit], graph: Graph) -> Graph:
+    """The graph with edits carried out, one after another."""
+    for edit in edits:
+        graph = edit.apply(graph)
+    return graph
 
 
 def carried_out(edit: Edit, graph: Graph) -> tuple[Graph, list[Node], dict[str, Param]]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
-from ..dims import all_numbers
 from ..graph import Node
 from ..trace import Trace
 from .exports.retable import SetConstant
@@ -93,8 +92,7 @@ class Walk:
     def shape(self, value: str) -> Sizes | None:
         """The shape of a value in numbers."""
         tensor = self.trace.tensors.get(value)
-        shape = tensor.shape if tensor is not None else None
-        return tuple(map(int, shape)) if isinstance(shape, tuple) and all_numbers(shape) else None
+        return tensor.sizes if tensor is not None else None
 
     def numbers(self, node: Node, place: int, attribute: str) -> Sizes | None:
         """A constant of a node, an input or, in old files, an attribute; None where it is computed or not there."""

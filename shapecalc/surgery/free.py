@@ -11,7 +11,7 @@ from ..graph import Graph, places
 from ..sizes import reference
 from ..trace import Trace, first_input
 from .draft import Draft
-from .edits import Edit
+from .edits import applied
 from .promises import Kept, Pair, Promise
 from .repairs import told
 
@@ -60,7 +60,7 @@ def _follow(draft: Draft, natives: Mapping[str, Shape], how: str) -> bool:
     draft.kept.append(_kept(draft, native, written, "at {} it gives what the original gives"))
     few = [*found.samples[: COMPARED - 1], *found.samples[COMPARED - 1 :][-1:]]
     for sample in few:
-        alone = _edited(written, [interpolated(edit, how) for edit in sample.edits])
+        alone = applied([interpolated(edit, how) for edit in sample.edits], written)
         draft.kept.append(_kept(draft, sample.feeds, alone, "at {} it gives what the net written for that size gives"))
     _check(draft, [kept.after for kept in draft.kept[-len(few) :]], found.samples[0].feeds)
     return True
@@ -86,12 +86,6 @@ def _beyond(shape: Shape, asked: Shape) -> Shape:
         n * FAR if isinstance(n, int) and not isinstance(free, int) and axis else n
         for axis, (n, free) in enumerate(zip(shape, asked, strict=True))
     )
-
-
-def _edited(graph: Graph, edits: Sequence[Edit]) -> Graph:
-    for edit in edits:
-        graph = edit.apply(graph)
-    return graph
 
 
 def _kept(draft: Draft, feeds: Mapping[str, Shape], alone: Graph, words: str) -> Kept:

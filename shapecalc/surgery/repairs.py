@@ -17,7 +17,7 @@ from ..sizes import Bound, bounds_of_values
 from ..trace import Layer, Trace
 from ..window import Window
 from .crop import CropMap, Joining, Retrace, cropped, join
-from .edits import ChangePool, Edit, InsertPool, listed
+from .edits import ChangePool, Edit, InsertPool, applied, listed
 from .joins import padded, rescaled
 
 if TYPE_CHECKING:
@@ -115,10 +115,7 @@ def attends(traced: Trace) -> bool:
 
 def _done(edits: Sequence[Edit], misfit: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Trace:
     """The trace of the net with edits carried out."""
-    graph = misfit.graph
-    for edit in edits:
-        graph = edit.apply(graph)
-    return retrace(graph, feeds, misfit.dialect, None)
+    return retrace(applied(edits, misfit.graph), feeds, misfit.dialect, None)
 
 
 def _rebaked(misfit: Trace, fitting: Trace, retrace: Retrace) -> Rebaked | None:

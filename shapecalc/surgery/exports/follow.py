@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ...dims import Shape, all_numbers
+from ...dims import Shape
 from ...graph import Graph
 from ...trace import Layer
 from .regroup import ITEMS, Became, Sizes, regrouped
@@ -58,8 +58,7 @@ def constant(layer: Layer, held: Held) -> Shape | None:
 def shape_of(layer: Layer, output: bool = False) -> Sizes | None:
     """The shape of a layer's first input or output where all of it is numbers."""
     tensors = layer.tensors if output else layer.call.inputs
-    shape = tensors[0].shape if tensors and tensors[0] is not None else None
-    return shape if isinstance(shape, tuple) and all_numbers(shape) else None
+    return tensors[0].sizes if tensors and tensors[0] is not None else None
 
 
 def _reshape(old: Layer, layer: Layer, seen: Seen) -> Ways:

@@ -252,8 +252,7 @@ def _grids(sample: Sample, about: Edit) -> Iterator[tuple[int, int]]:
 def _shape(traced: Trace, value: str) -> Vector | None:
     """The shape of a value where all of it is numbers."""
     tensor = traced.tensors.get(value)
-    shape = tensor.shape if tensor is not None else None
-    return tuple(map(int, shape)) if isinstance(shape, tuple) and all_numbers(shape) else None
+    return tensor.sizes if tensor is not None else None
 
 
 def _computable(edit: Edit) -> bool:

@@ -7,10 +7,10 @@ holds what came out. Where the numbers of a net are those, and not the same befo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ...graph import Graph
 from ...trace import Layer
+from ...window import Window
 from .follow import Place, constant, shape_of
 from .regroup import Sizes
 from .retable import SetConstant
@@ -21,43 +21,38 @@ PADS = Place(1, "pads")
 MAP = 4
 
 
-class Window(NamedTuple):
-    """The window behind a padding: what it reaches over, and its steps, of rows and of columns."""
-
-    extents: Sizes
-    strides: Sizes
-
-    def padding(self, size: Sizes) -> Sizes:
-        """What SAME pads: rows above, columns before, rows below, columns behind."""
-        wanted = [
-            max((-(-n // step) - 1) * step + extent - n, 0)
-            for n, extent, step in zip(size, self.extents, self.strides, strict=True)
-        ]
-        return (*(n // 2 for n in wanted), *(n - n // 2 for n in wanted))
+#: The window behind a padding, of rows and of columns, as one that pads itself.
+Windows = tuple[Window, Window]
 
 
-def padded(graph: Graph, before: Mapping[str, Layer]) -> dict[str, Window]:
-    """Pad -> the window behind it, of nets whose paddings are SAME's; none where all are as many before as behind."""
+def _padding(windows: Windows, size: Sizes) -> Sizes:
+    """What SAME pads: rows above, columns before, rows below, columns behind."""
+    (above, below), (before, behind) = (window.pads(n) for window, n in zip(windows, size, strict=True))
+    return (above, before, below, behind)
+
+
+def padded(graph: Graph, before: Mapping[str, Layer]) -> dict[str, Windows]:
+    """Pad -> the windows behind it, of nets whose paddings are SAME's; none where all are as many before as behind."""
     users = graph.users()
-    found: dict[str, Window] = {}
+    found: dict[str, Windows] = {}
     uneven = False
     for node in graph.nodes:
         layer = before.get(node.name)
         if node.op != "Pad" or layer is None or not node.outputs:
             continue
-        window = _window([before[u.name] for u in users.get(node.outputs[0], ()) if u.name in before])
+        windows = _windows([before[u.name] for u in users.get(node.outputs[0], ()) if u.name in before])
         size, pads = shape_of(layer), constant(layer, PADS)
-        if window is None or size is None or pads is None or len(size) != MAP or len(pads) != 2 * MAP:
+        if windows is None or size is None or pads is None or len(size) != MAP or len(pads) != 2 * MAP:
             continue
         around = (*pads[2:4], *pads[6:8])
-        if around == window.padding(size[2:]):
-            found[node.name] = window
+        if around == _padding(windows, size[2:]):
+            found[node.name] = windows
             uneven = uneven or around[:2] != around[2:]
     return found if uneven else {}
 
 
-def _window(readers: list[Layer]) -> Window | None:
-    """The window of the one layer that reads a padded map; None where it pads too, or there are more."""
+def _windows(readers: list[Layer]) -> Windows | None:
+    """The windows of the one layer that reads a padded map; None where it pads too, or there are more."""
     if len(readers) != 1 or readers[0].op not in WINDOWED or any(readers[0].call.attr("pads") or ()):
         return None
     call = readers[0].call
@@ -66,14 +61,19 @@ def _window(readers: list[Layer]) -> Window | None:
     steps, dilations = (tuple(call.attr(word) or (1,) * len(kernel)) for word in ("strides", "dilations"))
     if len(kernel) != 2 or not all(isinstance(n, int) for n in kernel):
         return None
-    return Window(tuple((n - 1) * d + 1 for n, d in zip(kernel, dilations, strict=True)), steps)
+    rows, columns = map(_same, kernel, steps, dilations)
+    return rows, columns
 
 
-def followed(old: Layer, layer: Layer, window: Window) -> SetConstant | None:
+def _same(kernel: int, stride: int, dilation: int) -> Window:
+    return Window(kernel, stride, dilation=dilation, padding_mode="same_upper")
+
+
+def followed(old: Layer, layer: Layer, windows: Windows) -> SetConstant | None:
     """The edit of a padding whose map has another size."""
     now, was, pads = shape_of(layer), constant(old, PADS), constant(layer, PADS)
     if now is None or was is None or was != pads:
         return None
-    above, before, below, behind = window.padding(now[2:])
+    above, before, below, behind = _padding(windows, now[2:])
     wanted = (0, 0, above, before, 0, 0, below, behind)
     return SetConstant(layer.name, *PADS, wanted, was) if wanted != was else None
