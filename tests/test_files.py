@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
+from shapecalc.copying import Copy, Range, Work, steps
 from shapecalc.errors import UsageError
-from shapecalc.files import Work, copy_range, copy_whole, write_whole
+from shapecalc.files import copy_whole, write_whole
 from shapecalc.report.progress import Bar
 
 
@@ -114,7 +119,7 @@ def test_killed_in_between_the_old_file_is_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "missing",
-    [[], ["copy_file_range"], ["copy_file_range", "sendfile"], ["copy_file_range", "sendfile", "preadv"]],
+    [[], ["copy_file_range"], ["copy_file_range", "preadv"], ["pwrite"]],
     ids=len,
 )
 def test_a_copy_is_the_file_whatever_the_system_offers(
@@ -130,17 +135,45 @@ def test_a_copy_is_the_file_whatever_the_system_offers(
     assert told[-1] == (len(data), len(data))
 
 
-def test_the_kernel_copies_a_range_to_where_the_file_stands(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"0123456789" * 100)
+@given(st.integers(0, 5000), st.integers(0, 5000), st.integers(0, 5000), st.sampled_from([1, 7, 64, 1 << 12]))
+def test_steps_cover_a_range_and_begin_where_they_divide(start: int, count: int, place: int, step: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("shapecalc.copying.STEP", step)
+        found = list(steps(Range(start, start + count, place)))
+    covered = [byte for part in found for byte in range(part.start, part.end)]
+    assert covered == list(range(start, start + count))
+    assert all(part.place - part.start == place - start for part in found)
+    assert all(part.place % step == 0 for part in found[1:])
+
+
+@pytest.mark.parametrize("shift", [0, 5], ids=["alike", "shifted"])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_share_the_ranges_of_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, shift: int
+) -> None:
+    monkeypatch.setattr("shapecalc.copying.STEP", 1 << 12)
+    data = random.Random(7).randbytes(1 << 17)
+    (tmp_path / "a").write_bytes(data)
+    told: list[int] = []
+    work = Work(lambda done, total: told.append(done))
     with open(tmp_path / "a", "rb") as origin, open(tmp_path / "b", "wb") as target:
-        target.write(b"before ")
-        came = copy_range(target, origin.fileno(), 5, 995, Work())
-        target.write(b" after")
-        with pytest.raises(EOFError):
-            copy_range(target, origin.fileno(), 900, 1001, Work())
-        assert copy_range(io.BytesIO(), origin.fileno(), 5, 995, Work()) == 5  # no file: by hand
-    copied = (b"0123456789" * 100)[5:came]
-    assert (tmp_path / "b").read_bytes()[: 13 + len(copied)] == b"before " + copied + b" after"
+        target.write(b"before")
+        target.flush()
+        ranges = [Range(1 << 16, 1 << 17, shift), Range(0, 1 << 16, (1 << 16) + shift)]
+        copy = Copy(origin.fileno(), target.fileno(), ranges, work)
+        running = [threading.Thread(target=copy) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+    assert (tmp_path / "b").read_bytes() == b"before"[:shift] + data[1 << 16 :] + data[: 1 << 16]
+    assert told[-1] == 1 << 17
+
+
+def test_a_range_that_ends_behind_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"0123456789" * 100)
+    with open(tmp_path / "a", "rb") as origin, open(tmp_path / "b", "wb") as target, pytest.raises(EOFError):
+        Copy(origin.fileno(), target.fileno(), [Range(900, 1001, 7)], Work())()
 
 
 def test_a_bar_is_shown_after_a_second_of_work() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .. import files
+from .. import copying, files
 from .options import (
     SETTINGS,
     Asked,
@@ -207,7 +207,7 @@ def _save(made: Plan, target: Path, how: Changing) -> None:
 
 
 @contextmanager
-def _copying(made: Plan) -> Iterator[files.Work]:
+def _copying(made: Plan) -> Iterator[copying.Work]:
     """Tells a terminal of copying that takes over a second; meanwhile, what will be printed is found out."""
 
     def meanwhile() -> None:
@@ -216,12 +216,12 @@ def _copying(made: Plan) -> Iterator[files.Work]:
         made.diff()
 
     if not sys.stderr.isatty() or SETTINGS.quiet:
-        yield files.Work(meanwhile=meanwhile)
+        yield copying.Work(meanwhile=meanwhile)
         return
     from ..report.progress import Bar
 
     with Bar() as bar:
-        yield files.Work(bar.show, meanwhile)
+        yield copying.Work(bar.show, meanwhile)
 
 
 def cut(

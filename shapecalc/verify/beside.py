@@ -15,9 +15,10 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from ..copying import Work
 from ..definition import Definition
 from ..errors import RefusedError, UsageError
-from ..files import Work, copy_whole
+from ..files import copy_whole
 from ..graph import Graph, Param
 
 HOW = ("refer", "link", "copy")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from .. import files
+from .. import copying, files
 from ..definition import Definition
 from ..dims import product
 from ..errors import RefusedError, UsageError
@@ -85,7 +85,7 @@ class Plan(Surgery):
         device: str = "auto",
         verify: bool = True,
         external: str | None = None,
-        work: files.Work | None = None,
+        work: copying.Work | None = None,
     ) -> Path:
         """Writes the result, verified first if it was not; the file appears whole or not at all.
 
@@ -106,7 +106,7 @@ class Plan(Surgery):
         shared = ready(self, target, overwrite=overwrite, init=init, external=external)
         if self.report is None and verify:
             self.verify(device=device, seed=seed)
-        write = Writing(init, seed, verify, overwrite, work if work is not None else files.Work())
+        write = Writing(init, seed, verify, overwrite, work if work is not None else copying.Work())
         self.beside = save_plan(self, target, shared, write)
         return target
 
@@ -227,7 +227,7 @@ def save_model(model: Definition, path: Path, *, overwrite: bool) -> Path:
             because=", ".join(f"{path.parent / name}" for name in renamed(beside).values()) + " would be its name",
             hint="save it into an empty folder",
         )
-    with placed(beside, path.parent, files.Work()):
+    with placed(beside, path.parent, copying.Work()):
         files.write_whole(path, lambda file: copy_to(file, source, _unedited(model, source)), overwrite=overwrite)
     return path
 
@@ -273,7 +273,7 @@ class Writing(NamedTuple):
     seed: int
     verify: bool
     overwrite: bool
-    work: files.Work
+    work: copying.Work
 
 
 class Ready(NamedTuple):

@@ -19,8 +19,8 @@ from onnx import TensorProto, helper
 from onnx_models import LIGHT_MODELS, light, model, small
 
 import shapecalc
+from shapecalc.copying import Work
 from shapecalc.errors import ModelError, RefusedError
-from shapecalc.files import Work
 from shapecalc.formats import Options, Source
 from shapecalc.formats.onnx import pieces as onnx_pieces
 from shapecalc.formats.onnx import read
@@ -399,7 +399,7 @@ def test_what_cannot_be_written_beside_is_raised_where_the_caller_is(
 
 def test_an_interrupt_ends_the_copy_at_its_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_pieces, "BESIDE_FROM", 1)
-    monkeypatch.setattr("shapecalc.files.STEP", 1 << 12)
+    monkeypatch.setattr("shapecalc.copying.STEP", 1 << 12)
     origin, target = tmp_path / "origin", tmp_path / "target"
     origin.write_bytes(bytes(1 << 20))
     begun = threading.Event()

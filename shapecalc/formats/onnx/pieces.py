@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
-from threading import Lock, Thread
 from typing import IO, Any, TypeAlias
 
+from ...copying import STEP, Copy, Range, Work, copies, together
 from ...errors import ModelError, RefusedError
-from ...files import Work, copy_range
 from ...source import Span
 from .. import Source
 from .wire import prefix
@@ -22,36 +19,31 @@ class Later:
         self.length = length
         self._make = make
         self._made: bytes | None = None
-        self._lock = Lock()
 
     def __len__(self) -> int:
         return self.length
 
     def __bytes__(self) -> bytes:
-        with self._lock:  # whoever asks first makes them, others wait
-            if self._made is None:
-                self._made = made = self._make()
-                if len(made) != self.length:
-                    raise RefusedError(
-                        "new numbers do not fill their place in the file",
-                        "E303",
-                        because=f"{self.length} bytes are needed, {len(made)} were made",
-                        hint="give numbers of the shape that the trace shows",
-                    )
-            return self._made
+        if self._made is None:
+            made = self._make()
+            if len(made) != self.length:
+                raise RefusedError(
+                    "new numbers do not fill their place in the file",
+                    "E303",
+                    because=f"{self.length} bytes are needed, {len(made)} were made",
+                    hint="give numbers of the shape that the trace shows",
+                )
+            self._made = made
+        return self._made
 
 
 Piece: TypeAlias = Span | bytes | Later
 Pieces: TypeAlias = list[Piece]
 
-#: Spans from this size on are copied by the kernel (which may share the blocks on disk) where the source is a file.
-KERNEL_COPY_FROM = 1 << 16
-CHUNK = 1 << 24
+#: Spans from this size on are copied from file to file.
+COPY_FROM = 1 << 16
 #: From so many bytes on, what else is to be done is done while they are copied.
 BESIDE_FROM = 1 << 24
-#: Seconds after which one thread gives way to another, so that the one that copies has its next piece at once: with the
-#: usual 5 ms it stands still for as long as the other one computes.
-SWITCH = 1e-4
 
 
 def size_of(pieces: Iterable[Piece]) -> int:
@@ -97,74 +89,79 @@ def assemble(data: Any, pieces: Iterable[Piece]) -> bytes:
 
 
 def copy_to(target: IO[bytes], source: Source, pieces: Sequence[Piece], work: Work | None = None) -> None:
-    """Writes the pieces to an open file; the kernel copies large spans where it can. Raises ModelError, OSError."""
+    """Writes the pieces where an open file stands. Raises ModelError, RefusedError, OSError.
+
+    Large spans are copied from file to file, many of them in a second thread, while the rest is made here.
+    """
     work = work if work is not None else Work()
-    copied = sum(size_of([piece]) for piece in pieces if isinstance(piece, Span))
-    work.expect(copied)
-    later = [piece for piece in pieces if isinstance(piece, Later)]
-    large = any(_large(piece) for piece in pieces)
-    with open(source.path, "rb") if large and source.path is not None else nullcontext() as origin:
+    work.expect(sum(size_of([piece]) for piece in pieces if isinstance(piece, Span)))
+    if source.path is None or not _is_file(target) or not any(map(_large, pieces)):
+        _write(target, source.data, pieces, work)
+        return
+    place = target.tell()
+    end = place + size_of(pieces)
+    ranges, rest = _laid(pieces, place)
+    with open(source.path, "rb") as origin:
+        copy = Copy(origin.fileno(), target.fileno(), ranges, work)
 
         def write() -> None:
-            for piece in pieces:
-                _place(target, source, piece, origin, work)
+            for start, run in rest:
+                target.seek(start)
+                _write(target, source.data, run, work)
+            target.flush()
 
-        _beside(write, later, work) if copied >= BESIDE_FROM else write()
-
-
-def _place(target: IO[bytes], source: Source, piece: Piece, origin: IO[bytes] | None, work: Work) -> None:
-    """Writes one piece; a large span comes from ``origin``, where that is a file."""
-    if not isinstance(piece, Span):
-        target.write(bytes(piece))
-        return
-    start = piece.start if origin is None else _copied(target, origin.fileno(), source, piece, work)
-    _write(target, source.data, Span(start, piece.end), work)
-
-
-def _beside(write: Callable[[], None], later: Sequence[Later], work: Work) -> None:
-    """Writes in a thread, where mostly the kernel works, while ``later`` is made in this one."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
+        def write_and_more() -> None:
             write()
-        except BaseException as error:  # noqa: BLE001  raised again where the caller is
-            failed.append(error)
+            work.meanwhile()
 
-    thread = Thread(target=run)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH)
-    thread.start()
+        try:
+            if sum(part.end - part.start for part in ranges) >= BESIDE_FROM:
+                together(copy, write_and_more, work)
+            else:
+                write()
+                copy()
+        except EOFError:
+            raise ModelError("the file became shorter while it was read", "E202", location=source.name) from None
+    target.seek(end)
+
+
+def _is_file(target: IO[bytes]) -> bool:
+    """Whether ``target`` is a file of the system that can be written at any place; what was written before is then."""
     try:
-        for piece in later:
-            bytes(piece)
-        work.meanwhile()
-        thread.join()
-    except BaseException:
-        work.stop()
-        thread.join()
-        raise
-    finally:
-        sys.setswitchinterval(interval)
-    if failed:
-        raise failed[0]
+        target.fileno()
+    except OSError:
+        return False
+    target.flush()
+    return copies()
 
 
 def _large(piece: Piece) -> bool:
-    return isinstance(piece, Span) and piece.end - piece.start >= KERNEL_COPY_FROM
+    return isinstance(piece, Span) and piece.end - piece.start >= COPY_FROM
 
 
-def _copied(target: IO[bytes], origin: int, source: Source, span: Span, work: Work) -> int:
-    """How far the kernel copied a large span."""
-    if not _large(span):
-        return span.start
-    try:
-        return copy_range(target, origin, span.start, span.end, work)
-    except EOFError:
-        raise ModelError("the file became shorter while it was read", "E202", location=source.name) from None
+def _laid(pieces: Iterable[Piece], place: int) -> tuple[list[Range], list[tuple[int, Pieces]]]:
+    """Large spans with their places, and runs of what stands between them with theirs."""
+    ranges: list[Range] = []
+    rest: list[tuple[int, Pieces]] = []
+    follows = False
+    for piece in pieces:
+        if isinstance(piece, Span) and _large(piece):
+            ranges.append(Range(piece.start, piece.end, place))
+        elif follows:
+            rest[-1][1].append(piece)
+        else:
+            rest.append((place, [piece]))
+        follows = not _large(piece)
+        place += size_of([piece])
+    return ranges, rest
 
 
-def _write(target: IO[bytes], data: Any, span: Span, work: Work) -> None:
-    with memoryview(data) as view:
-        for start in range(span.start, span.end, CHUNK):
-            work.did(target.write(view[start : min(start + CHUNK, span.end)]))
+def _write(target: IO[bytes], data: Any, pieces: Iterable[Piece], work: Work) -> None:
+    """Writes pieces one after the other, spans from memory."""
+    for piece in pieces:
+        if not isinstance(piece, Span):
+            target.write(bytes(piece))
+            continue
+        with memoryview(data) as view:
+            for start in range(piece.start, piece.end, STEP):
+                work.did(target.write(view[start : min(start + STEP, piece.end)]))
