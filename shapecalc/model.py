@@ -245,7 +245,7 @@ class Model(Definition):
 
         Raises UsageError where the file exists and ``overwrite`` is not set, or its suffix is another format's.
         """
-        from .verify.plans import save_model
+        from .verify.writing import save_model
 
         return save_model(self, Path(path), overwrite=overwrite)
 

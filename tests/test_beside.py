@@ -122,14 +122,14 @@ def test_where_no_link_can_be_made_it_is_a_copy_and_said(
 
 
 def test_what_fails_leaves_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shapecalc.verify import plans
+    from shapecalc.verify import writing
 
     def refused(*_: object) -> None:
         raise shapecalc.RefusedError("not this one", "E403", because="a test says so", hint="none")
 
     plan = shapecalc.load(place / HERE / "net.onnx").retarget(classes=3)
     plan.verify(device="cpu")
-    monkeypatch.setattr(plans, "_check_loads", refused)
+    monkeypatch.setattr(writing, "_check_loads", refused)
     for how in ("link", "copy"):
         with pytest.raises(shapecalc.RefusedError, match="not this one"):
             plan.save(place / "other" / "out.onnx", device="cpu", external=how)

@@ -10,7 +10,8 @@ import pytest
 import shapecalc
 from shapecalc.errors import ModelError, ShapecalcError
 from shapecalc.verify.definition_file import patched
-from shapecalc.verify.plans import Plan, as_onnx
+from shapecalc.verify.plans import Plan
+from shapecalc.verify.writing import as_onnx
 
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT.parent / "shared" / "corpus" / "caffe"

@@ -23,7 +23,7 @@ import shapecalc
 import shapecalc.zoo
 from shapecalc.explain import last_map
 from shapecalc.receptive import View
-from shapecalc.verify.plans import as_onnx
+from shapecalc.verify.writing import as_onnx
 
 from .run_models import shown
 
