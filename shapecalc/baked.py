@@ -23,9 +23,10 @@ from .graph import Tensor
 from .kept import MAKERS, RULES, equal, made, padded
 from .ops import baked
 from .pair import Pair
+from .problem import Baked, Problem
 from .surgery.exports.follow import Held, Place, constant
 from .surgery.exports.regroup import Sizes
-from .traced import Baked, Layer, Problem, Trace
+from .traced import Layer, Trace
 
 #: Problems of a layer whose weight, or table, does not go with what comes in.
 MEETINGS = frozenset({"E101", "E102", "E105"})

@@ -17,7 +17,8 @@ from .graph import Graph, Input, Node, Param, Reference, Tensor
 from .ops import MALFORMED, Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
 from .ops.base import OWN_DOMAIN
 from .ops.types import need_one_type
-from .traced import Condition, Layer, Problem, Trace, TracedValue, public
+from .problem import Problem
+from .traced import Condition, Layer, Trace, TracedValue, public
 
 __all__ = ["MALFORMED", "Layer", "Problem", "Trace", "TracedValue", "first_input", "open_params", "public", "trace"]
 

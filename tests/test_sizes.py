@@ -22,6 +22,7 @@ from shapecalc.sizes import line as lines
 from shapecalc.sizes.every import Every, Sweep, value_at
 from shapecalc.sizes.form import EVERY, NOTHING, Form, _run_counts, _runs, only
 from shapecalc.sizes.found import beside
+from shapecalc.sizes.quotient import divide
 from shapecalc.zoo import entries
 
 CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
@@ -95,7 +96,7 @@ def growing(draw: st.DrawFn) -> lines.Line:
 @settings(max_examples=200, deadline=None)
 def test_a_quotient_of_lines_is_the_quotient_of_their_values(a: lines.Line, b: lines.Line) -> None:
     count = 150
-    found = lines.divide(a, b)
+    found = divide(a, b)
     pairs = zip(a.values(count).tolist(), b.values(count).tolist(), strict=True)
     assert found.values(count).tolist() == [x // y if y else 0 for x, y in pairs]
 
@@ -104,7 +105,7 @@ ENDED: dict[str, tuple[Any, Any]] = {
     "+": (lines.add, numpy.add),
     "-": (lines.subtract, numpy.subtract),
     "*": (lines.multiply, numpy.multiply),
-    "//": (lines.divide, numpy.floor_divide),
+    "//": (divide, numpy.floor_divide),
     "min": (lambda a, b: lines.extreme("min", a, b), numpy.minimum),
     "==": (lambda a, b: lines.compare("==", a, b), lambda x, y: (x == y) * 1),
     ">=": (lines.at_least, lambda x, y: (x >= y) * 1),

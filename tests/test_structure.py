@@ -17,6 +17,7 @@ PACKAGE = Path(shapecalc.__file__).parent
 #: Rooms from the ground up. A module may import from its own row and from the rows above it in this list only.
 ROWS = (
     ("errors", "source", "elements", "copying"),
+    ("problem",),
     ("expressions", "memory", "said"),
     ("bounds",),
     ("dims", "intervals"),

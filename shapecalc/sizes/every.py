@@ -20,6 +20,7 @@ import numpy
 from ..dims import Dim, Expr, Unknown
 from . import line as lines
 from .line import Line
+from .quotient import divide
 
 HEIGHT, WIDTH, BOTH = 1, 2, 3
 
@@ -27,7 +28,7 @@ _LINES: dict[str, Callable[[Line, Line], Line]] = {
     "+": lines.add,
     "-": lines.subtract,
     "*": lines.multiply,
-    "//": lines.divide,
+    "//": divide,
     "min": lambda a, b: lines.extreme("min", a, b),
     "max": lambda a, b: lines.extreme("max", a, b),
     "==": lambda a, b: lines.compare("==", a, b),

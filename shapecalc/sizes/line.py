@@ -130,10 +130,10 @@ def fitted(dense: Values, threshold: int, period: int, degree: int) -> Line:
     tail = dense[threshold : threshold + (degree + 1) * period].reshape(degree + 1, period).copy()
     for i in range(1, degree + 1):
         tail[i:] = tail[i:] - tail[i - 1 : -1]
-    return _shortest(dense[:threshold], tail)
+    return shortest(dense[:threshold], tail)
 
 
-def _shortest(head: Values, tail: Values) -> Line:
+def shortest(head: Values, tail: Values) -> Line:
     """The same function with the smallest degree, period and threshold."""
     while len(tail) > 1 and not tail[-1].any():
         tail = tail[:-1]
@@ -145,11 +145,11 @@ def _shortest(head: Values, tail: Values) -> Line:
         apart = numpy.flatnonzero(backward != head)
         start = int(apart[-1]) + 1 if len(apart) else 0
         if start < len(head):
-            head, tail = head[:start], _moved(tail, start - len(head))
+            head, tail = head[:start], moved(tail, start - len(head))
     return Line(numpy.ascontiguousarray(head), numpy.ascontiguousarray(tail))
 
 
-def _moved(tail: Values, places: int) -> Values:
+def moved(tail: Values, places: int) -> Values:
     """The coefficients of the rule when it starts ``places`` sizes later (below 0: earlier)."""
     degree, period = len(tail) - 1, tail.shape[1]
     if degree == 0:
@@ -207,11 +207,11 @@ def combined(rule: Callable[[Values, Values], Values], a: Line, b: Line, degree:
     count = threshold + (degree + 1) * period
     if ends or count > LONGEST:
         count = min([*ends, *([] if ends else [HORIZON])])
-        return ending(_checked(rule, a.values(count), b.values(count)))
-    return fitted(_checked(rule, a.values(count), b.values(count)), threshold, period, degree)
+        return ending(checked(rule, a.values(count), b.values(count)))
+    return fitted(checked(rule, a.values(count), b.values(count)), threshold, period, degree)
 
 
-def _checked(rule: Callable[[Values, Values], Values], a: Values, b: Values) -> Values:
+def checked(rule: Callable[[Values, Values], Values], a: Values, b: Values) -> Values:
     """The rule in 64 bits where it cannot overflow, else in whole numbers of any length."""
     left, right = _largest(a), _largest(b)
     if left * right + left + right >= 1 << 62:
@@ -247,45 +247,8 @@ def both(a: Line, b: Line) -> Line:
         count = never.threshold
         reaches = other.horizon is None or other.horizon >= count
         if never.tail is not None and not never.tail.any() and reaches:
-            return _shortest(never.head * other.values(count), numpy.zeros((1, 1), "int64"))
+            return shortest(never.head * other.values(count), numpy.zeros((1, 1), "int64"))
     return multiply(a, b)
-
-
-def divide(a: Line, b: Line) -> Line:
-    """``a // b``; 0 where b is 0."""
-    if b.constant is not None:
-        return _divided(a, b.constant)
-    if b.tail is None or a.tail is None or b.degree == 0:
-        return _divided_by_few(a, b)
-    return _quotient(a, b)
-
-
-def _over(x: Values, y: Values) -> Values:
-    safe = numpy.where(y == 0, 1, y)
-    return numpy.where(y == 0, 0, x // safe)
-
-
-def _divided(a: Line, by: int) -> Line:
-    """By a number: a polynomial of degree d that takes whole values repeats modulo k after k·lcm(1…d) steps."""
-    if by == 0:
-        return always(0)
-    shared = math.gcd(by, factor_of(a))
-    if shared > 1:
-        by //= shared
-        a = ending(a.head // shared) if a.tail is None else _shortest(a.head // shared, a.tail // shared)
-    if by == 1:
-        return a
-    if a.tail is None:
-        return ending(a.head // by)
-    if a.degree == 0:
-        steps = 1
-    elif a.degree == 1:
-        shared = math.gcd(by, *(int(slope) for slope in a.tail[1]))
-        steps = abs(by) // shared
-    else:
-        steps = abs(by) * math.lcm(*range(1, a.degree + 1))
-    stretched = _stretch(a, steps)
-    return combined(lambda x, y: x // y, stretched, always(by), a.degree)
 
 
 def factor_of(line: Line) -> int:
@@ -294,7 +257,7 @@ def factor_of(line: Line) -> int:
     return found if line.tail is None else math.gcd(found, int(numpy.gcd.reduce(line.tail.ravel())))
 
 
-def _stretch(line: Line, steps: int) -> Line:
+def stretch(line: Line, steps: int) -> Line:
     """The same line said with ``steps`` times its period."""
     period = line.period * steps
     count = line.threshold + (line.degree + 1) * period
@@ -305,108 +268,6 @@ def _stretch(line: Line, steps: int) -> Line:
     for i in range(1, line.degree + 1):
         tail[i:] = tail[i:] - tail[i - 1 : -1]
     return Line(line.head, tail)
-
-
-def _divided_by_few(a: Line, b: Line) -> Line:
-    """By a line that takes finitely many values in the end: the periods for each of them, together."""
-    if a.tail is None or b.tail is None:
-        return combined(_over, a, b, 0)
-    steps = math.lcm(*(abs(int(v)) or 1 for v in set(b.tail[0].tolist()))) * math.lcm(*range(1, max(a.degree, 1) + 1))
-    return combined(_over, _stretch(a, steps), b, a.degree)
-
-
-def _quotient(a: Line, b: Line) -> Line:
-    """By a line that grows: D·a = q·b + r, r of a lower degree than b, so a // b = (q - [r/b < 0]) // D in the end."""
-    a, b, given = *_without_zeros(a, b), (a, b)
-    whole = _long_division(a, b)
-    if whole is None:
-        return _tabled(*given)
-    quotient, denominator = whole
-    rest = subtract(multiply(a, always(denominator)), multiply(quotient, b))
-    smaller = at_least(subtract(multiply(b, b), always(1)), multiply(rest, rest))  # |r| < |b|
-    below = compare("<", multiply(rest, b), always(0))
-    eventually = _divided(subtract(quotient, below), denominator)
-    if smaller.tail is None or eventually.tail is None or not smaller.tail.all():
-        return _tabled(*given)
-    threshold = max(smaller.threshold, a.threshold, b.threshold, eventually.threshold)
-    if threshold > LONGEST:
-        return _tabled(*given)
-    head = _checked(_over, *(line.values(threshold) for line in given))
-    return _shortest(head, _moved(eventually.tail, threshold - eventually.threshold))
-
-
-def _tabled(a: Line, b: Line) -> Line:
-    """The quotient as far as lines go that end."""
-    return ending(_checked(_over, a.values(HORIZON), b.values(HORIZON)))
-
-
-def _without_zeros(a: Line, b: Line) -> tuple[Line, Line]:
-    """Residues where b is 0 throughout as 0 // 1, which is what `divide` gives there."""
-    threshold, period = max(a.threshold, b.threshold), math.lcm(a.period, b.period)
-    if threshold + period * (max(a.degree, b.degree) + 1) > LONGEST:
-        return a, b
-    top, bottom = (_moved(_stretch(x, period // x.period).tail, threshold - x.threshold) for x in (a, b))
-    zero = ~bottom.astype(bool).any(axis=0)
-    if not zero.any():
-        return a, b
-    top[:, zero], bottom[0, zero] = 0, 1
-    return Line(a.values(threshold), top), Line(b.values(threshold), bottom)
-
-
-def _long_division(a: Line, b: Line) -> tuple[Line, int] | None:
-    """(q, D): for each residue q/D is the polynomial part of a/b; None where a leading coefficient is 0.
-
-    All residues at once and in whole numbers: what is left of ``a`` is multiplied by the leading coefficient of ``b``
-    before each step (Knuth, The Art of Computer Programming 2, 4.6.1, algorithm R).
-    """
-    threshold, period = max(a.threshold, b.threshold), math.lcm(a.period, b.period)
-    if threshold + period * (a.degree + b.degree + 1) > LONGEST or period > 10_000:
-        return None
-    upper = _powers(_moved(_stretch(a, period // a.period).tail, threshold - a.threshold))
-    lower = _powers(_moved(_stretch(b, period // b.period).tail, threshold - b.threshold))
-    there = lower.astype(bool)
-    if not there.any(axis=0).all():
-        return None
-    degrees = b.degree - there[::-1].argmax(axis=0)  # of b in each residue
-    top, bottom = _divided_powers(upper, lower, degrees)
-    top, bottom = top * math.factorial(b.degree), bottom * math.factorial(a.degree)  # as `_powers` gives them
-    denominator = math.lcm(*(abs(bottom) // numpy.gcd(top, bottom)).ravel().tolist())
-    if denominator > 1 << 20:
-        return None
-    coefficients = top * denominator // bottom
-    table = [sum(row * t**i for i, row in enumerate(coefficients)) for t in range(len(coefficients))]
-    dense = numpy.concatenate(table).astype("int64")
-    degree = len(coefficients) - 1
-    return fitted(numpy.concatenate([numpy.zeros(threshold, "int64"), dense]), threshold, period, degree), denominator
-
-
-def _divided_powers(upper: Values, lower: Values, degrees: Values) -> tuple[Values, Values]:
-    """The coefficients of the quotient's powers in each residue, as numerators and denominators."""
-    count = max(len(upper) - int(degrees.min()), 1)
-    shape = (count, upper.shape[1])
-    top, bottom = numpy.zeros(shape, object), numpy.ones(shape, object)
-    for degree in set(degrees.tolist()):
-        places = numpy.flatnonzero(degrees == degree)
-        by, rest = lower[: degree + 1, places], upper[:, places]
-        scale = numpy.ones(len(places), object)
-        for shift in range(len(upper) - 1 - degree, -1, -1):
-            factor, scale = rest[shift + degree], scale * by[degree]
-            top[shift, places], bottom[shift, places] = factor, scale
-            rest = rest * by[degree]
-            rest[shift : shift + degree + 1] -= factor * by
-    return top, bottom
-
-
-def _powers(tail: Values) -> Values:
-    """Newton coefficients of each residue as coefficients of powers, times the factorial of the degree: whole."""
-    degree = len(tail) - 1
-    row = [math.factorial(degree)]
-    rows = [row]
-    for i in range(1, degree + 1):  # degree!·C(t, i) from degree!·C(t, i - 1)
-        row = [(s - (i - 1) * v) // i for s, v in zip([0, *row], [*row, 0], strict=True)]
-        rows.append(row)
-    table = numpy.array([[*row, *[0] * (degree + 1 - len(row))] for row in rows], object)
-    return table.T @ tail.astype(object)
 
 
 # -- comparisons ------------------------------------------------------------------------------------------------------
@@ -423,7 +284,7 @@ def compare(sign: str, a: Line, b: Line) -> Line:
     settled = _settled(subtract(a, b))
     if settled is None:
         count = min([line.threshold for line in (a, b) if line.tail is None], default=HORIZON)
-        return ending(_checked(_COMPARE[sign], a.values(count), b.values(count)))
+        return ending(checked(_COMPARE[sign], a.values(count), b.values(count)))
     return combined(_COMPARE[sign], a, b, 0, settled)
 
 
@@ -450,15 +311,13 @@ def _settled(line: Line) -> int | None:
     """
     if line.tail is None:
         return None
-    if (
-        line.degree == 1
-    ):  # a number that no image comes to (INT64_MAX of a Slice): straight lines keep their sign till then
+    if line.degree == 1:  # straight lines keep their sign up to a number that no image comes to (INT64_MAX of a Slice)
         far = line.tail[0] + line.tail[1] * (LARGEST // line.period)
         if bool(((far > 0) & (line.tail[0] > 0) | (far < 0) & (line.tail[0] < 0)).all()):
             return line.threshold
     steps = 0
     while line.threshold + steps * line.period <= LONGEST:
-        tail = _moved(line.tail, steps * line.period)
+        tail = moved(line.tail, steps * line.period)
         up = (tail >= 0).all(axis=0) & (tail[0] > 0)
         down = (tail <= 0).all(axis=0) & (tail[0] < 0)
         if bool((up | down | ~tail.astype(bool).any(axis=0)).all()):

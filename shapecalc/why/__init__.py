@@ -12,11 +12,11 @@ from ..dims import Expr, Shape
 from ..errors import UsageError
 from ..explain import Note, notes
 from ..graph import places
+from ..problem import Baked
 from ..said import Said, recognise
 from ..said.meaning import tell
 from ..said.told import Told
 from ..trace import Problem, Trace, first_input
-from ..traced import Baked
 from .cause import SIZES, Cause, cause_of
 from .chain import amount
 from .tie import Tie, tie

@@ -8,9 +8,9 @@ from .. import dims
 from ..definition import Definition
 from ..dims import Shape
 from ..graph import Tensor, places
+from ..problem import Baked
 from ..sizes import reference
 from ..trace import Layer, Problem, Trace
-from ..traced import Baked
 from .chain import Fork, Step, Ways, fork, step, steps
 
 #: Problems of sizes: another input size or a pooling can mend them.
