@@ -116,7 +116,7 @@ def test_a_table_in_blocks_is_interpolated_as_the_map_that_it_is() -> None:
     ids=["as many blocks as the map has", "no map has so many", "no blocks"],
 )
 def test_a_table_in_blocks_is_told_by_the_map_that_has_them(shape: Any, wanted: Any, recipe: str) -> None:
-    seen = Seen({}, [((56, 56), (64, 64)), ((14, 14), (16, 16))], (8 / 7, 8 / 7))
+    seen = Seen({}, [((56, 56), (64, 64)), ((14, 14), (16, 16))], (8 / 7, 8 / 7), {})
     axis = next(place for place, size in enumerate(shape) if size != wanted[place])
     found = _carried(shape, wanted, (axis,), seen)
     assert found is not None

@@ -21,6 +21,7 @@ from .edits import ChangePool, Edit, InsertPool, SetInput
 from .exports.computed import Computed, CropToFit
 from .exports.folded import Fold
 from .exports.lookup import Lookup
+from .exports.patches import FillMap
 from .exports.pooling import AdaptPool
 from .exports.retable import Resample, SetConstant
 from .exports.shifting import MaskWindows, RollMap, TrimMap
@@ -55,6 +56,7 @@ KINDS: Mapping[str, Any] = {
     "crop-to-fit": CropToFit,
     "roll": RollMap,
     "trim": TrimMap,
+    "fill": FillMap,
     "mask": MaskWindows,
     "adapt-pool": AdaptPool,
     "cut": Cut,

@@ -42,6 +42,7 @@ class Seen(NamedTuple):
     became: dict[int, list[int]]
     maps: list[tuple[Sizes, Sizes]]
     scale: Scale  # what height and width of the image were multiplied by
+    shapes: dict[Sizes, Sizes]  # what whole shapes became last
 
     def learn(self, old: Layer, layer: Layer) -> None:
         """Takes note of a layer's outputs at both sizes."""
@@ -52,6 +53,8 @@ class Seen(NamedTuple):
     def note(self, before: Sizes, now: Sizes) -> None:
         """Takes note of one value's shape at both sizes."""
         axes = [axis for axis, (a, b) in enumerate(zip(before, now, strict=True)) if a != b]
+        if axes:
+            self.shapes[before] = now
         for axis in axes:
             known = self.became.setdefault(before[axis], [])
             if now[axis] not in known:

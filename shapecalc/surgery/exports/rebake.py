@@ -19,6 +19,7 @@ from ..edits import Edit, carried_out
 from .attended import attended, kept
 from .follow import RULES, constant, expanded, mended, shape_of, shown
 from .lookup import looked_up
+from .patches import Patches
 from .pooling import grids, pooled
 from .positions import Seen, resampled
 from .regroup import ITEMS, Scale, batched
@@ -78,7 +79,8 @@ class _Rebaking:
             for given in graph.inputs
             if given.name in natives and given.name in self.feeds
         ]
-        self.seen = Seen({}, [], _scale(images))
+        self.seen = Seen({}, [], _scale(images), {})
+        self.patches = Patches(fitting.graph, self.before)
         self.windows = Windows(fitting.graph, self.before, self.seen.scale)
         for pair in pairs:
             self.seen.note(*pair)
@@ -106,6 +108,8 @@ class _Rebaking:
         rule, windows = RULES.get(layer.op), self.windows.edit(old, layer)
         if windows is not None:
             return windows
+        if (filled := self.patches.edit(old, layer, self.graph)) is not None:
+            return filled
         if layer.name in self.rolls and (met := rolled(old, layer, self.windows.turns(shape_of(old)))) is not None:
             return met
         if layer.name in self.grids and (gridded := pooled(old, layer, self.grids[layer.name])) is not None:
@@ -115,7 +119,8 @@ class _Rebaking:
         if layer.op == "Gather" and (taken := unfolded(old, layer)) is not None:
             return taken
         if rule is not None and shape_of(old) != shape_of(layer):
-            cut = self.windows.target(old, layer, self.seen) if layer.op == "Reshape" else None
+            cut = self.patches.target(layer) or self.windows.target(old, layer, self.seen)
+            cut = cut if layer.op == "Reshape" else None
             ways = rule.ways(old, layer, self.seen) if cut is None else mended(layer, cut)
             if layer.name in self.attended:
                 ways = kept(ways, old, self.attended[layer.name])

@@ -10,6 +10,7 @@ from ...graph import Graph
 from ...trace import Trace
 from .follow import shape_of
 from .growing import computed, unread
+from .patches import FillMap
 from .regroup import Sizes
 from .retable import SetConstant
 from .windows import WINDOWS, is_cut, sides_turned
@@ -39,6 +40,10 @@ WHOLE = (
     "have that side and stay, and a net that cuts this map into windows too once it is larger (EfficientViT) differs "
     "at this size"
 )
+FILLED = (
+    "{}: patches of {} do not fill a map of {}, so it is scaled to {}, as MobileViT does; the file does not say so, "
+    "and a net that pads or crops its map differs at this size"
+)
 
 
 class Cut(NamedTuple):
@@ -65,6 +70,7 @@ def remarks(edits: Sequence[Any], graph: Graph, traced: Trace) -> list[str]:
         found.append(words.format(layer, show(before), show(after)))
     else:
         found += kept(cuts, graph)
+    found += next(([FILLED.format(edit.layer, *edit.told())] for edit in edits if isinstance(edit, FillMap)), [])
     return [*found, *wholes(edits, {cut.of(cut.shape) for cut in cuts.values()})]
 
 
