@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -36,7 +36,8 @@ class Net:
 
     def constant(self, *numbers: int) -> str:
         name = f"c{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(numpy.array(numbers, numpy.int64), name))
+        held = numpy.array(numbers, numpy.int64) if numbers else numpy.array(0, numpy.int64)
+        self.weights.append(numpy_helper.from_array(held, name))
         return name
 
     def conv(
@@ -161,6 +162,32 @@ def rtdetr(mixed: bool = False) -> bytes:
     return net.model(["box", "mix" if mixed else "early", "score"])
 
 
+def two_stage(told: bool = True) -> bytes:
+    """The best rows by their first score alone go on (deformable DETR); ``told``: those scores come out as well.
+
+    Each of them weighs what it saw at three places by a softmax, whose weights are no classes.
+    """
+    net = Net()
+    net.reshaped("p4", "flat", 1, 8, 16)
+    net.node("Transpose", ["flat"], "rows", perm=[0, 2, 1])
+    net.node("MatMul", ["rows", net.seeded("first.w", 8, OLD)], "first.m")
+    net.node("Add", ["first.m", net.seeded("first.b", OLD)], "first")
+    net.node("Gather", ["first", net.constant()], "foreground", axis=2)
+    net.node("TopK", ["foreground", net.constant(5)], "best", ["highest", "places"], axis=1)
+    net.node("Unsqueeze", ["places", net.constant(-1)], "column")
+    net.node("Tile", ["column", net.constant(1, 1, 8)], "chosen.places")
+    net.node("GatherElements", ["rows", "chosen.places"], "chosen", axis=1)
+    net.node("MatMul", ["chosen", net.seeded("seen.w", 8, 3)], "seen")
+    net.node("MatMul", ["chosen", net.seeded("weights.w", 8, 3)], "weights")
+    net.node("Softmax", ["weights"], "attention", axis=-1)
+    net.node("Mul", ["attention", "seen"], "weighed")
+    net.node("ReduceSum", ["weighed", net.constant(-1)], "sum", keepdims=1)
+    net.node("Add", ["chosen", "sum"], "moved")
+    for kind, each in (("box", 4), ("score", OLD)):
+        net.node("MatMul", ["moved", net.seeded(f"{kind}.w", 8, each)], kind)
+    return net.model(["box", *(["first"] if told else []), "score"])
+
+
 class Row(NamedTuple):
     """A detector, its layers, and the shape of its last output with another number of classes."""
 
@@ -177,6 +204,8 @@ ROWS = {
     "YOLOv8": Row(yolo8, 2, (1, 4 + NEW, 64 + 16)),
     "DETR": Row(detr, 1, (1, 16, NEW)),
     "RT-DETR": Row(rtdetr, 2, (1, 5, NEW)),
+    "two stages": Row(two_stage, 2, (1, 5, NEW)),
+    "two stages, the first untold": Row(lambda: two_stage(told=False), 2, (1, 5, NEW)),
 }
 
 
@@ -245,6 +274,39 @@ def test_a_layer_that_would_choose_among_the_old_classes_is_refused_by_name() ->
     assert caught.value.hint == "--head score --head first changes the channels of these layers alone"
 
 
+def test_the_score_by_which_a_first_stage_chooses_keeps_its_weights(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(two_stage())
+    plan = shapecalc.load(tmp_path / "net.onnx").retarget(classes=NEW)
+    assert plan.edits[0].describe() == (
+        f"head first.m → first.m_{NEW}: {OLD} → {NEW} classes "
+        "(the first of them chooses the boxes and keeps its weights), new weights"
+    )
+    old, new = tensors(tmp_path / "net.onnx"), tensors(plan.save(tmp_path / "out.onnx", device="cpu"))
+    was, now = old["first.w"], new[f"first.w_{NEW}"]
+    assert now.shape == (8, NEW)
+    assert numpy.array_equal(was[:, 0], now[:, 0])
+    assert not numpy.isin(was[:, 1:], now).any()
+
+
+def test_a_classifier_beside_a_layer_that_chooses_among_as_many_is_refused_by_name() -> None:
+    """Scores of a first stage that choose rows, and no boxes by which the net would be a detector."""
+    net = Net()
+    net.reshaped("p4", "flat", 1, 8, 16)
+    net.node("Transpose", ["flat"], "rows", perm=[0, 2, 1])
+    net.node("MatMul", ["rows", net.seeded("first.w", 8, OLD)], "first")
+    net.node("Gather", ["first", net.constant()], "foreground", axis=2)
+    net.node("TopK", ["foreground", net.constant(5)], "best", ["highest", "places"], axis=1)
+    net.node("Gather", ["rows", "places"], "chosen", axis=1)
+    net.node("ReduceMean", ["chosen"], "mean", axes=[1, 2], keepdims=0)
+    net.node("MatMul", ["mean", net.seeded("score.w", 8, OLD)], "score")
+    model = shapecalc.load(net.model(["score"]), format="onnx")
+    with pytest.raises(shapecalc.RefusedError, match=f"^.*first scores {OLD} classes too") as caught:
+        model.retarget(classes=NEW)
+    assert caught.value.because == "foreground (Gather) takes one of them"
+    assert caught.value.hint == "--head score --head first changes the channels of these layers alone"
+    assert model.retarget(classes=NEW, head=["score", "first"]).verify(device="cpu").ok
+
+
 def test_the_same_number_of_classes_is_no_edit() -> None:
     assert shapecalc.load(ssd(), format="onnx").retarget(classes=OLD, batch=1).edits == []
 
@@ -274,6 +336,7 @@ def test_both_heads_of_a_map_of_scores_are_asked_for_and_change() -> None:
     assert plan.verify(device="cpu").ok
 
 
+@settings(deadline=None)  # a machine may be busy
 @given(st.data())
 def test_a_block_is_found_again_in_another_shape(data: st.DataObject) -> None:
     """Brute force: the numbers of a class stand where the block says."""

@@ -10,27 +10,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
-from shlex import quote
 from typing import Any, NamedTuple
 
-from ..dims import Expr
 from ..errors import RefusedError
 from ..graph import Graph, Node, Param
 from ..trace import Trace
-from ..trace import trace as traced
 from .edits import Edit, exchanged
-from .following import Block, Followed, MixedError, choosers, factors, follow
+from .following import Block, Followed, MixedError, Sizes, Walk, concrete, follow
+from .left import LAYERS, need_none_left, weighted
 from .names import free_param, unused
 from .stored import Stored, param_of, stored, swept
 
 #: Numbers that say where a box is, and those in front of the classes where a layer gives both: sides and objectness.
 SIDES, IN_FRONT = 4, 5
-#: The numbers that stand for a free batch, and for a free height or width, while classes are followed.
-ROWS, FREE = 2, 256
+#: The one class by which a first stage chooses its boxes, where it asks for no other (deformable DETR's encoder).
+FOREGROUND = 1
 #: Value -> the nodes that read it.
 Users = Mapping[str, Sequence[Node]]
-#: Layers whose channels may be classes: the input that holds the weight, the axis of its outputs, that of the result.
-LAYERS = {"Conv": (1, 0, 1), "Gemm": (1, 1, -1), "MatMul": (1, -1, -1)}
 
 
 class Scores(NamedTuple):
@@ -39,6 +35,11 @@ class Scores(NamedTuple):
     node: Node
     block: Block
     found: Followed
+
+    @property
+    def classes(self) -> int:
+        """How many classes it scores."""
+        return self.block.size if self.block.begin == FOREGROUND else self.block.many
 
     @property
     def last(self) -> list[Block]:
@@ -50,21 +51,10 @@ class Scores(NamedTuple):
 
 
 class Detector(NamedTuple):
-    """Its classes now, their layers, the form in words."""
+    """Its classes now and their layers."""
 
     classes: int
     layers: tuple[Scores, ...]
-    words: str
-
-
-def concrete(trace: Trace) -> Trace:
-    """The trace with numbers for what is free, so that channels can be followed."""
-    feeds = {name: tensor.shape for name, tensor in trace.feeds.items() if isinstance(tensor.shape, tuple)}
-    bound = {
-        name: tuple((FREE if axis else ROWS) if isinstance(d, Expr) else d for axis, d in enumerate(shape))
-        for name, shape in feeds.items()
-    }
-    return trace if bound == feeds else traced(trace.graph, bound)
 
 
 def detector(graph: Graph, trace: Trace) -> Detector | None:
@@ -73,15 +63,15 @@ def detector(graph: Graph, trace: Trace) -> Detector | None:
         return None
     whole = concrete(trace)
     users = graph.users()
-    rows = _agreed([_scores(whole, users, node) for node in graph.nodes if _weighted(graph, node)])
+    rows = _agreed([_scores(whole, users, node) for node in graph.nodes if weighted(graph, node)])
     boxes = [row for row in rows if row.block.size == SIDES and _many(whole, row)]
     behind = [row for row in rows if any(block.begin in (SIDES, IN_FRONT) for block in row.last)]
     scored = behind or [row for row in rows if boxes and row.block.size not in (1, SIDES) and _many(whole, row)]
-    counts = {row.block.many for row in scored}
+    counts = {row.classes for row in scored if row.block.begin != FOREGROUND}
     if len(counts) != 1:
         return None
     (classes,) = counts
-    return Detector(classes, tuple(scored), _words(scored[0]))
+    return Detector(classes, tuple(row for row in scored if row.classes == classes))
 
 
 def _agreed(found: Sequence[list[Scores]]) -> list[Scores]:
@@ -92,19 +82,13 @@ def _agreed(found: Sequence[list[Scores]]) -> list[Scores]:
 
 def _words(row: Scores) -> str:
     block = row.block
+    if block.begin == FOREGROUND:
+        return "the first of them chooses the boxes and keeps its weights"
     if block.begin:
         return f"of {block.size} numbers for each box, {block.begin} of which are its sides and objectness and stay"
     if any(node.op in ("Softmax", "LogSoftmax") for node in row.found.ends):
         return "the background is one of them"
     return "beside boxes of four sides"
-
-
-def _weighted(graph: Graph, node: Node) -> bool:
-    if node.op not in LAYERS or node.domain not in ("", "ai.onnx"):
-        return False
-    if int(node.attrs.get("group", 1) or 1) != 1:
-        return False
-    return stored(graph, node.input(LAYERS[node.op][0])) is not None
 
 
 def _many(trace: Trace, row: Scores) -> bool:
@@ -130,10 +114,10 @@ def _scores(trace: Trace, users: Users, node: Node) -> list[Scores]:
             found = follow(trace, {value: block}, 0, alone=True)
         except MixedError as error:
             if block.size == SIDES and error.cuts:  # a box whose sides are gone through one by one
-                rows.append(Scores(node, block, Followed({value: block}, (), (), ())))
+                rows.append(Scores(node, block, Followed({value: block})))
             continue
         row = Scores(node, block, found)
-        ended = bool(found.ends) or any(name in trace.graph.outputs for name in found.blocks)
+        ended = bool(found.ends or found.picks) or any(name in trace.graph.outputs for name in found.blocks)
         if ended and all(last.alone for last in row.last):
             rows.append(row)
     return rows
@@ -144,13 +128,48 @@ def _hypotheses(trace: Trace, users: Users, value: str, axis: int) -> Iterator[B
     found = factors(trace, users, value, axis)
     yield from found
     for block in found:
-        if block.size <= IN_FRONT:
-            continue
         try:
             follow(trace, {value: block}, 0, alone=True)
         except MixedError as error:
-            if error.cuts and set(error.cuts) & {2, SIDES, IN_FRONT}:
+            if block.size > IN_FRONT and set(error.cuts) & {2, SIDES, IN_FRONT}:
                 yield block._replace(begin=IN_FRONT, many=block.size - IN_FRONT)
+            if block.size not in (1, SIDES) and set(error.cuts) == {0}:
+                yield block._replace(begin=FOREGROUND, many=block.size - FOREGROUND)
+
+
+def factors(trace: Trace, users: Mapping[str, Sequence[Node]], value: str, axis: int) -> list[Block]:
+    """How the channels of a value may be blocks of classes: as a whole, or as the axes a reshape makes of them."""
+    walk = Walk(trace, {}, 0)
+    shape = walk.shape(value)
+    if shape is None:
+        return []
+    whole = Block(axis, 1, shape[axis], 1, 0, shape[axis])
+    found = [whole]
+    waiting = [(value, axis)]
+    for name, at in waiting:
+        for node in users.get(name, ()):
+            before, after = walk.shape(name), walk.shape(node.outputs[0])
+            if before is None or after is None:
+                continue
+            if node.op == "Transpose":
+                perm = list(node.attrs.get("perm") or reversed(range(len(before))))
+                waiting.append((node.outputs[0], perm.index(at)))
+            elif node.op == "Reshape":
+                found += _within_reshape(before, at, after)
+            elif node.op in ("Add", "Identity", "Cast"):
+                waiting.append((node.outputs[0], at + len(after) - len(before)))
+    return [block._replace(axis=axis) for block in dict.fromkeys(found)]
+
+
+def _within_reshape(before: Sizes, at: int, after: Sizes) -> list[Block]:
+    step = prod(before[at + 1 :])
+    whole = step * before[at]
+    found = []
+    for axis, size in enumerate(after):
+        own = prod(after[axis + 1 :])
+        if step <= own and own * size <= whole and size > 1 and own % step == 0 and whole % (own * size) == 0:
+            found.append(Block(0, whole // (own * size), size, own // step, 0, size))
+    return found
 
 
 # -- the edits --------------------------------------------------------------------------------------------------------
@@ -255,8 +274,7 @@ def with_classes(graph: Graph, trace: Trace, found: Detector, classes: int, star
     if not more:
         return []
     numbered = concrete(trace)
-    for node in graph.nodes:
-        _need_no_other(graph, numbered, found, node)
+    need_none_left(numbered, [row.node for row in found.layers], found.classes)
     try:
         whole = follow(numbered, {row.node.outputs[0]: row.block for row in found.layers}, more)
     except MixedError as error:
@@ -271,28 +289,8 @@ def with_classes(graph: Graph, trace: Trace, found: Detector, classes: int, star
             for node, place, axis in whole.renewed
             if givers.get(node) == index
         )
-        edits.append(ReplaceScores(row.node.name, name, found.classes, classes, row.block, start, found.words, behind))
+        edits.append(ReplaceScores(row.node.name, name, found.classes, classes, row.block, start, _words(row), behind))
     return [*edits, *whole.constants]
-
-
-def _need_no_other(graph: Graph, trace: Trace, found: Detector, node: Node) -> None:
-    """Raises RefusedError where a layer that is left would go on choosing among the old classes."""
-    if any(row.node is node for row in found.layers) or not _weighted(graph, node):
-        return
-    shape = _sizes(trace, node.outputs[0])
-    axis = LAYERS[node.op][2] % max(len(shape), 1)
-    if not shape or shape[axis] != found.classes:
-        return
-    block = Block(axis, 1, found.classes, 1, 0, found.classes)
-    chosen = choosers(trace, node.outputs[0], block)
-    if chosen:
-        named = " ".join(f"--head {quote(row)}" for row in [each.node.name for each in found.layers] + [node.name])
-        raise RefusedError(
-            f"{node.name} scores {found.classes} classes too, and they cannot be followed to their end",
-            "E301",
-            because=f"{chosen[0].name} ({chosen[0].op}) chooses the best of them, and something else reads them too",
-            hint=f"{named} changes the channels of these layers alone",
-        )
 
 
 def _lost(graph: Graph, found: Detector, error: MixedError) -> RefusedError:

@@ -11,12 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
+from ..dims import Expr
 from ..graph import Node
 from ..trace import Trace
+from ..trace import trace as traced
 from .exports.retable import SetConstant
 from .stored import stored
 
+#: The numbers that stand for a free batch, and for a free height or width, while classes are followed.
+ROWS, FREE = 2, 256
 Sizes = tuple[int, ...]
+
+
+def concrete(trace: Trace) -> Trace:
+    """The trace with numbers for what is free, so that channels can be followed."""
+    feeds = {name: tensor.shape for name, tensor in trace.feeds.items() if isinstance(tensor.shape, tuple)}
+    bound = {
+        name: tuple((FREE if axis else ROWS) if isinstance(d, Expr) else d for axis, d in enumerate(shape))
+        for name, shape in feeds.items()
+    }
+    return trace if bound == feeds else traced(trace.graph, bound)
 
 
 class Block(NamedTuple):
@@ -51,9 +65,11 @@ class Followed(NamedTuple):
     """What came of it: values and where the classes are in them, the layers that end it, what is to be rewritten."""
 
     blocks: dict[str, Block]
-    ends: tuple[Node, ...]
-    constants: tuple[SetConstant, ...]
-    renewed: tuple[tuple[str, int, int], ...]  # (node, input, axis) of stored numbers with one for each class
+    ends: tuple[Node, ...] = ()
+    constants: tuple[SetConstant, ...] = ()
+    renewed: tuple[tuple[str, int, int], ...] = ()  # (node, input, axis) of stored numbers with one for each class
+    picks: tuple[Node, ...] = ()  # what takes single numbers out of the block
+    mixes: tuple[Node, ...] = ()  # what something else was made of them by, where the others were followed on
 
 
 class Walk:
@@ -71,6 +87,8 @@ class Walk:
         self.ends: list[Node] = []
         self.constants: list[SetConstant] = []
         self.renewed: list[tuple[str, int, int]] = []
+        self.picks: list[Node] = []
+        self.mixes: list[Node] = []
 
     def run(self) -> Followed:
         """Raises MixedError at the first layer that does something else with the classes than moving them."""
@@ -80,7 +98,8 @@ class Walk:
             held = [(i, self.blocks[name]) for i, name in enumerate(node.inputs) if name in self.blocks]
             if held and node.op not in MEASURES:
                 self._step(node, held)
-        return Followed(self.blocks, tuple(self.ends), tuple(self.constants), tuple(self.renewed))
+        noted = (self.ends, self.constants, self.renewed, self.picks, self.mixes)
+        return Followed(self.blocks, *map(tuple, noted))  # type: ignore[arg-type]
 
     def _step(self, node: Node, held: Held) -> None:
         try:
@@ -88,6 +107,7 @@ class Walk:
         except MixedError:
             if not self.past:
                 raise
+            self.mixes.append(node)
 
     def shape(self, value: str) -> Sizes | None:
         """The shape of a value in numbers."""
@@ -140,10 +160,9 @@ def follow(trace: Trace, starts: Mapping[str, Block], more: int, *, alone: bool 
     return Walk(trace, starts, more, alone=alone).run()
 
 
-def choosers(trace: Trace, value: str, block: Block) -> tuple[Node, ...]:
-    """The layers that choose the best of the classes in ``value``, whatever else is done with them."""
-    ends = Walk(trace, {value: block}, 0, alone=True, past=True).run().ends
-    return tuple(node for node in ends if node.op in CHOOSE)
+def followed_past(trace: Trace, value: str, block: Block) -> Followed:
+    """What becomes of a block, whatever else something makes of it."""
+    return Walk(trace, {value: block}, 0, alone=True, past=True).run()
 
 
 def _mixed(walk: Walk, node: Node, held: Held) -> None:
@@ -278,6 +297,7 @@ def _picked(walk: Walk, node: Node, held: Held) -> None:
         raise MixedError(node)
     axis %= len(shape)
     if axis == block.axis:
+        walk.picks += [node] if indices else []
         if indices is None or any(not 0 <= n < block.begin for n in indices):
             raise MixedError(node, indices or ())
         return  # a number in front of the classes
@@ -314,7 +334,7 @@ def _per_element(walk: Walk, node: Node, held: Held) -> None:
         if i in places or own < 0 or shape is None or shape[own] == 1:
             continue
         if stored(walk.graph, node.inputs[i]) is None:
-            if walk.alone:
+            if walk.alone and node.op not in WEIGHS:
                 continue
             raise MixedError(node)
         walk.renewed.append((node.name, i, own))
@@ -353,6 +373,8 @@ def _enlarged(walk: Walk, node: Node, held: Held) -> None:
 
 
 Step = Callable[[Walk, Node, Held], None]
+#: What weighs one number by another: weights of a sum, as attention's, are no classes.
+WEIGHS = frozenset({"Mul", "Div", "Pow"})
 #: What only asks for the shape.
 MEASURES = frozenset({"Shape", "Size"})
 #: What tells the best of the classes.
@@ -379,38 +401,3 @@ STEPS: Mapping[str, Step] = {
     "Gather": _picked,
     "GatherElements": _elements,
 }
-
-
-def factors(trace: Trace, users: Mapping[str, Sequence[Node]], value: str, axis: int) -> list[Block]:
-    """How the channels of a value may be blocks of classes: as a whole, or as the axes a reshape makes of them."""
-    walk = Walk(trace, {}, 0)
-    shape = walk.shape(value)
-    if shape is None:
-        return []
-    whole = Block(axis, 1, shape[axis], 1, 0, shape[axis])
-    found = [whole]
-    waiting = [(value, axis)]
-    for name, at in waiting:
-        for node in users.get(name, ()):
-            before, after = walk.shape(name), walk.shape(node.outputs[0])
-            if before is None or after is None:
-                continue
-            if node.op == "Transpose":
-                perm = list(node.attrs.get("perm") or reversed(range(len(before))))
-                waiting.append((node.outputs[0], perm.index(at)))
-            elif node.op == "Reshape":
-                found += _within_reshape(before, at, after)
-            elif node.op in ("Add", "Identity", "Cast"):
-                waiting.append((node.outputs[0], at + len(after) - len(before)))
-    return [block._replace(axis=axis) for block in dict.fromkeys(found)]
-
-
-def _within_reshape(before: Sizes, at: int, after: Sizes) -> list[Block]:
-    step = prod(before[at + 1 :])
-    whole = step * before[at]
-    found = []
-    for axis, size in enumerate(after):
-        own = prod(after[axis + 1 :])
-        if step <= own and own * size <= whole and size > 1 and own % step == 0 and whole % (own * size) == 0:
-            found.append(Block(0, whole // (own * size), size, own // step, 0, size))
-    return found

@@ -227,6 +227,11 @@ def replace_heads(
             )
         if before != after:
             edits.append(ReplaceHead(node.name, fresh_name(node.name, after, taken), before, after, start))
+    if graph.format == "onnx" and not names:
+        from .left import need_none_left
+
+        for count in {edit.before for edit in edits}:
+            need_none_left(trace, chosen, count)
     return edits
 
 
