@@ -43,13 +43,19 @@ def unknown(name: str) -> ModelError:
     """The error for a name that is neither a file nor in the zoo, with near names and files."""
     import difflib
 
-    known = list(entries())
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    path = Path(name)
-    siblings: list[str] = []
-    if os.path.isdir(path.parent):
-        names = [p.name for p in path.parent.iterdir() if p.is_file()]
-        siblings = [str(path.parent / n) for n in difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)]
-    close = [*near, *siblings]
+    known, path = list(entries()), Path(name)
+    near = difflib.get_close_matches(path.stem.lower(), known, n=3, cutoff=0.5)
+    close = [*_siblings(path), *near]
     hint = f"did you mean {' or '.join(close)}?" if close else f"the zoo has {', '.join(known)}"
     return ModelError(f"no file and no zoo model is called {name!r}", "E201", hint=hint)
+
+
+def _siblings(path: Path) -> list[str]:
+    """Files beside a path that is none: those whose names go on where its own ends, else those that are spelled alike."""
+    import difflib
+
+    if not path.stem or not os.path.isdir(path.parent):
+        return []
+    names = sorted(p.name for p in path.parent.iterdir() if p.is_file())
+    longer = [n for n in names if n.lower().startswith(path.stem.lower())][:3]
+    return [str(path.parent / n) for n in longer or difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import shapecalc
@@ -123,3 +125,25 @@ def test_what_is_no_definition_is_not_found(name: str) -> None:
 def test_every_file_is_in_the_index() -> None:
     files = {path for path in zoo.folder().iterdir() if path.is_file() and path.suffix != ".toml"}
     assert files == {entry.path for entry in ENTRIES.values()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("alexnt", ["alexnet"]),
+        ("vgg16.onnx", ["vgg16"]),
+        ("models/swin_tiny.onnx", ["models/swin_tiny_patch4.onnx", "models/swin_tiny_v2.onnx"]),
+        ("models/Swin_tiny_patch4.onx", ["models/swin_tiny_patch4.onnx"]),
+    ],
+)
+def test_a_name_that_is_none_gets_near_ones(
+    asked: str, near: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    for name in ("swin_tiny_v2", "swin_tiny_patch4", "hgnet_tiny"):
+        (tmp_path / "models" / f"{name}.onnx").touch()
+    monkeypatch.chdir(tmp_path)
+    hint = zoo.unknown(asked).hint
+    assert hint is not None
+    assert all(name in hint for name in near)
+    assert "hgnet" not in hint
