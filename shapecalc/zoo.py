@@ -51,7 +51,7 @@ def unknown(name: str) -> ModelError:
 
 
 def _siblings(path: Path) -> list[str]:
-    """Files beside a path that is none: those whose names go on where its own ends, else those that are spelled alike."""
+    """Files beside a path that is none: those whose names go on where its own ends, else those spelled alike."""
     import difflib
 
     if not path.stem or not os.path.isdir(path.parent):
