@@ -26,6 +26,8 @@ from .stored import swept
 INSERTED = Origin(op="inserted")
 #: The batch that the net is traced at to see where the old one stays: no number that a shape holds by chance.
 PROBE = 10_007
+#: Which input of an operator is the shape that it makes.
+TARGETS = {"Reshape": 1, "Resize": 3}
 
 
 #: A weight that a join has once for a batch of one: the layer, the input, and how many axes it has.
@@ -120,18 +122,22 @@ class SetBatch(NamedTuple):
         nodes: list[Node] = []
         copies: dict[str, str] = {}  # weight -> its repetition, which all joins of it read
         for node in graph.nodes:
-            made = self._rewritten(graph, node, targets[node.name], params) if node.name in targets else node
-            nodes += self._beside(graph, made, params, copies)
+            *sized, made = self._rewritten(graph, node, targets[node.name], params) if node.name in targets else [node]
+            nodes += [*sized, *self._beside(graph, made, params, copies)]
         inputs = tuple(self._declared(given) if given.name in self.inputs else given for given in graph.inputs)
         return swept(graph, graph.replace(nodes=tuple(nodes), params=params, inputs=inputs))
 
-    def _rewritten(self, graph: Graph, node: Node, target: tuple[int, ...], params: dict[str, Param]) -> Node:
-        numbers = self._numbers(target)
-        if len(node.inputs) < 2:
-            return node.replace(attrs={**node.attrs, "shape": numbers})
+    def _rewritten(self, graph: Graph, node: Node, target: tuple[int, ...], params: dict[str, Param]) -> list[Node]:
+        """The node that makes ``target`` for the new batch, behind what counts its items where no constant says it."""
+        numbers, place = self._numbers(target), TARGETS[node.op]
+        if len(node.inputs) <= place:
+            return [node.replace(attrs={**node.attrs, "shape": numbers})]
         name = free_name(graph, f"{node.name}/shape")
+        made = node.replace(inputs=(*node.inputs[:place], name, *node.inputs[place + 1 :]))
+        if node.op == "Resize" and not isinstance(self.after, int):
+            return [*_with_items(name, node.inputs[0], numbers[1:], params), made]
         params[name] = Param(name, (len(numbers),), "int64", contents=numbers, trained=False)
-        return node.replace(inputs=(node.inputs[0], name, *node.inputs[2:]))
+        return [made]
 
     def _beside(self, graph: Graph, node: Node, params: dict[str, Param], copies: dict[str, str]) -> list[Node]:
         """A join, behind the repetition of each weight that it puts beside every image."""
@@ -140,28 +146,19 @@ class SetBatch(NamedTuple):
             if name == node.name and inputs[index] not in copies:
                 once = inputs[index]
                 value = copies[once] = free_name(graph, f"{once}/repeated")
-                counted = self._times(value, rank, params)
+                counted = self._times(f"{value}/times", rank, params)
                 nodes += [*counted, Node(value, "Expand", (once, f"{value}/times"), (value,), origin=INSERTED)]
             if name == node.name:
                 inputs[index] = copies[inputs[index]]
         return [*nodes, node.replace(inputs=inputs)] if tuple(inputs) != node.inputs else [node]
 
-    def _times(self, value: str, rank: int, params: dict[str, Param]) -> list[Node]:
-        """What makes ``<value>/times``, the batch in front of ones: a constant, or nodes where the batch is free."""
-        names = [f"{value}/{part}" for part in ("times", "first", "ones", "shape", "batch")]
-        if isinstance(self.after, int):
-            contents = {names[0]: (self.after, *(1,) * (rank - 1))}
-        else:
-            contents = {names[1]: (0,), names[2]: (1,) * (rank - 1)}
-        params.update({n: Param(n, (len(c),), "int64", contents=c, trained=False) for n, c in contents.items()})
-        if isinstance(self.after, int):
-            return []
-        times, first, ones, shape, batch = names
-        return [
-            Node(shape, "Shape", (self.inputs[0],), (shape,), origin=INSERTED),
-            Node(batch, "Gather", (shape, first), (batch,), {"axis": 0}, origin=INSERTED),
-            Node(times, "Concat", (batch, ones), (times,), {"axis": 0}, origin=INSERTED),
-        ]
+    def _times(self, times: str, rank: int, params: dict[str, Param]) -> list[Node]:
+        """What makes ``times``, the batch in front of ones: a constant, or nodes where the batch is free."""
+        ones = (1,) * (rank - 1)
+        if not isinstance(self.after, int):
+            return _with_items(times, self.inputs[0], ones, params)
+        params[times] = Param(times, (rank,), "int64", contents=(self.after, *ones), trained=False)
+        return []
 
     def _numbers(self, target: tuple[int, ...]) -> tuple[int, ...]:
         """The entry that holds the batch is a multiple of the probe: that of the new one, or what is left over."""
@@ -200,6 +197,18 @@ def fed(graph: Graph) -> str:
     """What goes into a net, in words."""
     shapes = [f"{given.name} ({'size open' if given.native is None else show(given.native)})" for given in graph.inputs]
     return f"its inputs are {', '.join(shapes)}" if shapes else "it has no input"
+
+
+def _with_items(made: str, counted: str, rest: tuple[int, ...], params: dict[str, Param]) -> list[Node]:
+    """Nodes that make the shape ``made`` when the net runs: the items of the value ``counted``, then ``rest``."""
+    first, behind, shape, batch = (f"{made}/{part}" for part in ("first", "rest", "of", "batch"))
+    for name, contents in ((first, (0,)), (behind, rest)):
+        params[name] = Param(name, (len(contents),), "int64", contents=contents, trained=False)
+    return [
+        Node(shape, "Shape", (counted,), (shape,), origin=INSERTED),
+        Node(batch, "Gather", (shape, first), (batch,), {"axis": 0}, origin=INSERTED),
+        Node(made, "Concat", (batch, behind), (made,), {"axis": 0}, origin=INSERTED),
+    ]
 
 
 def _alone(layer: Layer) -> list[Repeated]:
@@ -243,8 +252,10 @@ def _shape(tensor: Tensor | None) -> tuple[int, ...] | None:
 
 
 def _holds(old: Any, now: Any, batch: Any) -> bool:
-    """Whether a reshape of constant target does not carry on the batch that comes in."""
-    if old is None or now.op != "Reshape" or not now.call.inputs or _computed(old, now):
+    """Whether what has a constant target does not carry on the batch that comes in."""
+    if old is None or now.op not in TARGETS or not now.call.inputs or _computed(old, now):
+        return False
+    if now.op == "Resize" and not now.call.has(TARGETS["Resize"]):
         return False
     before, given, made = _shape(old.call.inputs[0]), _shape(now.call.inputs[0]), _shape(now.tensors[0])
     if before is None or given is None or _shape(old.tensors[0]) is None:
@@ -255,7 +266,8 @@ def _holds(old: Any, now: Any, batch: Any) -> bool:
 
 def _computed(old: Layer, now: Layer) -> bool:
     """Whether the target is another one at another batch: nothing else changed, so it is computed from it."""
-    before, after = (layer.call.contents(1) if layer.call.has(1) else None for layer in (old, now))
+    place = TARGETS[now.op]
+    before, after = (layer.call.contents(place) if layer.call.has(place) else None for layer in (old, now))
     return before is not None and after is not None and before != after and not now.problems
 
 

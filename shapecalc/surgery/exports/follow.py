@@ -131,10 +131,11 @@ def shown(old: Layer, layer: Layer, seen: Seen) -> Ways:
 
 
 def _scaled(size: int, before: int, now: int, became: Became) -> int:
+    """What a side is scaled to: of what it became elsewhere the nearest to the same factor, as the axes may differ."""
     if before == now:
         return size
-    known = became.get(size)
-    return known[0] if known else round(size * now / before)
+    factored = size * now / before
+    return min(became.get(size) or (round(factored),), key=lambda known: abs(known - factored))
 
 
 def _expand(old: Layer, layer: Layer, seen: Seen) -> Ways:
