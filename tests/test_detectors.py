@@ -307,6 +307,23 @@ def test_a_classifier_beside_a_layer_that_chooses_among_as_many_is_refused_by_na
     assert model.retarget(classes=NEW, head=["score", "first"]).verify(device="cpu").ok
 
 
+def test_boxes_beside_scores_of_fed_words_are_no_classes() -> None:
+    """OWL-ViT: each row is compared with words that are fed, so that nothing has a weight for each class."""
+    net = Net()
+    net.reshaped("p4", "flat", 1, 8, 16)
+    net.node("Transpose", ["flat"], "rows", perm=[0, 2, 1])
+    net.node("MatMul", ["rows", net.seeded("box.w", 8, 4)], "box")
+    net.node("ReduceMean", ["p8"], "words", axes=[2], keepdims=0)
+    net.node("MatMul", ["rows", "words"], "score")
+    model = shapecalc.load(net.model(["score", "box"]), format="onnx")
+    with pytest.raises(shapecalc.RefusedError, match="box gives 4 numbers for each of many boxes") as caught:
+        model.retarget(classes=NEW)
+    assert caught.value.because == (
+        "the other output, score, comes from no layer with a weight for each class: score (MatMul) gives it"
+    )
+    assert caught.value.hint == "if they are classes: --head box"
+
+
 def test_the_same_number_of_classes_is_no_edit() -> None:
     assert shapecalc.load(ssd(), format="onnx").retarget(classes=OLD, batch=1).edits == []
 

@@ -16,13 +16,14 @@ from ..errors import RefusedError
 from ..graph import Graph, Node, Param
 from ..trace import Trace
 from .edits import Edit, exchanged
+from .families import SIDES
 from .following import Block, Followed, MixedError, Sizes, Walk, concrete, follow
 from .left import LAYERS, need_none_left, weighted
 from .names import free_param, unused
 from .stored import Stored, param_of, stored, swept
 
-#: Numbers that say where a box is, and those in front of the classes where a layer gives both: sides and objectness.
-SIDES, IN_FRONT = 4, 5
+#: Numbers in front of the classes where a layer gives both: sides and objectness.
+IN_FRONT = SIDES + 1
 #: The one class by which a first stage chooses its boxes, where it asks for no other (deformable DETR's encoder).
 FOREGROUND = 1
 #: Value -> the nodes that read it.

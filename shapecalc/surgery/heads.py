@@ -12,7 +12,7 @@ from ..graph import Graph, Node, places
 from ..lower import scores
 from ..trace import Trace
 from .edits import Edit
-from .families import Family, family
+from .families import SIDES, Family, family
 from .names import no_such_layer, unused
 from .new_head import PER_CLASS, QUANTIZED, ReplaceHead
 from .stored import stored
@@ -171,6 +171,32 @@ def _multiples(found: Sequence[Head], trace: Trace) -> dict[str, int]:
     )
 
 
+def _need_no_sides(graph: Graph, trace: Trace, found: Sequence[Head]) -> None:
+    """Raises RefusedError where all that was found gives four numbers for each box, and the scores come from no layer.
+
+    So it is in OWL-ViT, whose scores compare each box with words that are fed.
+    """
+    told_of = {head.score for head in found}
+    others = [name for name in scores(graph) if name not in told_of]
+    sides = [head for head in found if classes_of(head.node, trace) == SIDES and _rank(trace, head.score) > 2]
+    if not others or len(sides) < len(found) or not all(_rank(trace, name) > 2 for name in others):
+        return
+    first, maker = sides[0].node.name, graph.producers().get(others[0])
+    named = " ".join(f"--head {quote(head.node.name)}" for head in sides)
+    raise RefusedError(
+        f"{first} gives {SIDES} numbers for each of many boxes, which are sides rather than classes",
+        "E301",
+        because=f"the other output, {others[0]}, comes from no layer with a weight for each class"
+        + (f": {maker.name} ({maker.op}) gives it" if maker is not None else ""),
+        hint=f"if they are classes: {named}",
+    )
+
+
+def _rank(trace: Trace, value: str) -> int:
+    shape = trace.tensors[value].shape if value in trace.tensors else None
+    return len(shape) if isinstance(shape, tuple) else 0
+
+
 def _need_own_weight(graph: Graph, node: Node) -> None:
     weight = node.inputs[CLASSIFIERS.get(node.op, 1)]
     sharing = [user.name for user in graph.nodes if weight in user.inputs and user is not node]
@@ -212,6 +238,8 @@ def replace_heads(
     chosen = named_heads(graph, names) if names else [head.node for head in sure]
     if not chosen:
         raise _no_head(graph, trace, typed)
+    if not names:
+        _need_no_sides(graph, trace, sure)
     multiples = {} if names else _multiples(sure, trace)
     taken = {node.name for node in graph.nodes} | set(graph.params)
     edits = []
