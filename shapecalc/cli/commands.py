@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Asked, JsonOption, ModelArgument, Reading, print_json
+from .options import Asked, EveryOption, JsonOption, ModelArgument, Reading, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,7 @@ def trace(
     receptive: Annotated[
         bool, typer.Option("--receptive", help="What each layer sees: field, jump, start, share that sees padding.")
     ] = False,
+    every: EveryOption = False,
     reading: Reading,
     json: JsonOption = False,
 ) -> int:
@@ -42,7 +43,7 @@ def trace(
     if dialect is not None and "," in dialect:
         if receptive:
             raise UsageError("--receptive looks at one dialect", "E002", hint="--dialect caffe")
-        return _compared(net, asked.spec, dialect, fresh, strict, json)
+        return _compared(net, asked.spec, dialect, fresh, strict, every, json)
     found = net.trace(asked.spec, fresh=fresh, dialect=dialect)
     advice = net.advice(found) if found.problems else None
     if json:
@@ -56,11 +57,11 @@ def trace(
         from ..report.console import make_console
         from ..report.words import print_trace
 
-        print_trace(make_console(), net, found, advice)
+        print_trace(make_console(), net, found, advice, every=every)
     return 1 if strict and not found.ok else 0
 
 
-def _compared(net: Model, spec: Any, dialects: str, fresh: bool, strict: bool, json: bool) -> int:
+def _compared(net: Model, spec: Any, dialects: str, fresh: bool, strict: bool, every: bool, json: bool) -> int:
     """Several dialects side by side."""
     found = net.compare(spec, dialects=dialects.split(","), fresh=fresh)
     if json:
@@ -69,7 +70,7 @@ def _compared(net: Model, spec: Any, dialects: str, fresh: bool, strict: bool, j
         from ..report.comparing import print_comparison
         from ..report.console import make_console
 
-        print_comparison(make_console(), found)
+        print_comparison(make_console(), found, every=every)
     return 1 if strict and not found.ok else 0
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Asked, JsonOption, ModelArgument, Reading, print_json
+from .options import Asked, EveryOption, JsonOption, ModelArgument, Reading, print_json
 
 
 def cost(
@@ -17,6 +17,7 @@ def cost(
     precision: Annotated[
         str | None, typer.Option("--precision", metavar="NAME", help="fp64, fp32, fp16, bf16 or int8.")
     ] = None,
+    every: EveryOption = False,
     reading: Reading,
     json: JsonOption = False,
 ) -> int:
@@ -29,5 +30,5 @@ def cost(
         from ..report.console import make_console
         from ..report.costing import print_cost
 
-        print_cost(make_console(), net.name, found)
+        print_cost(make_console(), net.name, found, every=every)
     return 0

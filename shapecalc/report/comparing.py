@@ -11,33 +11,38 @@ from rich.text import Text
 
 from .. import dims
 from ..compare import Comparison, Row
-from ..graph import PLUMBING
+from ..trace import Layer
+from .aside import left_out, shown
+from .table import print_left_out
 from .words import grid, hanging
 
 #: Lines of what changes; further layers of the same kind are counted.
 SHOWN = 8
 
 
-def print_comparison(console: Console, found: Comparison) -> None:
-    """The table, what changes, which sizes fit where."""
+def print_comparison(console: Console, found: Comparison, *, every: bool = False) -> None:
+    """The table, what changes, which sizes fit where; ``every``: with layers that the input does not go through."""
     first = next(iter(found.traces.values()))
     inputs = ", ".join(f"{v.name} {dims.show(v.tensor.shape)}" for v in first.inputs)
     console.print(Text.assemble((found.model.name, "bold"), f"  input {inputs}  ≠ rows differ, ! does not fit"))
     console.print()
-    console.print(_table(found))
+    layers = first.layers if every else shown(first)
+    console.print(_table(found, layers))
+    print_left_out(console, left_out(first, layers))
     console.print()
     _print_changes(console, found)
     _print_verdicts(console, found)
     _print_sizes(console, found)
 
 
-def _table(found: Comparison) -> Table:
+def _table(found: Comparison, layers: list[Layer]) -> Table:
+    listed = set(layers)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", width=1, no_wrap=True)
     for heading in ("Layer", *found.dialects):
         table.add_column(heading, overflow="fold", header_style="bold")
     for row in found.rows:
-        if row.layers[0].op in PLUMBING:
+        if row.layers[0] not in listed and not row.differs:
             continue
         cells = [_cell(row, index) for index in range(len(found.dialects))]
         mark = "≠" if row.differs else ""

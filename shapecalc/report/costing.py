@@ -9,9 +9,9 @@ from rich.text import Text
 
 from .. import dims
 from ..footprint import Cost
-from ..graph import PLUMBING
+from .aside import left_out, shown
 from .named import Texts, texts_of
-from .table import grouped, has_batch, print_names, short
+from .table import folded, grouped, has_batch, print_left_out, print_names, short
 from .words import grid
 
 #: Layers named whose size is not known.
@@ -28,15 +28,16 @@ def size_text(count: int | None) -> str:
     return f"{count:,} B"
 
 
-def print_cost(console: Console, name: str, cost: Cost) -> None:
-    """The whole answer of ``shapecalc cost``."""
+def print_cost(console: Console, name: str, cost: Cost, *, every: bool = False) -> None:
+    """The whole answer of ``shapecalc cost``; ``every``: with layers that the input does not go through."""
     inputs = ", ".join(f"{v.name} {dims.show(v.tensor.shape)}" for v in cost.trace.inputs)
     console.print(Text.assemble((name, "bold"), f"  input {inputs}  {cost.precision or 'element types of the file'}"))
     console.print()
-    shown = [row.layer for row in cost.rows if row.layer.op not in PLUMBING]
-    texts = texts_of(shown, has_batch(cost.trace), formulas=False)
+    layers = cost.trace.layers if every else shown(cost.trace)
+    texts = texts_of(layers, has_batch(cost.trace), formulas=False)
     console.print(_table(cost, texts))
     print_names(console, texts.names)
+    print_left_out(console, left_out(cost.trace, layers))
     console.print()
     rows = grid()
     for label, text in _totals(cost):
@@ -49,10 +50,11 @@ def _table(cost: Cost, texts: Texts) -> Table:
     table.add_column("Layer", overflow="fold", header_style="bold")
     for heading in ("Output", "Params", "MACs", "Weights", "Written", "Held"):
         table.add_column(heading, justify="right", no_wrap=True, header_style="bold")
-    for row in (row for row in cost.rows if row.layer in texts.shapes):
+    listed = [row for row in cost.rows if row.layer in texts.shapes]
+    for name, row in zip(folded(row.layer.name for row in listed), listed, strict=True):
         layer = row.layer
         sizes = [size_text(size) if size != 0 else "" for size in (row.weights, row.written, row.held)]
-        cells = [layer.name, texts.shapes[layer], short(layer.params), short(layer.macs), *sizes]
+        cells = [name, texts.shapes[layer], short(layer.params), short(layer.macs), *sizes]
         style = "bold" if layer.name == cost.peak_layer and cost.peak is not None else "" if row.weights else "dim"
         table.add_row(*(Text(cell) for cell in cells), style=style)
     return table

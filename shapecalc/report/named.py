@@ -47,7 +47,8 @@ def texts_of(layers: Iterable[Layer], batch: bool, formulas: bool = True, longes
     shapes, written = {}, {}
     for layer in layers:
         shape = layer.tensors[0].shape if layer.tensors else ()
-        short = shape[1:] if isinstance(shape, tuple) and not batch and len(shape) > 1 else shape
+        one = isinstance(shape, tuple) and len(shape) > 1 and shape[0] == 1  # windows stand where the batch does
+        short = shape[1:] if one and isinstance(shape, tuple) and not batch else shape
         shapes[layer] = dims.show(held.shape(short)) if layer.tensors else ""
         written[layer] = held.formula(layer) if formulas else ""
     if not held.sizes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from rich import box
@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import dims
-from ..graph import PLUMBING
 from ..trace import Layer, Trace
+from .aside import left_out, shown
 from .named import NARROW, Texts, texts_of
 
 #: An expression of free dimensions longer than this is not shown in a cell; JSON has it.
@@ -69,6 +69,23 @@ def field_text(value: Any) -> str:
     return "×".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+#: A name up to so many characters is not shortened.
+SHORT_NAME = 16
+
+
+def folded(names: Iterable[str]) -> list[str]:
+    """``…/attn/MatMul`` for what lies in the folder of the last name that stands in full."""
+    result: list[str] = []
+    folder = ""
+    for name in names:
+        if folder and name.startswith(folder) and len(name) > SHORT_NAME:
+            result.append("…" + name[len(folder) - 1 :])
+        else:
+            result.append(name)
+            folder = name[: name.rfind("/") + 1]
+    return result
+
+
 class Column(NamedTuple):
     """A column: heading, cell text, alignment, and whether only wide tables have it."""
 
@@ -78,11 +95,12 @@ class Column(NamedTuple):
     wide: bool = False
 
 
-def _columns(texts: Texts, wide: bool, compact: bool) -> list[Column]:
+def _columns(layers: list[Layer], texts: Texts, wide: bool, compact: bool) -> list[Column]:
     count = grouped if wide else short
+    names = dict(zip(layers, folded(layer.name for layer in layers), strict=True)) if compact else {}
     formulas = texts.formulas
     columns = [
-        Column("Layer", lambda layer: layer.name),
+        Column("Layer", lambda layer: names.get(layer, layer.name)),
         Column("Type", lambda layer: layer.source_op, wide=True),
         Column("Kernel", kernel_text, wide=True),
         Column("Formula", lambda layer: tight(formulas[layer]) if compact else formulas[layer]),
@@ -139,9 +157,18 @@ class Cells(NamedTuple):
         return sum(self.widths) + (self.padding + 1) * (len(self.columns) - 1)
 
 
-def print_trace_table(trace: Trace, console: Console) -> None:
-    """The table for this console."""
-    print_cells(trace_cells(trace, console.width), console)
+def print_trace_table(trace: Trace, console: Console, *, every: bool = False) -> None:
+    """The table for this console; ``every``: with layers that the input does not go through."""
+    layers = trace.layers if every else shown(trace)
+    print_cells(trace_cells(trace, console.width, layers), console)
+    print_left_out(console, left_out(trace, layers))
+
+
+def print_left_out(console: Console, sentence: str) -> None:
+    """What a table does not list."""
+    if sentence:
+        console.print()
+        console.print(Text(sentence, style="dim"))
 
 
 def print_cells(cells: Cells, console: Console) -> None:
@@ -181,9 +208,9 @@ def has_batch(trace: Trace) -> bool:
     return any(v.shape and v.shape[0] != 1 for v in trace.inputs)
 
 
-def trace_cells(trace: Trace, width: int) -> Cells:
-    """Wide with exact counts where it fits, else tighter step by step."""
-    layers = [layer for layer in trace.layers if layer.op not in PLUMBING]
+def trace_cells(trace: Trace, width: int, layers: list[Layer] | None = None) -> Cells:
+    """Wide with exact counts where it fits, else tighter step by step; by default layers the input goes through."""
+    layers = shown(trace) if layers is None else layers
     texts = texts_of(layers, has_batch(trace))
     for wide, compact in ((True, False), (False, False), (False, True)):
         cells = _cells(layers, texts, wide, compact)
@@ -201,7 +228,7 @@ def trace_cells(trace: Trace, width: int) -> Cells:
 
 
 def _cells(layers: list[Layer], texts: Texts, wide: bool, compact: bool) -> Cells:
-    columns = _columns(texts, wide, compact)
+    columns = _columns(layers, texts, wide, compact)
     return Cells(
         columns, layers, [[column.cell(layer) for column in columns] for layer in layers], compact, texts.names
     )

@@ -36,12 +36,12 @@ SHOWN = 3
 MOST_EDITS = 12
 
 
-def print_trace(console: Console, model: Model, trace: Trace, advice: Advice | None) -> None:
-    """The whole answer of ``shapecalc trace``."""
+def print_trace(console: Console, model: Model, trace: Trace, advice: Advice | None, *, every: bool = False) -> None:
+    """The whole answer of ``shapecalc trace``; ``every``: with layers that the input does not go through."""
     inputs = ", ".join(f"{v.name} {dims.show(v.tensor.shape)}" for v in trace.inputs)
     console.print(Text.assemble((model.name, "bold"), f"  input {inputs}  {trace.dialect} rules"))
     console.print()
-    print_trace_table(trace, console)
+    print_trace_table(trace, console, every=every)
     console.print()
     print_totals(console, trace)
     _print_notes(console, trace)
