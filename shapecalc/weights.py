@@ -39,6 +39,7 @@ CELLS = frozenset({"LSTM", "GRU", "RNN"})
 #: (operator, input) -> how its numbers start: (kind, what for training from scratch).
 ROLES: dict[tuple[str, int], str] = {
     **dict.fromkeys([("Conv", 1), ("ConvTranspose", 1), ("Gemm", 1), ("MatMul", 1)], "weight"),
+    **dict.fromkeys([("FusedConv", 1), ("FusedGemm", 1)], "weight"),
     **dict.fromkeys([("Scale", 1), ("BatchNormalization", 1), ("LayerNormalization", 1)], "gain"),
     **dict.fromkeys([("InstanceNormalization", 1), ("GroupNormalization", 1), ("RMSNormalization", 1)], "gain"),
     **dict.fromkeys([("Mul", 0), ("Mul", 1)], "gain"),
@@ -65,7 +66,7 @@ def slots(graph: Graph) -> dict[str, Slot]:
         for index, value in enumerate(node.inputs):
             name = lined_up.get(value, value)
             if name and (name not in found or ROLES.get((node.op, index)) == "variance"):
-                turned = node.op == "Gemm" and index == 1 and not node.attrs.get("transB")
+                turned = node.op in ("Gemm", "FusedGemm") and index == 1 and not node.attrs.get("transB")
                 turned = turned or (node.op in CELLS and index in (1, 2))
                 found[name] = Slot(node.op, index, turned)
     for param in graph.params.values():  # a derived parameter's sources are used where it is

@@ -99,16 +99,6 @@ def test_a_map_is_no_head_unless_it_is_named(tmp_path: Path) -> None:
     assert (shapecalc.load(path).retarget(classes=13).trace.outputs[0].shape or ())[1:] == (13, 6, 6)
 
 
-def test_a_product_of_whole_numbers_is_named(tmp_path: Path) -> None:
-    nodes = [*STEM, NODE("Flatten", ["h"], ["f"], "flat")]
-    nodes += [NODE("DynamicQuantizeLinear", ["f"], ["q", "s", "z"], "quantized")]
-    nodes += [NODE("MatMulInteger", ["q", "v"], ["i"], "fc"), NODE("Cast", ["i"], ["y"], "cast", to=TensorProto.FLOAT)]
-    weights = [seeded("w", 4, 3, 3, 3), numpy_helper.from_array(numpy.ones((256, 10), numpy.uint8), "v")]
-    with pytest.raises(shapecalc.RefusedError, match="a product of whole numbers") as caught:
-        shapecalc.load(written(tmp_path, nodes, ["y"], weights)).retarget(classes=13)
-    assert caught.value.because == "fc (MatMulInteger) has weights and scales that were measured for the old classes"
-
-
 PAIR = """
 name: "pair"
 layer { name: "both" type: "Input" top: "both" input_param { shape { dim: 2 dim: 2 dim: 8 dim: 8 } } }

@@ -30,12 +30,14 @@ from .front import ResizeInput
 from .joins import PadMap, ScaleMap
 from .labels import NameClasses
 from .new_head import ReplaceHead
+from .quantized import FloatHead
 
 #: What an edit is called in JSON -> the edit.
 KINDS: Mapping[str, Any] = {
     "set-input": SetInput,
     "insert-pool": InsertPool,
     "change-pool": ChangePool,
+    "float-head": FloatHead,
     "replace-head": ReplaceHead,
     "replace-scores": ReplaceScores,
     "name-classes": NameClasses,

@@ -13,6 +13,7 @@ from ..trace import Layer, Trace
 from .heads import heads
 from .names import free_name, no_such_layer
 from .promises import Pair, Promise, Step
+from .quantized import FORMS
 
 POOLS = {"avg": ("GlobalAveragePool", "ReduceMean"), "max": ("GlobalMaxPool", "ReduceMax")}
 #: From this opset on ReduceMean and ReduceMax take their axes as an input.
@@ -140,7 +141,27 @@ def _before_head(graph: Graph) -> str:
         raise RefusedError(
             "it has several heads, which read different values", "E301", because=listed, hint=f"--at {values[-1]}"
         )
-    return values[0]
+    return _as_floats(graph, found[0], values[0])
+
+
+#: Operators that make codes of floats, their first input.
+CODING = ("QuantizeLinear", "DynamicQuantizeLinear")
+
+
+def _as_floats(graph: Graph, head: Node, value: str) -> str:
+    """The floats that were made codes for the head. Raises RefusedError where it reads codes that others gave."""
+    giver = graph.producers().get(value)
+    if giver is not None and giver.op in CODING and giver.inputs[0] in graph.producers():
+        return giver.inputs[0]
+    form = FORMS.get(head.op)
+    if form is None or form.floats:
+        return value
+    raise RefusedError(
+        f"what {head.name} reads are codes of a quantization, whose scale the head alone knows",
+        "E303",
+        because=f"{giver.name} ({giver.op}) gives them" if giver is not None else f"{value} is fed",
+        hint=f"--at {quote(giver.name if giver is not None else value)} writes the codes",
+    )
 
 
 def _before(trace: Trace, node: Node) -> str:

@@ -15,10 +15,14 @@ from .edits import Edit
 from .families import SIDES, Family, family
 from .names import no_such_layer, unused
 from .new_head import PER_CLASS, QUANTIZED, ReplaceHead
+from .quantized import FORMS, in_floats, is_scale, plain, settled
 from .stored import stored
 
 #: Layers with weights whose outputs can be classes, and the input that holds the weight.
-CLASSIFIERS = {"Gemm": 1, "Conv": 1, "MatMul": 1}
+CLASSIFIERS = {
+    **dict.fromkeys(("Gemm", "Conv", "MatMul", "FusedGemm", "FusedConv"), 1),
+    **{op: form.weight for op, form in FORMS.items()},
+}
 
 #: Layers that may stand between the head and the scores: they keep the number of classes, or choose among them.
 BEHIND = frozenset(
@@ -44,10 +48,17 @@ BEHIND = frozenset(
         "Interp",
         "Resize",
         "Upsample",
+        "QLinearSoftmax",
+        "QLinearSigmoid",
+        "QLinearLeakyRelu",
+        "QLinearGlobalAveragePool",
+        "QLinearAveragePool",
     ]
 )
 
 
+#: Layers that choose a row, whose scores alone are asked for.
+CHOICES = frozenset({"Gather"})
 #: Behind these a convolution gives features, unless a Softmax says that they are scores.
 RECTIFIERS = frozenset({"Relu", "MaxPool"})
 
@@ -57,7 +68,7 @@ def _normalized(graph: Graph, value: str) -> bool:
     producers = graph.producers()
     node = producers.get(value)
     while node is not None and node.op in BEHIND:
-        if node.op in ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax"):
+        if plain(node.op) in ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax"):
             return True
         node = producers.get(node.input(0))
     return value in graph.meta.get("scores", ())
@@ -84,7 +95,9 @@ def heads(graph: Graph) -> list[Head]:
 
 def told(graph: Graph, trace: Trace) -> list[Head]:
     """The heads that are classifiers without doubt: a convolution that leaves a map of several places may be none."""
-    return [head for head in heads(graph) if head.node.op != "Conv" or head.normalized or not _is_map(head, trace)]
+    return [
+        head for head in heads(graph) if plain(head.node.op) != "Conv" or head.normalized or not _is_map(head, trace)
+    ]
 
 
 def _is_map(head: Head, trace: Trace) -> bool:
@@ -95,28 +108,37 @@ def _is_map(head: Head, trace: Trace) -> bool:
 
 def _behind(graph: Graph, producers: dict[str, Node], value: str, scored: bool) -> list[Node]:
     """The classifiers that a score is made of: one, or those whose scores are joined; none where a part is none."""
-    node = producers.get(value)
-    while node is not None and (node.op in BEHIND or node.op in QUANTIZED):
+    node, chosen = producers.get(value), False
+    while node is not None and (node.op in BEHIND or node.op in QUANTIZED or node.op in CHOICES):
+        chosen = node.op in CHOICES or (chosen and node.op != "Reshape")
         if node.op in RECTIFIERS and not scored and not _is_matrix(graph, producers, node):
             return []  # a feature map: nothing says that its channels are classes
         node = producers.get(node.input(0))
     if node is None:
         return []
     if node.op in CLASSIFIERS:
+        if chosen and plain(node.op) != "MatMul":
+            return []  # what was chosen may be a class
         weight = stored(graph, node.input(CLASSIFIERS[node.op]))
         return [node] if weight is not None or node.op != "MatMul" else []
-    if node.op not in PER_CLASS:
+    if plain(node.op) not in PER_CLASS:
         return []
-    joined = [name for name in node.inputs if name and stored(graph, name) is None]
+    values = [name for place, name in enumerate(node.inputs) if name and place in _added(node)]
+    joined = [name for name in values if not settled(graph, name) and not is_scale(graph, name)]
     parts = [_behind(graph, producers, name, scored) for name in joined]
     return [head for part in parts for head in part] if all(parts) else []
 
 
+def _added(node: Node) -> tuple[int, ...]:
+    """The inputs that an operator puts together place by place: on codes their scales stand between."""
+    return (0, 3) if node.op.startswith("QLinear") else (0, 1)
+
+
 def _is_matrix(graph: Graph, producers: dict[str, Node], node: Node | None) -> bool:
     """Whether what a rectifier works on comes from a matrix product, whose outputs are no map."""
-    while node is not None and (node.op in BEHIND or node.op in QUANTIZED or node.op in PER_CLASS):
+    while node is not None and (node.op in BEHIND or node.op in QUANTIZED or plain(node.op) in PER_CLASS):
         node = producers.get(node.input(0))
-    return node is not None and node.op != "Conv"
+    return node is not None and plain(node.op) != "Conv"
 
 
 def named_heads(graph: Graph, names: Sequence[str]) -> list[Node]:
@@ -141,7 +163,7 @@ def classes_of(node: Node, trace: Trace) -> int | None:
     shape = outputs[0].shape
     if shape is None or len(shape) < 2:
         return None
-    count = shape[-1 if node.op in ("Gemm", "MatMul") or node.attrs.get("layout") == "NHWC" else 1]
+    count = shape[-1 if plain(node.op) in ("Gemm", "MatMul") or node.attrs.get("layout") == "NHWC" else 1]
     return count if is_number(count) else None
 
 
@@ -242,7 +264,7 @@ def replace_heads(
         _need_no_sides(graph, trace, sure)
     multiples = {} if names else _multiples(sure, trace)
     taken = {node.name for node in graph.nodes} | set(graph.params)
-    edits = []
+    edits: list[Edit] = []
     for node in chosen:
         _need_own_weight(graph, node)
         before, after = classes_of(node, trace), classes * multiples.get(node.name, 1)
@@ -254,11 +276,13 @@ def replace_heads(
                 hint="give the input that the net is made for: --input SHAPE",
             )
         if before != after:
+            apart = in_floats(graph, node)
+            edits += [apart] if apart is not None else []
             edits.append(ReplaceHead(node.name, fresh_name(node.name, after, taken), before, after, start))
     if graph.format == "onnx" and not names:
         from .left import need_none_left
 
-        for count in {edit.before for edit in edits}:
+        for count in {edit.before for edit in edits if isinstance(edit, ReplaceHead)}:
             need_none_left(trace, chosen, count)
     return edits
 
@@ -289,13 +313,12 @@ def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
             because=f"{layer.name} gives {classes_of(layer, trace)} channels at every place, without a Softmax behind",
             hint=f"if they are: {' '.join(f'--head {quote(each.node.name)}' for each in maps)}" + features,
         )
-    whole = next((node for node in reversed(graph.nodes) if node.op in WHOLE), None)
-    if whole is not None:
+    if any(node.domain == BLOCKED for node in graph.nodes):
         return RefusedError(
-            f"{name} ends in a product of whole numbers, whose classes cannot be changed",
+            f"{name} holds its channels in blocks, so its head cannot be told",
             "E301",
-            because=f"{whole.name} ({whole.op}) has weights and scales that were measured for the old classes",
-            hint="change the classes of the file it was quantized from, then quantize that" + features,
+            because="onnxruntime saved it for one machine, with all its optimizations",
+            hint="change the file that it was optimized from" + features,
         )
     return RefusedError(
         f"{name} ends in no classifier",
@@ -305,17 +328,15 @@ def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
     )
 
 
-#: Products of numbers that were quantized, weights and results with scales of their own.
-WHOLE = frozenset(
-    "QGemm QLinearMatMul QLinearConv MatMulInteger ConvInteger DynamicQuantizeMatMul MatMulIntegerToFloat".split()
-)
+#: Operators of onnxruntime on channels that lie in blocks.
+BLOCKED = "com.microsoft.nchwc"
 #: Layers offered where the head cannot be told.
 OFFERED = 3
 
 
 def _candidates(graph: Graph) -> str:
     """The last layers that could be heads, for a person to name."""
-    matrices = [node for node in graph.nodes if node.op in CLASSIFIERS and node.op != "Conv"]
+    matrices = [node for node in graph.nodes if node.op in CLASSIFIERS and plain(node.op) != "Conv"]
     last = [node.name for node in matrices if stored(graph, node.input(1)) is not None]
     if not last:
         return "a head is a fully connected layer or a convolution before the scores"

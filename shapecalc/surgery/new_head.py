@@ -176,7 +176,7 @@ def _class_axis(head: Node, index: int) -> int:
     """The axis of a head's parameter that runs over its outputs."""
     if index > 1:
         return 0
-    return -1 if head.op == "MatMul" or (head.op == "Gemm" and not head.attrs.get("transB")) else 0
+    return -1 if head.op == "MatMul" or (head.op in ("Gemm", "FusedGemm") and not head.attrs.get("transB")) else 0
 
 
 def _resized(found: Stored, axis: int, before: int, after: int) -> tuple[int, ...] | None:
