@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy
-import pytest
+from pathlib import Path
 
+import numpy
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import shapecalc
 from shapecalc.verify.noise import held, shaken
 from shapecalc.weights import Array
 
@@ -58,3 +63,44 @@ def test_an_image_is_shaken_by_one_rounding_and_codes_are_not() -> None:
     assert found["codes"] is codes
     assert numpy.count_nonzero(found["x"] != IMAGE) > IMAGE.size // 4
     assert numpy.all(numpy.abs(found["x"] - IMAGE) <= numpy.spacing(IMAGE))
+
+
+def rounding_noise(path: Path, mixed: bool = False) -> Path:
+    """Two sums of the same numbers in another order, whose difference, a rounding, comes out a million times as large.
+
+    ``mixed``: the rows of a batch are mixed in front of it, which no rounding excuses.
+    """
+    generator = numpy.random.default_rng(0)
+    order = generator.permutation(192)
+    weight = generator.standard_normal((192, 8), numpy.float32)
+    stored = {"w": weight, "v": weight[order], "order": order, "many": numpy.float32(1e6)}
+    node = helper.make_node
+    nodes = [
+        node("Flatten", ["x"], ["f"], "flat"),
+        *([node("ReduceMean", ["f"], ["mean"], "mixed", axes=[0]), node("Sub", ["f", "mean"], ["g"])] if mixed else []),
+        node("Gather", ["g" if mixed else "f", "order"], ["turned"], "turn", axis=1),
+        node("Gemm", ["g" if mixed else "f", "w"], ["one"], "one"),
+        node("Gemm", ["turned", "v"], ["other"], "other"),
+        node("Sub", ["one", "other"], ["rounding"], "apart"),
+        node("Mul", ["rounding", "many"], ["y"], "much"),
+    ]
+    fed = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])
+    weights = [numpy_helper.from_array(numpy.asarray(array), name) for name, array in stored.items()]
+    graph = helper.make_graph(nodes, "net", [fed], [onnx.ValueInfoProto(name="y")], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def test_rows_of_a_batch_are_held_to_what_single_runs_make_of_a_rounding(tmp_path: Path) -> None:
+    model = shapecalc.load(rounding_noise(tmp_path / "net.onnx"))
+    report = model.retarget(batch=4).verify(device="cpu")
+    (promise,) = report.promises
+    assert promise.ok
+    if promise.worst.difference:  # a machine may sum rows of a batch as it sums a single one
+        assert "the net itself answers a rounding of its image with" in promise.words
+
+
+def test_rows_that_a_net_mixes_are_no_roundings(tmp_path: Path) -> None:
+    model = shapecalc.load(rounding_noise(tmp_path / "net.onnx", mixed=True))
+    with pytest.raises(shapecalc.RefusedError, match="numbers differ"):
+        model.retarget(batch=4).verify(device="cpu")

@@ -91,26 +91,27 @@ def measured(model: Definition, kept: Kept, *, device: str, seed: int, rtol: flo
         wanted = _done(expected[pair.before], pair.steps)
         checks += compare({pair.after: wanted}, {pair.after: got[pair.after]}, rtol)
     found = PromiseCheck(promise.words, checks)
-    plain = not promise.rows and all(pair.before == pair.after and not pair.steps for pair in promise.pairs)
+    plain = all(pair.before == pair.after and not pair.steps for pair in promise.pairs)
     if found.ok or not plain or any(check.why for check in checks):
         return found
-    return _beside_roundings((before, fed_before), (after, fed_after), found, device, rtol)
+    return _beside_roundings((before, fed_before), (after, fed_after), promise, found, device, rtol)
 
 
 Fed = tuple[Runnable, dict[str, Array]]
 
 
-def _beside_roundings(before: Fed, after: Fed, found: PromiseCheck, device: str, rtol: float) -> PromiseCheck:
+def _beside_roundings(
+    before: Fed, after: Fed, promise: Promise, found: PromiseCheck, device: str, rtol: float
+) -> PromiseCheck:
     """A promise that failed, each tensor beside what the net before makes of a rounding of its image (`noise`)."""
     net, fed = before
     own = [check.name for check in found.checks]
-    eased = held(
-        _all(net, fed, device),
-        _all(*after, device),
-        lambda seed: _all(net, shaken(fed, seed), device),
-        rtol,
-        own,
-    )
+    got = _all(*after, device)
+
+    def made(images: dict[str, Array]) -> dict[str, Array]:
+        return _in_rows(net, images, promise, got, device) if promise.rows else _all(net, images, device)
+
+    eased = held(made(fed), got, lambda seed: made(shaken(fed, seed)), rtol, own)
     if eased is None:
         return found
     checks, answer = eased
@@ -123,6 +124,27 @@ def _all(net: Runnable, fed: dict[str, Array], device: str) -> dict[str, Array]:
     return {
         name: made for run in runs(net._replace(inputs=fed), device, repeat=0) for name, made in run.tensors.items()
     }
+
+
+def _in_rows(
+    net: Runnable, fed: dict[str, Array], promise: Promise, after: Mapping[str, Array], device: str
+) -> dict[str, Array]:
+    """Every tensor of runs with batches of the net's own size, their rows joined as they lie in the batch after."""
+    own, rows = net.inputs[promise.image].shape[0], fed[promise.image].shape[0]
+    runs_of = [_all(net, _rows(fed, start, own, rows), device) for start in range(0, rows, own)]
+    return {
+        name: _stacked([run[name] for run in runs_of], after[name].shape)
+        for name in runs_of[0]
+        if name in after and all(name in run for run in runs_of)
+    }
+
+
+def _stacked(single: list[Array], shape: tuple[int, ...]) -> Array:
+    """What runs gave, one behind another where that has the shape; what is the same for all rows, once."""
+    if single[0].shape == shape and all(numpy.array_equal(single[0], each) for each in single):
+        return single[0]
+    whole = numpy.concatenate(single) if single[0].ndim else single[0]
+    return whole[: shape[0]] if shape and whole.shape[1:] == shape[1:] else whole
 
 
 def _runnable(
