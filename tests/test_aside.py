@@ -124,3 +124,18 @@ def test_a_first_axis_that_is_no_batch_of_one_stays() -> None:
     console = Console(file=io.StringIO(), width=100)
     print_trace_table(trace, console)
     assert "7×1×4×5" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("size", "told"), [("2x3x4x4", "216 MACs"), ("?x3x?x?", "MACs as the input's size makes them")]
+)
+def test_counts_that_are_too_long_are_said_to_be_so(
+    size: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = NET.replace("/", "_").replace(
+        "Conv (x, w, kept)", "Conv <strides = [2, 3], pads = [1, 2, 0, 1]> (x, w, kept)"
+    )
+    onnx.save(parser.parse_model(text), "net.onnx")
+    assert run(["trace", "net.onnx", "-i", size]) == 0
+    assert told in capsys.readouterr().out

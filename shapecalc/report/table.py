@@ -21,6 +21,9 @@ from .named import NARROW, Texts, texts_of
 LONGEST = 16
 
 
+#: What stands for it.
+HIDDEN = "…"
+
 #: As SI has them, largest first.
 UNITS = tuple((unit, 1000**power) for power, unit in reversed([*enumerate("kMGTPEZY", 1)]))
 
@@ -32,14 +35,14 @@ def grouped(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}" if value else ""
     text = re.sub(r"\d{4,}", lambda number: f"{int(number[0]):,}", str(value))
-    return text if len(str(value)) <= LONGEST else "…"
+    return text if len(str(value)) <= LONGEST else HIDDEN
 
 
 def short(value: Any) -> str:
     """``134.0M``: three digits or four, for narrow tables; ``134.0M*N`` of a batch that is left open."""
     if value is not None and not isinstance(value, int):
         text = re.sub(r"\d{4,}", lambda number: short(int(number[0])), str(value))
-        return text if len(text) <= LONGEST else "…"
+        return text if len(text) <= LONGEST else HIDDEN
     if not isinstance(value, int) or value < 100_000:
         return grouped(value)
     unit, size = next(row for row in UNITS if value >= row[1])

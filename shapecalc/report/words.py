@@ -18,7 +18,7 @@ from ..explain import count, last_map, misaligned, notes
 from ..surgery.edits import listed
 from ..trace import Problem, Trace
 from .compared import against, difference, seen
-from .table import field_text, grouped, print_trace_table
+from .table import HIDDEN, field_text, grouped, print_trace_table
 
 if TYPE_CHECKING:
     from ..definition import Definition
@@ -54,7 +54,9 @@ def print_trace(console: Console, model: Model, trace: Trace, advice: Advice | N
 
 def print_totals(console: Console, trace: Trace) -> None:
     """Parameters, MACs, receptive field and jump of the whole net."""
-    parts = [f"{grouped(trace.params) or 0} parameters, {grouped(trace.macs) or 0} MACs"]
+    macs = grouped(trace.macs) or "0"
+    counted = "MACs as the input's size makes them (JSON has the formula)" if macs == HIDDEN else f"{macs} MACs"
+    parts = [f"{grouped(trace.params) or 0} parameters, {counted}"]
     last = last_map(trace)
     if last is not None:
         field, jump = field_text(last.receptive_field), field_text(last.jump)
