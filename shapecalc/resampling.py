@@ -253,6 +253,26 @@ def distances(queries: Size, keys: Size) -> Array:
     return numpy.asarray(down * keys[1] + across, numpy.int64)
 
 
+def over_distances(table: Array, axes: Size, before: Size, now: Size, tokens: int) -> Array:
+    """A bias between every two places that depends on how far they lie apart alone, as (…, places, places).
+
+    What the first place is told of all others is the table of distances, which is interpolated as a map (timm for
+    TinyViT and EfficientViT). Raises RefusedError where it depends on more than the distance.
+    """
+    pairs = numpy.moveaxis(table, axes, (-2, -1))
+    told = pairs[..., tokens, tokens:]
+    if tokens or not numpy.array_equal(told[..., distances(before, before)], pairs):
+        raise RefusedError(
+            "a table between places depends on more than how far they lie apart, so it fits one size only",
+            "E302",
+            because="its numbers differ between pairs of places that lie equally far apart",
+            hint=IN_FRONT,
+        )
+    grown = over_map(told.reshape(*told.shape[:-1], *before), told.ndim - 1, before, now)
+    looked = grown.reshape(*told.shape[:-1], -1)[..., distances(now, now)]
+    return numpy.ascontiguousarray(numpy.moveaxis(looked, (-2, -1), axes), table.dtype)
+
+
 def averages(shape: Size, turned: bool) -> Array:
     """(grid, places) that averages a line over a grid (``turned``: the other way round).
 
@@ -274,6 +294,7 @@ TABLES: dict[str, Callable[..., Array]] = {
     "relative": over_offsets,
     "windows": over_windows,
     "distances": distances,
+    "apart": over_distances,
     "shifted_windows": shifted_windows,
     "averages": averages,
     "map huggingface": partial(over_map, antialias=False),

@@ -24,8 +24,9 @@ from .exports.lookup import Lookup
 from .exports.patches import FillMap
 from .exports.pooling import AdaptPool
 from .exports.retable import Resample, SetConstant
-from .exports.shifting import MaskWindows, RollMap, TrimMap
+from .exports.shifting import MaskWindows, PadWindows, RollMap, TrimMap
 from .exports.stretched import Stretch
+from .exports.whole import AttendInWindows
 from .front import ResizeInput
 from .joins import PadMap, ScaleMap
 from .labels import NameClasses
@@ -59,6 +60,8 @@ KINDS: Mapping[str, Any] = {
     "roll": RollMap,
     "trim": TrimMap,
     "fill": FillMap,
+    "pad-windows": PadWindows,
+    "attend-in-windows": AttendInWindows,
     "mask": MaskWindows,
     "adapt-pool": AdaptPool,
     "cut": Cut,

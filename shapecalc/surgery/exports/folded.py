@@ -106,6 +106,26 @@ def carries(graph: Graph, edit: Fold) -> bool:
     )
 
 
+def looks_up(graph: Graph, value: str, side: tuple[int, int]) -> bool:
+    """Whether a bias between the places of a square map is looked up by how far they lie apart: a number a distance.
+
+    So many numbers as there are places are learned, in place of one for each offset.
+    """
+    made = _made(graph, value) if value not in graph.params else ({}, Chain((value,), ()))
+    if made is None:
+        return False
+    held, chain = made
+    sources = [held.get(name) or graph.params[name] for name in chain.sources]
+    places = side[0] * side[1]
+    if not any(source.trained and places in (source.shape or ()) for source in sources):
+        return False
+    from ...folding import numbers, tried  # numpy, which a trace does without
+
+    if not chain.steps and ((table := numbers(sources[0])) is None or table.min() == table.max()):
+        return False  # nothing tells a table that is stored as a whole, if not its numbers
+    return tried(sources, chain.steps, "apart", ((-2, -1), side, side, 0))
+
+
 def in_waves(graph: Graph, value: str, axis: int, grid: tuple[int, int], tokens: int) -> bool:
     """Whether a table with a row for each place, stored or computed from weights, is of waves (`shapecalc.waves`)."""
     from ...folding import folded, numbers  # numpy, which a trace does without

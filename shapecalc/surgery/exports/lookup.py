@@ -92,14 +92,19 @@ def _of_distances(gather: Node, wanted: Sizes, seen: Seen, graph: Graph) -> Look
         return None
     if queries.tokens or keys.tokens:
         return None
-    if indices.contents is not None:
-        from ...resampling import distances  # numpy, which a trace does without
-
-        told = distances(_pair(queries.before), _pair(keys.before))
-        if tuple(told.reshape(-1).tolist()) != tuple(indices.contents):
-            return None
+    if not _are_distances(indices, _pair(queries.before), _pair(keys.before)):
+        return None
     size = (*shape[:-1], keys.now[0] * keys.now[1])
     return Lookup(gather.name, table.name, queries, keys, size, indices.contents is not None)
+
+
+def _are_distances(indices: Tensor, queries: tuple[int, int], keys: tuple[int, int]) -> bool:
+    """Whether indices are the distances between places, as far as they are to be had."""
+    if indices.contents is None:
+        return True
+    from ...resampling import distances  # numpy, which a trace does without
+
+    return tuple(distances(queries, keys).reshape(-1).tolist()) == tuple(indices.contents)
 
 
 def _pair(size: Sizes) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ...dims import all_numbers
 from ...graph import Graph, Node, Param
 from ...trace import Layer
-from .folded import Fold, carries, foldable
+from .folded import Fold, carries, foldable, looks_up
 from .growing import places as only_places
 from .regroup import Scale, Sizes
 from .retable import Resample
@@ -89,7 +89,7 @@ def resampled(layer: Layer, seen: Seen, graph: Graph) -> Resample | Fold | None:
         axes = tuple(axis for axis, (a, b) in enumerate(zip(table.shape, table.wanted, strict=True)) if a != b)
         found = _grown(table, seen, graph) or _carried(table.shape, table.wanted, axes, seen)
         if found is not None:
-            recipe, arguments, what = found
+            recipe, arguments, what = _by_distance(table, *found, graph)
             if table.stored:
                 return Resample(table.reader, table.name, recipe, arguments, table.wanted, what)
             edit = Fold(table.reader, table.name, recipe, arguments, table.wanted, what)
@@ -105,6 +105,15 @@ COMPUTED = {
     "relative": "relative positions of {} computed from their distances",
     "places": "{} computed from waves",
 }
+
+
+def _by_distance(
+    table: _Table, recipe: str, arguments: tuple[Any, ...], what: str, graph: Graph
+) -> tuple[str, tuple[Any, ...], str]:
+    """As `_carried`, of biases that are looked up by distance on the way to a join."""
+    if recipe != "relative" or not looks_up(graph, table.name, arguments[1]):
+        return recipe, arguments, what
+    return "apart", arguments, f"biases by distance, {Grid(*arguments[-3:])} interpolated (bicubic)"
 
 
 def _computed(edit: Fold, grid: tuple[Any, ...]) -> Fold:

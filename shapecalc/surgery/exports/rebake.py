@@ -8,25 +8,26 @@ looked at, until everything follows or something is met that no rule can carry o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ...dims import Shape
 from ...graph import Graph, Node, Param, places
 from ...trace import Layer, Trace
 from ..crop import Retrace, cropped
-from ..edits import Edit, carried_out
+from ..edits import Edit, applied, carried_out
 from .attended import attended, kept
 from .follow import RULES, constant, expanded, mended, shape_of, shown
 from .lookup import looked_up
 from .patches import Patches
 from .pooling import grids, pooled
 from .positions import Seen, resampled
-from .regroup import ITEMS, Scale, batched
+from .regroup import ITEMS, Scale, Sizes, batched
 from .retable import SetConstant
 from .rolls import halves, rolled
 from .same import followed, padded
 from .unfolded import unfolded
+from .whole import AttendInWindows, windowed
 from .windows import Windows
 
 #: Edits of one net; a hostile file could ask for any number.
@@ -45,7 +46,11 @@ def rebake(graph: Graph, fitting: Trace, feeds: Mapping[str, Shape], retrace: Re
 
     ``fitting`` is a trace of the net at a size it takes; ``retrace`` traces a graph at given shapes.
     """
-    found = _Rebaking(graph, fitting, feeds, retrace, 0).done()
+    first = _Rebaking(graph, fitting, feeds, retrace, 0)
+    found = first.done()
+    cut = windowed(first.windows.wholes, first.windows.sides, found.trace) if first.windows.sides is not None else []
+    if cut:
+        return _Rebaking(graph, fitting, feeds, retrace, 0, cut).done()
     return found if found.trace.ok else min(found, _Rebaking(graph, fitting, feeds, retrace, -1).done(), key=_misfits)
 
 
@@ -60,7 +65,13 @@ class _Rebaking:
     """
 
     def __init__(
-        self, graph: Graph, fitting: Trace, feeds: Mapping[str, Shape], retrace: Retrace, preferred: int
+        self,
+        graph: Graph,
+        fitting: Trace,
+        feeds: Mapping[str, Shape],
+        retrace: Retrace,
+        preferred: int,
+        cut: Sequence[AttendInWindows] = (),
     ) -> None:
         natives = {name: _items(t.shape) for name, t in fitting.feeds.items() if isinstance(t.shape, tuple)}
         self.feeds = {name: _items(shape) for name, shape in feeds.items()}
@@ -70,9 +81,10 @@ class _Rebaking:
         self.attended = attended(fitting.graph, self.before)
         self.pads = padded(fitting.graph, self.before)
         self.retrace, self.dialect = retrace, fitting.dialect
-        self.graph = graph
+        self.graph = applied(cut, graph)
         self.preferred = preferred
-        self.edits: list[Edit] = []
+        self.edits: list[Edit] = [*cut]
+        self.within = {name: edit for edit in cut for name in edit.inside}
         pairs = [(natives[name], shape) for name, shape in self.feeds.items() if name in natives]
         images = [
             (places(natives[given.name], given.layout), places(self.feeds[given.name], given.layout))
@@ -84,6 +96,7 @@ class _Rebaking:
         self.windows = Windows(fitting.graph, self.before, self.seen.scale)
         for pair in pairs:
             self.seen.note(*pair)
+        self.seen.maps.extend((edit.side, edit.window) for edit in cut if edit.side != edit.window)
 
     def done(self) -> Rebaked:
         """One trace, in which each layer that does not follow is mended before the next is looked at."""
@@ -95,7 +108,7 @@ class _Rebaking:
         old = self.before.get(layer.name)
         edit = self.edit(old, layer) if old is not None else None
         if old is None or edit is None or len(self.edits) >= MOST_EDITS:
-            if old is not None and not layer.problems:
+            if old is not None and not layer.problems and layer.name not in self.within:
                 self.seen.learn(old, layer)
             return None
         self.edits.append(edit)
@@ -119,8 +132,7 @@ class _Rebaking:
         if layer.op == "Gather" and (taken := unfolded(old, layer)) is not None:
             return taken
         if rule is not None and shape_of(old) != shape_of(layer):
-            cut = self.patches.target(layer) or self.windows.target(old, layer, self.seen)
-            cut = cut if layer.op == "Reshape" else None
+            cut = self._target(old, layer) if layer.op == "Reshape" else None
             ways = rule.ways(old, layer, self.seen) if cut is None else mended(layer, cut)
             if layer.name in self.attended:
                 ways = kept(ways, old, self.attended[layer.name])
@@ -134,6 +146,12 @@ class _Rebaking:
             table = looked_up(layer, self.seen, self.graph) or resampled(layer, self.seen, self.graph)
             return table or expanded(layer, self.graph) or cropped(layer, self.graph)
         return None
+
+    def _target(self, old: Layer, layer: Layer) -> Sizes | None:
+        """What a reshape should give that belongs to patches or windows; None for any other."""
+        if layer.name in self.within:
+            return self.within[layer.name].target(shape_of(old), shape_of(old, output=True), shape_of(layer))
+        return self.patches.target(layer) or self.windows.target(old, layer, self.seen)
 
 
 def _scale(images: list[tuple[Shape, Shape]]) -> Scale:

@@ -13,12 +13,12 @@ from .growing import computed, unread
 from .patches import FillMap
 from .regroup import Sizes
 from .retable import SetConstant
+from .whole import AttendInWindows
 from .windows import WINDOWS, is_cut, sides_turned
 
 GREW = (
     "{}: its windows of {} became windows of {}, as many as before, as nets have it that fit windows to the map "
-    "(MaxViT, GCViT, NesT); the file does not say so, and nets that keep the side and pad the map (TinyViT, "
-    "EfficientViT) differ at this size"
+    "(MaxViT, GCViT, NesT); the file does not say so, and nets that keep the side and pad the map differ at this size"
 )
 FOLLOWED = (
     "{}: its windows of {} became windows of {}, as many as before, for their biases are computed from distances and "
@@ -37,8 +37,12 @@ UNREAD = (
 )
 WHOLE = (
     "{}: what attended to a map of {} as a whole attends to {} as a whole, with interpolated biases; the net's windows "
-    "have that side and stay, and a net that cuts this map into windows too once it is larger (EfficientViT) differs "
-    "at this size"
+    "have that side and stay, and a net that cuts this map into windows too once it is larger differs at this size"
+)
+APART = (
+    "{}: attended to in windows of {}, padded to whole ones, for the net's biases are looked up by distance (TinyViT, "
+    "EfficientViT); the file does not say so. EfficientViT takes the side from the image over its stride rounded down: "
+    "where no stride divides the image, it may differ"
 )
 FILLED = (
     "{}: patches of {} do not fill a map of {}, so it is scaled to {}, as MobileViT does; the file does not say so, "
@@ -70,6 +74,7 @@ def remarks(edits: Sequence[Any], graph: Graph, traced: Trace) -> list[str]:
         found.append(words.format(layer, show(before), show(after)))
     else:
         found += kept(cuts, graph)
+    found += next(([APART.format(e.layer, show(e.window))] for e in edits if isinstance(e, AttendInWindows)), [])
     found += next(([FILLED.format(edit.layer, *edit.told())] for edit in edits if isinstance(edit, FillMap)), [])
     return [*found, *wholes(edits, {cut.of(cut.shape) for cut in cuts.values()})]
 

@@ -80,6 +80,32 @@ class RollMap(NamedTuple):
         return {"edit": "roll", "layer": self.layer, "shift": list(self.shift), "what": "windows are shifted"}
 
 
+class PadWindows(NamedTuple):
+    """A map with rows and columns of zeros behind its last before a layer cuts it into windows."""
+
+    layer: str
+    value: str
+    more: tuple[int, int]
+
+    def apply(self, graph: Graph) -> Graph:
+        """The graph with a Pad in front of the layer."""
+        reader = graph.node(self.layer)
+        name = free_name(graph, f"{self.value}/padded")
+        pads = _numbers(graph, f"{name}/pads", (0, 0, 0, 0, 0, *self.more, 0))
+        node = Node(name, "Pad", (self.value, pads.name), (name,), {}, origin=Origin(op="inserted"))
+        nodes = exchanged(graph, reader, node, renamed(reader, {self.value: name}))
+        return graph.replace(nodes=nodes, params={**graph.params, pads.name: pads})
+
+    def describe(self) -> str:
+        """One line for people."""
+        rows, columns = self.more
+        return f"{self.layer}: its map is padded by {rows} rows and {columns} columns to whole windows"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        return {"edit": "pad-windows", "layer": self.layer, "more": list(self.more), "what": "padded to whole windows"}
+
+
 class TrimMap(NamedTuple):
     """A map behind its windows: what was padded is taken off, and a shift undone."""
 

@@ -20,7 +20,8 @@ from .growing import computed, followed
 from .positions import Seen
 from .regroup import Scale, Sizes
 from .retable import SetConstant
-from .shifting import MaskWindows, RollMap, TrimMap
+from .shifting import MaskWindows, PadWindows, RollMap, TrimMap
+from .whole import Sides, Whole, by_distance, wholes
 
 #: Axes of a map with its channels last, of one with one axis of places, and of its windows: (N, windows down, side,
 #: windows across, side, channels).
@@ -32,7 +33,7 @@ PADDING = Place(1, "pads")
 #: Nodes that are looked at between a map's windows and the map again.
 MOST_BETWEEN = 1_000
 
-Edit = SetConstant | RollMap | TrimMap | MaskWindows
+Edit = SetConstant | RollMap | TrimMap | MaskWindows | PadWindows
 
 
 class Partition(NamedTuple):
@@ -50,6 +51,7 @@ class Partition(NamedTuple):
     flat: bool = False  # whether the map that is joined has one axis of places
     shrinks: bool = False  # whether a map that is smaller than a window is one, as in nets that shift windows
     grown: tuple[int, int] | None = None  # the windows' new sides, where they follow the image
+    kept: Sides | None = None  # where biases are looked up by distance: the windows keep their side, padded for or not
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -61,15 +63,26 @@ class Partition(NamedTuple):
         """The sides of the windows of a map that is padded to whole ones."""
         return self.grown or (self.before[self.sides[0]], self.before[self.sides[1]])
 
+    @property
+    def pads(self) -> bool:
+        """Whether maps are padded to whole windows."""
+        return bool(self.pad) or self.kept is not None
+
+    def window(self, size: Sizes) -> tuple[int, int]:
+        """The sides of the windows of a map of (N, height, width, C), padded or not."""
+        if self.kept is not None:
+            return self.kept.window(self.wide, (size[1], size[2]))
+        if self.shrinks:
+            return min(self.wide[0], size[1]), min(self.wide[1], size[2])
+        return self.wide
+
     def cut(self, size: Sizes) -> Sizes | None:
         """(N, …, C) of a map of (N, height, width, C), cut; None where it comes out whole in no way."""
         found = [size[0], 0, 0, 0, 0, size[3]]
         for place, (side, count) in enumerate(zip(self.sides, self.counts, strict=True)):
             now, many = size[1 + place], self.before[count]
-            if self.pad:
-                wide = min(self.wide[place], now) if self.shrinks else self.wide[place]
-            else:
-                wide = self.before[side] if now % many else now // many
+            as_many = self.before[side] if now % many else now // many
+            wide = self.window(size)[place] if self.pads else as_many
             if now % wide:
                 return None
             found[side], found[count] = wide, now // wide
@@ -97,9 +110,7 @@ class Partition(NamedTuple):
 
     def padded(self, size: Sizes) -> Sizes:
         """Rows and columns to add to a map of (N, height, width, C), so that windows of the old side fill it."""
-        return tuple(
-            -now % (min(side, now) if self.shrinks else side) for now, side in zip(size[1:3], self.wide, strict=True)
-        )
+        return tuple(-now % side for now, side in zip(size[1:3], self.window(size), strict=True))
 
 
 def _turned(cut: Sizes) -> Sizes:
@@ -178,6 +189,8 @@ class Windows:
 
     def __init__(self, graph: Graph, before: Mapping[str, Layer], scale: Scale = (1.0, 1.0)) -> None:
         found = [*partitions(graph, before)]
+        self.wholes, self.sides = _looked_up(graph, before, found)
+        found = [part._replace(kept=self.sides) for part in found] if self.sides is not None else found
         padded = [part for part in found if part.pad]
         follow = computed(graph, {part.wide for part in padded}) if scale != (1.0, 1.0) else frozenset()
         grown = [followed(part.wide, scale) if part.wide in follow else None for part in padded]
@@ -187,9 +200,9 @@ class Windows:
         self.all = [part._replace(shrinks=shrinks, grown=sides.get(part)) for part in found]
         self.splits = {part.split: part for part in self.all}
         self.pads = {part.pad: part for part in self.all if part.pad}
-        self.joins = {part.join: part for part in self.all if part.pad}
+        self.joins = {part.join: part for part in self.all if part.pads}
         self.softmaxes = {part.softmax: part for part in self.all if part.pad}
-        self.reshapes = {name: part for part in self.all if part.pad for name in part.between}
+        self.reshapes = {name: part for part in self.all if part.pads for name in part.between}
         self.shifted = _to_be_shifted(self.all)
         self.maps: dict[str, Sizes] = {}  # the map before it was padded, by the partition's split
         self.shifts: dict[str, tuple[int, int]] = {}
@@ -201,6 +214,11 @@ class Windows:
         size = shape_of(layer)
         if size is None or not (self.maps or shape_of(old) != size):
             return None
+        unpadded = self.splits.get(name)
+        if unpadded is not None and not unpadded.pad and unpadded.pads and name not in self.maps:
+            self.maps[name] = size
+            rows = unpadded.padded(size)
+            return PadWindows(name, layer.node.inputs[0], (rows[0], rows[1])) if any(rows) else None
         if name in self.pads:
             return self._before(self.pads[name], old, layer, size)
         if name in self.softmaxes and name not in self.done:
@@ -285,6 +303,20 @@ class Windows:
         if sizes[0] == sizes[1] and shift == (0, 0):
             return None
         return TrimMap(layer.name, value, sizes, shift, part.flat)
+
+
+def _looked_up(
+    graph: Graph, before: Mapping[str, Layer], parts: Sequence[Partition]
+) -> tuple[list[Whole], Sides | None]:
+    """Whole maps that are windows, and the sides of all windows, of a net that looks its biases up by distance."""
+    cut = [part.wide for part in parts if part.sides == (2, 4)]
+    if not cut or any(part.rolled for part in parts):
+        return [], None
+    biased = by_distance(graph, before)
+    if not {*cut} <= {*biased.values()}:
+        return [], None
+    found = wholes(graph, before, biased)
+    return found, Sides.of(max(cut), found)
 
 
 def _to_be_shifted(parts: list[Partition]) -> set[str]:
