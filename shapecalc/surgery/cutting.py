@@ -77,7 +77,7 @@ class Cut(NamedTuple):
             value = name
         if self.flatten and tap.rank > 2:
             name = free_name(graph, f"{tap.value}_flat")
-            yield Node(name, "Flatten", (value,), (name,), {"axis": 1}, origin=Origin(op="inserted"))
+            yield Node(name, "Flatten", (value,), (name,), {"axis": 1, **layout}, origin=Origin(op="inserted"))
 
     def promise(self, graph: Graph) -> Promise:
         """Every output is the original's tensor, pooled and flattened where that was asked."""

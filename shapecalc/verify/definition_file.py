@@ -146,8 +146,11 @@ def same_net(first: Trace, second: Trace) -> bool:
     return second.ok and _layers(first, numbers) == _layers(second, numbers)
 
 
-def _layers(found: Trace, numbers: dict[Hashable, int]) -> Counter[int]:
-    """How often each layer occurs. A layer is its operator, attributes and shapes, and the layers that feed it."""
+def _layers(found: Trace, numbers: dict[Hashable, int]) -> tuple[Counter[int], Counter[int]]:
+    """How often each layer occurs, and is an output.
+
+    A layer is its operator, attributes and shapes, and the layers that feed it.
+    """
     values: dict[str, int] = {"": -1}
     for name in found.feeds:
         values[name] = _number(numbers, ("input", name))
@@ -170,14 +173,15 @@ def _layers(found: Trace, numbers: dict[Hashable, int]) -> Counter[int]:
         )
         layers[made] += 1
         values.update((name, _number(numbers, (made, i))) for i, name in enumerate(node.outputs))
-    return layers
+    return layers, Counter(values.get(name, -2) for name in found.graph.outputs)
 
 
 def _settings(attrs: Any) -> list[tuple[str, Any]]:
-    """Without those that make no difference: padding that is none, and whether it would be counted."""
+    """Without those that make no difference: padding that is none, whether it would be counted, axes that are kept."""
     padded = any(attrs.get("pads") or ()) or attrs.get("auto_pad", "NOTSET") != "NOTSET"
     unseen = _UNSEEN if padded else _UNSEEN | {"pads", "count_include_pad"}
-    return sorted((key, value) for key, value in attrs.items() if key not in unseen and value is not None)
+    kept = {"keepdims"} if attrs.get("keepdims") == 1 else set()
+    return sorted((key, value) for key, value in attrs.items() if key not in unseen | kept and value is not None)
 
 
 def _number(numbers: dict[Hashable, int], key: Hashable) -> int:

@@ -54,6 +54,7 @@ def build(document: Document) -> Graph:
             "frozen": tuple(dict.fromkeys(builder.frozen)),
             "homes": builder.homes,
             "calls": builder.written,
+            "stores": builder.stores,
             "shards": document.root.get("weightsManifest") is not None,
         },
         warnings=builder.warnings,
@@ -92,6 +93,11 @@ class _Model(NamedTuple):
     highest: list[int]  # the highest output of a layer that anything reads
     ends: list[int]  # ``first`` as the outputs of this model count: Keras 3 counts a making there alone
 
+    def ended(self, place: int, modern: bool) -> int:
+        """The number of a layer's first call as the outputs of this model would count it."""
+        functional = is_model(self.layers[place].entry) and self.layers[place].config.has("input_layers")
+        return int(modern and functional) or self.ends[place]
+
     def call(self, ref: Ref) -> Call | None:
         """The call a reference means; None for one that is not there."""
         place = self.places.get(ref.layer)
@@ -117,6 +123,7 @@ class _Builder:
         self.nodes: list[Node] = []
         self.params: dict[str, Param] = {}
         self.homes: dict[str, Home] = {}
+        self.stores: dict[str, str] = {}
         self.written: list[Called] = []
         self.shelved: Counter[tuple[str, str]] = Counter()
         self.inputs: list[Input] = []
@@ -189,7 +196,9 @@ class _Builder:
             refs = site.refs()
             read = [self.value(model, values, ref) for ref in refs]
             values[call] = self.apply(layer, layer.entry, site, read, depth, model.highest[call.layer])
-            self.written.append(Called(layer.entry, config, refs, read, values[call]))
+            first, ended = model.first[call.layer], model.ended(call.layer, self.modern)
+            numbers = (first + call.number, ended + call.number, call.number)
+            self.written.append(Called(layer.entry, config, refs, read, values[call], *numbers))
         ends = model._replace(first=model.ends)
         return [self.value(ends, values, ref) for ref in refs_in(self.document, config.get("output_layers"))]
 
@@ -228,7 +237,7 @@ class _Builder:
             raise self.error(f"{str(entry.plain())[:60]!r} is no layer", entry)
         layer = Layer(self.document, entry, shelf.scope, self.modern)
         if not layer.operation:
-            layer.store = shelf.place(plain_text(entry.get("class_name")))
+            layer.store = self.stores[layer.path] = shelf.place(plain_text(entry.get("class_name")))
         if not layer.trainable:
             self.frozen.append(layer.path)
         return layer

@@ -47,7 +47,8 @@ class Called(NamedTuple):
     """One call of a layer: its entry, the model around it, what it reads (and how that is written), what it gives.
 
     ``within`` is the ``config`` of a functional model, the list of layers of a sequence. The inputs of a model are
-    calls that read nothing.
+    calls that read nothing. ``node`` is what the layers and ``end`` what the outputs of a functional model call it by,
+    ``number`` its place among the layer's own.
     """
 
     entry: Value
@@ -55,6 +56,9 @@ class Called(NamedTuple):
     refs: Sequence[Ref]
     read: Sequence[str]
     given: Sequence[str]
+    node: int = 0
+    end: int = 0
+    number: int = 0
 
     @property
     def functional(self) -> bool:

@@ -16,6 +16,7 @@ from ...graph import Graph, Node
 from ...trace import Trace, trace
 from .. import Source
 from ..changes import changes
+from .cutting import ends_of, shorten
 from .draft import Age, Draft
 from .history import Called, Ref, leaves, refs_in, sites
 from .pack import pack, suffixes
@@ -54,17 +55,21 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
     for call in calls:  # a model gives what a layer in it gives; the layer comes first
         if call.read:
             makers.setdefault(call.given[0], call)
-    found = changes(old, new)
+    found = changes(old, new, shorter=True)
     pairs = [Pair(makers[before.outputs[0]], before, after) for before, after in found.replaced]
     if old.meta.get("shards") and any(pair.before.name != pair.after.name for pair in pairs):
         raise draft.refuse(pairs[0].before.name, "its weights are listed in this file and lie in others")
     shapes = _Shapes(old, new, found.replaced)
     for pair in pairs:
         _change(draft, pair)
-    for node in found.added:
+    ends = ends_of(new, found.added)
+    ending = {node.name for end in ends for node in end.added}
+    for node in (node for node in found.added if node.name not in ending):
         _insert(draft, node, [p for p in pairs if node.outputs[0] in p.after.inputs], shapes)
     for call in calls:
         _resize(draft, call, shapes)
+    if found.gone or ending or [end.value for end in ends] != [shapes.name(value) for value in old.outputs]:
+        shorten(draft, old, new, ends, shapes.written)
     yield draft.write()
 
 
@@ -154,11 +159,7 @@ def _insert(draft: Draft, node: Node, readers: Sequence[Pair], shapes: _Shapes) 
         if reader.call.functional:
             refs = [ref for ref, value in zip(reader.call.refs, reader.call.read, strict=False)
                     if value == node.inputs[0]]  # fmt: skip
-            given = age.tensor(refs[0].layer, shapes.written(node.inputs[0]))
-            if not age.modern:
-                given[1:3] = [refs[0].node, refs[0].output]
-            else:
-                given["config"]["keras_history"][1:] = [refs[0].node, refs[0].output]
+            given = age.tensor(refs[0].layer, shapes.written(node.inputs[0]), refs[0].node, refs[0].output)
             entry = age.called(made, given)
             draft.insert(_entry_of(reader.call.within, refs[0].layer).span.end, f", {json.dumps(entry)}")
         else:
