@@ -28,9 +28,12 @@ def changes(old: Graph, new: Graph, *, shorter: bool = False) -> Changes:
     """What ``new`` is besides ``old``; raises RefusedError where a layer is gone, unless it may be ``shorter``."""
     added = [node for node in new.nodes if node.origin.span is None]
     kept = [node for node in new.nodes if node.origin.span is not None]
-    there = {id(node.origin) for node in kept}
-    stays = [node for node in old.nodes if id(node.origin) in there]
-    gone = [node for node in old.nodes if id(node.origin) not in there]
+    same = {id(node) for node in kept}
+    before = {id(node) for node in old.nodes}
+    replaced = {id(node.origin) for node in kept if id(node) not in before}
+    stays = [node for node in old.nodes if id(node) in same or id(node.origin) in replaced]
+    there = {id(node) for node in stays}
+    gone = [node for node in old.nodes if id(node) not in there]
     moved = len(kept) != len(stays) or any(a.origin is not b.origin for a, b in zip(stays, kept, strict=True))
     if moved or (gone and not shorter):
         first = next(iter(gone or old.nodes))

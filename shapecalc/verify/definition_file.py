@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..definition import Definition
+from ..dims import is_number
 from ..errors import ModelError, RefusedError, UsageError
 from ..formats import FORMATS, Edited, Source, read
 from ..formats.changes import WAY_OUT, changes
@@ -20,7 +21,7 @@ from ..graph import Graph
 from ..lower import lower
 from ..surgery.labels import NameClasses
 from ..surgery.plan import Surgery
-from ..trace import Trace, trace
+from ..trace import Layer, Trace, trace
 
 #: Texts that are tried before an edit is refused.
 MOST_TEXTS = 64
@@ -90,7 +91,7 @@ def patched(plan: Surgery) -> str:
     raise RefusedError(
         "the definition cannot say this edit without changing more than it",
         "E303",
-        location=changes(model.graph, plan.graph).location,
+        location=changes(model.graph, plan.graph, shorter=True).location,
         because="a text there serves several layers, or the number comes from elsewhere",
         hint=WAY_OUT,
     )
@@ -164,9 +165,8 @@ def _layers(found: Trace, numbers: dict[Hashable, int]) -> tuple[Counter[int], C
         made = _number(
             numbers,
             (
-                node.op,
+                *_meant(layer),
                 node.domain,
-                repr(_settings(layer.call.attrs)),
                 tuple(values.get(name, -2) for name in node.inputs),
                 repr([tensor.shape for tensor in layer.tensors]),
             ),
@@ -174,6 +174,23 @@ def _layers(found: Trace, numbers: dict[Hashable, int]) -> tuple[Counter[int], C
         layers[made] += 1
         values.update((name, _number(numbers, (made, i))) for i, name in enumerate(node.outputs))
     return layers, Counter(values.get(name, -2) for name in found.graph.outputs)
+
+
+def _meant(layer: Layer) -> tuple[str, str]:
+    """A layer's operator and settings, whichever of two words its format has for them."""
+    op, attrs = layer.op, layer.call.attrs
+    if op in WHOLE and attrs.get("global_pooling"):
+        return WHOLE[op], "[]"
+    target: tuple[Any, ...] = tuple(layer.node.attrs.get("shape") or ()) if op == "Reshape" else ()
+    if len(target) == FLAT and target[1] == -1 and not is_number(target[0]):  # as many rows as there are images
+        return "Flatten", repr([("axis", 1)])
+    return op, repr(_settings(attrs))
+
+
+#: Poolings that may be told to take in all places -> the operator that always does.
+WHOLE = {"AveragePool": "GlobalAveragePool", "MaxPool": "GlobalMaxPool"}
+#: Axes of a flattened map.
+FLAT = 2
 
 
 def _settings(attrs: Any) -> list[tuple[str, Any]]:

@@ -50,7 +50,7 @@ class Plan(Surgery):
         """Whether the definition's own format may say the plan: a prototxt that loses layers gets none."""
         kept = {node.origin.span for node in self.graph.nodes}
         whole = all(node.origin.span in kept for node in self.model.graph.nodes)
-        return whole or self.model.graph.format == "keras" or (self.model.graph.format == "caffe" and None not in kept)
+        return whole or self.model.graph.format != "caffe" or None not in kept
 
     def verify(self, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
         """Runs the result in onnxruntime and compares it with the trace and with the original.

@@ -246,7 +246,6 @@ class Net(chainer.Chain):
     [
         ("conv", (), "self.conv(x)"),
         ("relu_conv_2", (), "twice(self.conv(x))"),  # the calls inside serve other layers as well
-        ("add_a", (), "a + b"),
         ("conv", ("relu_conv",), "self.conv(x)"),
     ],
 )
@@ -254,6 +253,15 @@ def test_where_a_new_pooling_goes(layer: str, readers: tuple[str, ...], text: st
     model = load(IMPORTS + BRANCHES)
     result = edited(IMPORTS + BRANCHES, with_pool(model.graph, layer, readers))
     same_file_but(IMPORTS + BRANCHES, result, (text, f"F.average_pooling_2d({text}, 2, stride=1)"))
+
+
+def test_a_new_pooling_of_what_the_net_gives() -> None:
+    model = load(IMPORTS + BRANCHES)
+    graph = with_pool(model.graph, "add_a").apply(model.graph)
+    pool = next(node for node in graph.nodes if node.op == "AveragePool")
+    pooled = graph.replace(outputs=[pool.outputs[0], *graph.outputs[1:]])
+    result = patched(Asked(model, pooled))
+    same_file_but(IMPORTS + BRANCHES, result, ("a + b", "F.average_pooling_2d(a + b, 2, stride=1)"))
 
 
 def test_a_new_pooling_for_one_of_two_readers() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from ...dims import Dim, Shape, Unknown, symbol
 from ...errors import ModelError
 from ...graph import Graph, Input, Node
-from ...source import Origin
+from ...source import Origin, Span
 from .. import Options, Source
 from .chains import is_link, paths
 from .choosing import choose, makers
@@ -37,6 +37,7 @@ class Reading:
         self.class_name, train = _phased(options, self.text)
         self.run = Run(train=train, arguments=self.given)
         self.run.text = self.text
+        self.forward: Span | None = None  # where it stands, if in this file
         self.modules = Modules(self.run, source.name, source.path, options.path)
         self.run.load = self.modules.load
 
@@ -60,6 +61,7 @@ class Reading:
             meta={
                 "class": kind.name,
                 "text": self.text.text,
+                "forward": self.forward,
                 "scores": tuple(tape.scores),
                 "written": {value: tuple(spans) for value, spans in tape.written.items()},
             },
@@ -96,6 +98,7 @@ class Reading:
         if not isinstance(forward, (Function, Native)):
             raise model.kind.site.error(f"{model.kind.name} has no forward", "E204")
         site = Site(forward.scope.text, forward.node) if isinstance(forward, Function) else model.kind.site
+        self.forward = site.span if isinstance(forward, Function) and forward.scope.text is self.text else None
         result = self.run.call(Bound(forward, model), self.fed(forward, site), site)
         outputs = list(dict.fromkeys(_results(result)))
         if not outputs:

@@ -24,6 +24,7 @@ from ...source import Span, apply_patch
 from .. import Source
 from ..changes import WAY_OUT, changes
 from .calling import Calls, written_sizes
+from .cutting import Forward, Tap, taps_of
 from .text import Text
 from .use import NUMBER
 
@@ -40,19 +41,26 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
     Raises RefusedError (E303) for what cannot be said in Chainer.
     """
     draft = _Draft(Text(source.name, source.text()), old)
-    found = changes(old, new)
+    found = changes(old, new, shorter=True)
+    taps = taps_of(new, found.added)
+    ending = {node.name for tap in taps for node in tap.added}
     choices = [choice for before, after in found.replaced for choice in draft.change(before, after)]
     for before, after in found.replaced:
         channels = _other_channels(old, before, new, after)
         choices += [] if channels is None else [draft.inputs(after, channels)]
-    choices += [draft.insert(node, new) for node in found.added]
-    choices += [draft.resize(a, b) for a, b in zip(old.inputs, new.inputs, strict=True) if a is not b]
+    choices += [draft.insert(node, new) for node in found.added if node.name not in ending]
+    fed = {given.name: given for given in new.inputs}
+    choices += [draft.resize(a, fed[a.name]) for a in old.inputs if fed.get(a.name, a) is not a]
+    if found.gone or ending:
+        choices.append(draft.shortened(taps))
     for chosen in product(*choices):
         merged = {span: text for edit in chosen for span, text in edit.items()}
         try:
             yield apply_patch(draft.text.text, merged.items())
         except ValueError:  # two edits of one place: these alternatives do not go together
             continue
+    if found.gone:
+        raise draft.refuse(taps[0].node, "no statement of the forward ends with it alone")
 
 
 def _differs(before: Any, after: Any) -> bool:
@@ -199,6 +207,12 @@ class _Draft:
         if node.origin.file != self.text.name:
             return []
         return self.calls.operands(node.origin.parts.get("call", node.origin.span))
+
+    # -- a shorter net ------------------------------------------------------------------------------------------------
+    def shortened(self, taps: Sequence[Tap]) -> list[Edit]:
+        """A forward that ends earlier."""
+        forward = Forward(self.text, self.graph.meta.get("forward"))
+        return list(forward.shortened(taps, {tap.value: self.makers(tap.value) for tap in taps}))
 
     # -- inputs ---------------------------------------------------------------------------------------------------
     def resize(self, old: Input, new: Input) -> list[Edit]:
