@@ -71,8 +71,12 @@ def write_own(plan: Surgery, file: BinaryIO, path: Path, text: str, seed: int) -
         file.write(text.encode())
         return
     keys = {name: entry.key for name, entry in model.given.items()} if holds_weights(model, path) else {}
-    numbers = Numbers(lower(plan.graph, plan.trace), make=initial, seed=seed)
-    packer.pack(file, path, model.source, Edited(text, model.graph, plan.graph, keys, numbers.array))
+
+    def array(name: str) -> Any:
+        """Numbers of a parameter that the edit made, which has a size by then."""
+        return Numbers(lower(plan.graph, plan.trace), make=initial, seed=seed).array(name)
+
+    packer.pack(file, path, model.source, Edited(text, model.graph, plan.graph, keys, array))
 
 
 def patched(plan: Surgery) -> str:

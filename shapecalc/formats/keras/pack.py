@@ -24,6 +24,7 @@ from ..changes import changes
 from ..weights import zipped
 from ..weights.base import check_inflation, damaged
 from .archive import CONFIG, opened
+from .shelves import Lost, lost_in, without
 from .store import Home
 
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
@@ -47,7 +48,7 @@ def renewed_in(edited: Edited) -> list[Renewed]:
     """The parameters that an edit made anew, of those the file has."""
     homes: Mapping[str, Home] = edited.old.meta["homes"]
     found: list[Renewed] = []
-    for before, after in changes(edited.old, edited.new).replaced:
+    for before, after in changes(edited.old, edited.new, shorter=True).replaced:
         for old, new in zip(before.inputs, after.inputs, strict=True):
             if old in homes and new not in homes and old in edited.keys:
                 layer = homes[old].layer
@@ -69,19 +70,22 @@ def pack(file: BinaryIO, path: Path, source: Source, edited: Edited) -> None:
 
     Raises RefusedError where those cannot be edited.
     """
-    text, renewed = edited.text, renewed_in(edited) if path.suffix.lower() != ".json" else []
-    if path.suffix.lower() == ".keras":
-        _archive(file, source, text, renewed)
-    elif path.suffix.lower() in (".h5", ".hdf5"):
-        with opened(source) as original:
-            shutil.copyfileobj(original, file)
-        file.flush()
-        _edit(file.name, source, renewed, text)
-    else:
-        file.write(text.encode())
+    suffix = path.suffix.lower()
+    if suffix not in (".keras", ".h5", ".hdf5"):
+        file.write(edited.text.encode())
+        return
+    text, renewed = edited.text, renewed_in(edited)
+    lost = lost_in(edited) if changes(edited.old, edited.new, shorter=True).gone else None
+    if suffix == ".keras":
+        _archive(file, source, text, renewed, lost)
+        return
+    with opened(source) as original:
+        shutil.copyfileobj(original, file)
+    file.flush()
+    _edit(file.name, source, renewed, text, lost)
 
 
-def _archive(file: BinaryIO, source: Source, text: str, renewed: Sequence[Renewed]) -> None:
+def _archive(file: BinaryIO, source: Source, text: str, renewed: Sequence[Renewed], lost: Lost | None) -> None:
     _check_members(source)
     with opened(source) as original, zipfile.ZipFile(original) as old, zipfile.ZipFile(file, "w") as new:
         new.comment = old.comment
@@ -89,10 +93,10 @@ def _archive(file: BinaryIO, source: Source, text: str, renewed: Sequence[Renewe
             with new.open(_like(info), "w", force_zip64=info.file_size > 1 << 30) as target:
                 if info.filename == CONFIG:
                     target.write(text.encode())
-                elif info.filename == WEIGHTS and renewed:
+                elif info.filename == WEIGHTS and (renewed or lost):
                     with tempfile.NamedTemporaryFile(suffix=".h5") as beside:
                         _copy(source, old, info, beside)
-                        _edited(beside, target, source, renewed)
+                        _edited(beside, target, source, renewed, lost)
                 else:
                     _copy(source, old, info, target)
 
@@ -124,16 +128,16 @@ def _like(info: zipfile.ZipInfo) -> zipfile.ZipInfo:
     return made
 
 
-def _edited(beside: Any, target: IO[bytes], source: Source, renewed: Sequence[Renewed]) -> None:
+def _edited(beside: Any, target: IO[bytes], source: Source, renewed: Sequence[Renewed], lost: Lost | None) -> None:
     """The file of weights of an archive, edited on the way: h5py writes to files of the disk."""
     beside.flush()
-    _edit(beside.name, source, renewed, None)
+    _edit(beside.name, source, renewed, None, lost)
     with open(beside.name, "rb") as changed:
         shutil.copyfileobj(changed, target)
 
 
-def _edit(path: str, source: Source, renewed: Sequence[Renewed], config: str | None) -> None:
-    """Exchanges numbers, names and the definition of an HDF5 file in place."""
+def _edit(path: str, source: Source, renewed: Sequence[Renewed], config: str | None, lost: Lost | None) -> None:
+    """Exchanges numbers, names and the definition of an HDF5 file in place; of a shorter net it is written anew."""
     import h5py
 
     try:
@@ -146,9 +150,11 @@ def _edit(path: str, source: Source, renewed: Sequence[Renewed], config: str | N
                 _exchange(group, row)
             for layer, name in {row.layer: row.name for row in renewed}.items():
                 _rename(group, layer, name)
-            for name in OPTIMIZERS if renewed else ():
+            for name in OPTIMIZERS if renewed or lost else ():
                 if name in file:
                     del file[name]
+        if lost is not None:
+            without(path, lost)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         number = getattr(error, "errno", None)
         if number in NO_ROOM:
