@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +20,9 @@ from ..formats import FORMATS, Edited, Source, read
 from ..formats.changes import WAY_OUT, changes
 from ..graph import Graph
 from ..lower import lower
+from ..surgery.batch import SetBatch
+from ..surgery.cutting import Cut
+from ..surgery.edits import SetInput
 from ..surgery.labels import NameClasses
 from ..surgery.plan import Surgery
 from ..trace import Layer, Trace, trace
@@ -63,7 +67,7 @@ def write_own(plan: Surgery, file: BinaryIO, path: Path, text: str, seed: int) -
 
     What the edit made anew is initialised from ``seed``.
     """
-    from ..weights import Numbers, initial
+    from ..weights import Numbers, initial, trained
 
     model = plan.model
     packer = FORMATS[model.graph.format].packer()
@@ -72,15 +76,22 @@ def write_own(plan: Surgery, file: BinaryIO, path: Path, text: str, seed: int) -
         return
     keys = {name: entry.key for name, entry in model.given.items()} if holds_weights(model, path) else {}
 
+    @cache
+    def numbers() -> Numbers:
+        lowered = lower(plan.graph, plan.trace)
+        return Numbers(lowered, trained(model, lowered), make=initial, seed=seed)
+
     def array(name: str) -> Any:
-        """Numbers of a parameter that the edit made, which has a size by then."""
-        return Numbers(lower(plan.graph, plan.trace), make=initial, seed=seed).array(name)
+        """Numbers of a parameter that the edit made: of trained ones where it is made of them, else initialised."""
+        return numbers().array(name)
 
     packer.pack(file, path, model.source, Edited(text, model.graph, plan.graph, keys, array))
 
 
-def patched(plan: Surgery) -> str:
+def patched(plan: Surgery, *, weighted: bool = False) -> str:
     """The source of a plan's model with the plan's edits, and everything else character by character as it was.
+
+    ``weighted``: it is written beside the weights, so an edit that changes those alone changes something.
 
     Raises RefusedError (E303) where the format cannot say the edit, or not without changing more than the plan does,
     and where it says nothing of what the edit changes.
@@ -91,7 +102,9 @@ def patched(plan: Surgery) -> str:
     for text in islice(texts, MOST_TEXTS):
         again = _read(model.source, text, model.graph)
         if again is not None and same_net(plan.trace, _traced(again, plan.trace)):
-            return _worth_writing(plan, text, model.source)
+            if not (weighted and plan.graph.params.keys() - model.graph.params.keys()):
+                _check_worth_writing(plan, text, model.source)
+            return text
     raise RefusedError(
         "the definition cannot say this edit without changing more than it",
         "E303",
@@ -107,16 +120,17 @@ def text_of(model: Definition, source: Source) -> str:
     return source.text() if inside is None else str(inside)
 
 
-def _worth_writing(plan: Surgery, text: str, source: Source) -> str:
+def _check_worth_writing(plan: Surgery, text: str, source: Source) -> None:
     said = [edit for edit in plan.edits if not isinstance(edit, NameClasses)]  # only ONNX has a place for names
     if not said or text != text_of(plan.model, source):
-        return text
+        return
+    because = "it does not say the shape of its input, batch and all: whoever runs it gives that"
+    if all(isinstance(edit, Cut) for edit in said):
+        because = "it ends there already"
+    elif not any(isinstance(edit, (SetBatch, SetInput)) for edit in said):
+        because = "what changes are numbers of weights, and a text holds none"
     raise RefusedError(
-        "the definition would stay as it is",
-        "E303",
-        location=source.name,
-        because="it does not say the shape of its input, batch and all: whoever runs it gives that",
-        hint=WAY_OUT,
+        "the definition would stay as it is", "E303", location=source.name, because=because, hint=WAY_OUT
     )
 
 

@@ -96,7 +96,7 @@ def _patched(plan: Surgery, path: Path, init: bool) -> str:
     if init and not holds_weights(plan.model, path):
         hint = f"-o {path.with_suffix('.onnx').name} writes a file that does"
         raise UsageError(f"{path.name} holds no weights that --init could initialise", "E002", hint=hint)
-    return patched(plan)
+    return patched(plan, weighted=holds_weights(plan.model, path))
 
 
 def _write(plan: Surgery, file: BinaryIO, names: Mapping[str, str], how: Writing) -> Copied | None:

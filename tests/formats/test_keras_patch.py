@@ -222,6 +222,26 @@ def test_an_archive_keeps_what_is_not_edited(how: int, tmp_path: Path) -> None:
     assert shapecalc.load(written).match().counts == {"same": 8}
 
 
+@pytest.mark.parametrize(("wanted", "change"), [
+    ({"channels": 1}, lambda kernel: kernel.sum(2, keepdims=True)),
+    ({"bgr": True}, lambda kernel: kernel[:, :, ::-1]),
+])  # fmt: skip
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_weights_that_are_made_of_trained_ones_are(suffix: str, wanted: Any, change: Any, tmp_path: Path) -> None:
+    """gray(g) = rgb(g, g, g) in the file that is written too, not in its proof alone."""
+    path = tmp_path / f"n{suffix}"
+    path.write_bytes(archive(NET, by_class(KEYS)) if suffix == ".keras" else by_name(LAYERS, NET))
+    written = shapecalc.load(path).retarget(**wanted).save(tmp_path / f"out{suffix}", device="cpu")
+    (kernel,) = (
+        array for key, array in shapecalc.load(written).given.items() if key.startswith("c") and "kernel" in key
+    )
+    assert numpy.allclose(kernel.array(), change(KEYS["layers/conv2d/vars/0"]), rtol=1e-6)
+    if "bgr" in wanted:
+        with pytest.raises(RefusedError, match="would stay as it is") as caught:
+            shapecalc.load(path).retarget(**wanted).save(tmp_path / "out.json", device="cpu")
+        assert caught.value.because == "what changes are numbers of weights, and a text holds none"
+
+
 @pytest.mark.parametrize("split", [0, 1])
 def test_an_hdf5_file_has_the_new_names(split: int, tmp_path: Path) -> None:
     path = tmp_path / "n.h5"

@@ -99,7 +99,9 @@ def main() -> int:
                     continue
                 taps = next(edit for edit in plan.edits if hasattr(edit, "taps")).taps
                 row = {"whole": file, "short": str(target), "pool": given.pool, "at": [[tap.layer] for tap in taps]}
-                row["shapes"] = [tensor.shape for tensor in plan.trace.feeds.values()]
+                row["shapes"] = [
+                    [d if isinstance(d, int) else 48 for d in tensor.shape] for tensor in plan.trace.feeds.values()
+                ]
                 worker.stdin.write(json.dumps(row) + "\n")
                 worker.stdin.flush()
                 said = json.loads(worker.stdout.readline())

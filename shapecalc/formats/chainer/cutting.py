@@ -53,7 +53,8 @@ def taps_of(graph: Graph, added: Sequence[Node]) -> list[Tap]:
         while value in makers:
             chain.insert(0, makers[value])
             value = makers[value].inputs[0]
-        found.append(Tap(value, producers[value], tuple(chain)))
+        if value in producers:
+            found.append(Tap(value, producers[value], tuple(chain)))
     return found
 
 

@@ -42,13 +42,14 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
     """
     draft = _Draft(Text(source.name, source.text()), old)
     found = changes(old, new, shorter=True)
-    taps = taps_of(new, found.added)
+    beside = {id(node) for node in old.nodes}
+    taps = taps_of(new, [node for node in found.added if id(node) not in beside])
     ending = {node.name for tap in taps for node in tap.added}
     choices = [choice for before, after in found.replaced for choice in draft.change(before, after)]
     for before, after in found.replaced:
         channels = _other_channels(old, before, new, after)
         choices += [] if channels is None else [draft.inputs(after, channels)]
-    choices += [draft.insert(node, new) for node in found.added if node.name not in ending]
+    choices += [draft.insert(node, new) for node in found.added if id(node) not in beside and node.name not in ending]
     fed = {given.name: given for given in new.inputs}
     choices += [draft.resize(a, fed[a.name]) for a in old.inputs if fed.get(a.name, a) is not a]
     if found.gone or ending:

@@ -14,6 +14,7 @@ from .history import Called, Ref, Site, refs_in, sites
 from .inputs import batch_shape, first_layout, made_input, told_shape
 from .layer import Layer, Made, Weight
 from .masks import Masks
+from .order import keras_order
 from .store import Home, Scope, Shelf
 from .text import Document, Value
 from .view import plain_text
@@ -180,6 +181,7 @@ class _Builder:
     def functional(self, config: Value, scope: Scope, fed: Sequence[str] | None, depth: int) -> list[str]:
         """Layers called on each other's values (models/functional.py)."""
         model = self.members(config, scope)
+        self.shelve(model, config, scope)
         given = refs_in(self.document, config.get("input_layers"))
         if fed is not None and len(fed) != len(given):
             raise self.error(f"a model of {len(given)} inputs is called on {len(fed)}", config)
@@ -206,7 +208,7 @@ class _Builder:
         """The layers of a functional model, their calls, and how those are counted."""
         listed = config.get("layers")
         entries = listed.items() if listed is not None else []
-        made = self.layers(entries, scope)
+        made = [self.layer(entry, scope) for entry in entries]
         places: dict[str, int] = {}
         for number, layer in enumerate(made):
             if layer.name in places:
@@ -227,20 +229,42 @@ class _Builder:
         return _Model(made, places, calls, first, highest, counted)
 
     def layers(self, entries: Sequence[Value], scope: Scope) -> list[Layer]:
-        """The entries of a model's layers as the tables see them."""
+        """The entries of a sequence's layers as the tables see them."""
         shelf = Shelf(scope)
-        return [self.layer(entry, shelf) for entry in entries]
+        made = [self.layer(entry, scope) for entry in entries]
+        for layer in made:
+            self.store(layer, shelf)
+        return made
 
-    def layer(self, entry: Value, shelf: Shelf) -> Layer:
-        """A layer's entry; functions in the graph have no place in a file of weights."""
+    def layer(self, entry: Value, scope: Scope) -> Layer:
+        """A layer's entry."""
         if not isinstance(entry.data, dict):
             raise self.error(f"{str(entry.plain())[:60]!r} is no layer", entry)
-        layer = Layer(self.document, entry, shelf.scope, self.modern)
-        if not layer.operation:
-            layer.store = self.stores[layer.path] = shelf.place(plain_text(entry.get("class_name")))
+        layer = Layer(self.document, entry, scope, self.modern)
         if not layer.trainable:
             self.frozen.append(layer.path)
         return layer
+
+    def store(self, layer: Layer, shelf: Shelf) -> None:
+        """Gives a layer its place in a file of weights; functions in the graph have none."""
+        if not layer.operation:
+            kind = plain_text(layer.entry.get("class_name"))
+            layer.store = self.stores[layer.path] = shelf.place(kind)
+
+    def shelve(self, model: _Model, config: Value, scope: Scope) -> None:
+        """The places of the layers of a functional model, in Keras' order; what leads to no output comes last."""
+        ends = model._replace(first=model.ends)
+        outputs = [call for ref in refs_in(self.document, config.get("output_layers")) if (call := ends.call(ref))]
+
+        def parents(call: Call) -> list[Call]:
+            row = model.sites[call.layer]
+            refs = row[call.number].refs() if call.number < len(row) else []
+            return [found for ref in refs if (found := model.call(ref))]
+
+        shelf = Shelf(scope)
+        places = keras_order(outputs, parents, lambda call: call.layer)
+        for place in dict.fromkeys([*places, *range(len(model.layers))]):
+            self.store(model.layers[place], shelf)
 
     def order(self, model: _Model, done: set[Call]) -> Iterator[Call]:
         """Calls in an order in which each finds its values made, as near to the file's as that allows."""

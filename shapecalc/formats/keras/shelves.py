@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from .. import Edited
 from .build import build
-from .text import Document
+from .text import Document, Value
 from .view import plain_text
 
 #: Groups under which files of Keras 3 and of 2.12 to 2.15 keep the layers of a model.
@@ -24,10 +25,10 @@ LAYER_NAMES, WEIGHT_NAMES = "layer_names", "weight_names"
 
 class Lost(NamedTuple):
     """What a shorter net keeps: ``moved`` groups of layers by where they are and where they will be, ``outer`` layers
-    of the outermost model, and ``gone`` keys of weights."""
+    of the outermost model by their place among them, and ``gone`` keys of weights."""
 
     moved: Mapping[str, str]
-    outer: frozenset[str]
+    outer: Mapping[str, int]
     gone: frozenset[str]
 
 
@@ -36,16 +37,21 @@ def lost_in(edited: Edited) -> Lost:
     new = build(Document("result", edited.text))
     before, after = edited.old.meta["stores"], new.meta["stores"]
     moved = {before[name]: place for name, place in after.items() if name in before}
-    root = new.meta["calls"][-1].entry.get("config")
-    listed = root if isinstance(root.data, list) else root.get("layers")
-    outer = {plain_text(entry.get("name")) or _named(entry) for entry in listed.items()}
+    names = set(map(_named, _members(new.meta["calls"][-1].entry)))
+    outer = {name: place for place, name in enumerate(name for name in after if name in names)}
     gone = {key for name, key in edited.keys.items() if name not in new.params}
-    return Lost(moved, frozenset(outer), frozenset(gone))
+    return Lost(moved, outer, frozenset(gone))
 
 
-def _named(entry: Any) -> str:
+def _members(model: Value) -> list[Value]:
+    config = model.get("config")
+    listed = config.get("layers") if config is not None and isinstance(config.data, dict) else config
+    return listed.items() if listed is not None else []
+
+
+def _named(entry: Value) -> str:
     config = entry.get("config")
-    return plain_text(config.get("name") if config is not None else None)
+    return plain_text(entry.get("name")) or plain_text(config.get("name") if config is not None else None)
 
 
 def without(path: str, lost: Lost) -> None:
@@ -113,7 +119,7 @@ def _by_names(group: Any) -> bool:
 
 def _of_names(old: Any, new: Any, lost: Lost) -> None:
     """The groups of the layers that stay, without the weights that do not."""
-    kept = set(_relisted(old, new, LAYER_NAMES, lost.outer.__contains__))
+    kept = _relisted(old, new, LAYER_NAMES, lost.outer.__contains__, lambda name: lost.outer[name])
     for name in old:
         if name in kept:
             old.copy(name, new)
@@ -129,7 +135,7 @@ def _without_weights(group: Any, gone: Collection[str]) -> None:
         if key in group:
             del group[key]
     if gone:
-        list(_relisted(group, group, WEIGHT_NAMES, lambda name: name not in gone))
+        _relisted(group, group, WEIGHT_NAMES, lambda name: name not in gone)
 
 
 def _layer(group: Any, name: str) -> bool:
@@ -137,15 +143,19 @@ def _layer(group: Any, name: str) -> bool:
     return any(name in map(_text, group.attrs[key]) for key in group.attrs if key.startswith(LAYER_NAMES))
 
 
-def _relisted(old: Any, new: Any, attribute: str, stays: Callable[[str], bool]) -> Iterator[str]:
-    """Writes the lists of names with those that stay, in the type they had; gives the names."""
+def _relisted(
+    old: Any, new: Any, attribute: str, stays: Callable[[str], bool], order: Callable[[str], int] = lambda name: 0
+) -> list[str]:
+    """Writes the lists of names with those that stay, sorted, in the type they had; gives the names."""
     import numpy
 
-    for key in [key for key in old.attrs if key.startswith(attribute)]:
+    keys = [key for key in old.attrs if key.startswith(attribute)]
+    found = {key: [name for name in old.attrs[key] if stays(_text(name))] for key in keys}
+    waiting = iter(sorted((name for names in found.values() for name in names), key=lambda name: order(_text(name))))
+    for key, names in found.items():
         value, dtype = old.attrs[key], old.attrs.get_id(key).dtype
-        names = [name for name in value if stays(_text(name))]
-        new.attrs.create(key, numpy.array(names, dtype=value.dtype), dtype=dtype)
-        yield from map(_text, names)
+        new.attrs.create(key, numpy.array([*islice(waiting, len(names))], dtype=value.dtype), dtype=dtype)
+    return [_text(name) for names in found.values() for name in names]
 
 
 def _text(name: Any) -> str:
