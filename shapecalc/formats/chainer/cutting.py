@@ -22,6 +22,8 @@ from .text import Text
 
 #: A comment behind a statement, which stays with it.
 _COMMENT = re.compile(r"[ \t]*#[^\r\n]*")
+#: Operator of an ending -> the function of Chainer.
+ENDS = {"GlobalAveragePool": "average_pooling_2d", "GlobalMaxPool": "max_pooling_2d", "Flatten": "reshape"}
 #: Statements whose body runs once.
 _ONCE = (ast.With,)
 #: Boundaries of statements that are tried where no expression gives the value alone.
@@ -189,9 +191,7 @@ class Forward:
         """A value that has a name, pooled over its places and flattened."""
         said = name
         for node in added:
-            if node.op not in _ENDS:
-                raise _refused(node, f"{node.op} has no text here")
-            function, imported = self.calls.function(_ENDS[node.op])
+            function, imported = self.calls.function(ENDS[node.op])
             edit |= imported
             said = f"{function}({said}, {f'({name}.shape[0], -1)' if node.op == 'Flatten' else f'{name}.shape[2:]'})"
         return said
@@ -226,10 +226,6 @@ class Forward:
     def refused(self, tap: Tap) -> RefusedError:
         """Why no statement ends with a value."""
         return _refused(tap.node, "the text that gives it serves several layers, or runs more than once")
-
-
-#: Operator of an ending -> the function of Chainer.
-_ENDS = {"GlobalAveragePool": "average_pooling_2d", "GlobalMaxPool": "max_pooling_2d", "Flatten": "reshape"}
 
 
 def _refused(node: Node, why: str) -> RefusedError:

@@ -24,7 +24,7 @@ from ...source import Span, apply_patch
 from .. import Source
 from ..changes import WAY_OUT, changes
 from .calling import Calls, written_sizes
-from .cutting import Forward, Tap, taps_of
+from .cutting import ENDS, Forward, Tap, taps_of
 from .text import Text
 from .use import NUMBER
 
@@ -43,7 +43,7 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
     draft = _Draft(Text(source.name, source.text()), old)
     found = changes(old, new, shorter=True)
     beside = {id(node) for node in old.nodes}
-    taps = taps_of(new, [node for node in found.added if id(node) not in beside])
+    taps = taps_of(new, [node for node in found.added if id(node) not in beside and node.op in ENDS])
     ending = {node.name for tap in taps for node in tap.added}
     choices = [choice for before, after in found.replaced for choice in draft.change(before, after)]
     for before, after in found.replaced:
