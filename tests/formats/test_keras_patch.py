@@ -165,6 +165,22 @@ def test_models_inside_are_sized_as_they_are_called() -> None:
     assert edits(text, input=12) == ["- 8", "- 8", "+ 12", "+ 12"] * 2
 
 
+@pytest.mark.parametrize(("text", "words"), [
+    (net(), "batch_shape: [null, 8, 8, 3]"),
+    (net(False), "batch_input_shape: [null, 8, 8, 3]"),
+    (k.sequential(k.conv("c", 4), k.layer("GlobalMaxPooling2D", "g"), k.layer("Dense", "d", units=3)),
+     "batch_shape: [null, 8, 8, 3]"),
+    (json.dumps({"class_name": "Sequential", "keras_version": "2.2.0", "config": [
+        k.conv("c", 4, batch_input_shape=[None, 8, 8, 3]), k.layer("GlobalMaxPooling2D", "g"),
+        k.layer("Dense", "d", units=3)]}), "batch_input_shape: [null, 8, 8, 3]"),
+])  # fmt: skip
+def test_a_batch_is_written_where_the_input_says_its_shape(text: str, words: str) -> None:
+    plan = shapecalc.loads(text, format="keras", name="net").retarget(batch=5)
+    key, _, shape = words.partition(": ")
+    assert patched(plan) == text.replace(f'"{key}": {shape}', f'"{key}": {shape.replace("null", "5")}')
+    assert patched(plan) != text
+
+
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "nothing to write": (
         k.sequential(

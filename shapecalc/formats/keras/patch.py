@@ -68,6 +68,7 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
         _insert(draft, node, [p for p in pairs if node.outputs[0] in p.after.inputs], shapes)
     for call in calls:
         _resize(draft, call, shapes)
+    _fix_batches(draft, old, new)
     if found.gone or ending or [end.value for end in ends] != [shapes.name(value) for value in old.outputs]:
         shorten(draft, old, new, ends, shapes.written)
     yield draft.write()
@@ -235,6 +236,26 @@ def _resize(draft: Draft, call: Called, shapes: _Shapes) -> None:
     if any(a != b for a, b in pairs):
         for value in _repeated(call):
             _swap_sizes(draft, value, pairs)
+
+
+def _fix_batches(draft: Draft, old: Graph, new: Graph) -> None:
+    """The batch of an input that left it open; one is what is taken where nobody says another."""
+    *calls, root = old.meta["calls"]
+    config = root.entry.get("config")
+    own = {id(config), id(config.get("layers") if isinstance(config.data, dict) else config)}
+    declared = {given.name: given.declared for given in new.inputs}
+    for call in calls:
+        for name in [*call.read, *call.given] if id(call.within) in own else ():
+            shape = declared.get(name)
+            if shape and isinstance(shape[0], int) and shape[0] != 1:
+                _fix_batch(draft, call.entry.get("config"), len(shape), shape[0])
+
+
+def _fix_batch(draft: Draft, config: Value | None, rank: int, batch: int) -> None:
+    for value in (config.get(key) for key in FED if config is not None):
+        items = value.items() if value is not None else []
+        if len(items) == rank and items[0].data is None:
+            draft.swap(items[0], batch)
 
 
 def _swap_sizes(draft: Draft, value: Value, pairs: Sequence[tuple[Shape, Shape]]) -> None:
