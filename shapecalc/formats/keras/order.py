@@ -37,16 +37,18 @@ def _walked(
     outputs: Iterable[Called], parents: Callable[[Called], Sequence[Called]], layer_of: Callable[[Called], Layer]
 ) -> tuple[list[Called], dict[Layer, int]]:
     """Calls, each behind those that it reads, and when each layer was met."""
-    finished: dict[Called, None] = {}
+    finished: list[Called] = []
+    begun: set[Called] = set()  # of a circle too each is met once: it is refused where its calls are put in order
     met: dict[Layer, int] = {}
     for output in outputs:
         waiting = [(output, False)]
         while waiting:
             call, done = waiting.pop()
             if done:
-                finished.setdefault(call)
-            elif call not in finished:
+                finished.append(call)
+            elif call not in begun:
+                begun.add(call)
                 met.setdefault(layer_of(call), len(met))
                 waiting.append((call, True))
                 waiting += [(parent, False) for parent in reversed(parents(call))]
-    return list(finished), met
+    return finished, met
