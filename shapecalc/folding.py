@@ -48,6 +48,14 @@ def _gather_nd(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     return numpy.asarray(table[tuple(numpy.moveaxis(places, -1, 0))])
 
 
+def _scattered(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    if attrs.get("reduction", "none") != "none":
+        raise KeyError("ScatterND that adds or multiplies")
+    found, places, updates = values[0].copy(), values[1], values[2]
+    found[tuple(numpy.moveaxis(places, -1, 0))] = updates
+    return found
+
+
 def _pad(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     """A border of one number."""
     if attrs.get("mode", "constant") not in ("constant", b"constant") or len(values) > 3:
@@ -138,6 +146,9 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "Shape": lambda values, attrs: numpy.array(values[0].shape),
     "CumSum": _summed,
     "Range": lambda values, attrs: numpy.arange(*(float(value.reshape(())) for value in values), dtype=values[0].dtype),
+    "Equal": lambda values, attrs: values[0] == values[1],
+    "Where": lambda values, attrs: numpy.where(*values),
+    "ScatterND": _scattered,
     "Neg": lambda values, attrs: -values[0],
     "Exp": lambda values, attrs: numpy.exp(values[0]),
     "Log": lambda values, attrs: numpy.log(values[0]),

@@ -253,6 +253,14 @@ def distances(queries: Size, keys: Size) -> Array:
     return numpy.asarray(down * keys[1] + across, numpy.int64)
 
 
+def offsets(shape: tuple[int, ...], size: Size) -> Array:
+    """(…, places, places, 3) of a map: columns apart, rows apart, and the sum of both squared (ConViT)."""
+    rows, columns = (axis.reshape(-1) for axis in numpy.meshgrid(*map(numpy.arange, size), indexing="ij"))
+    down, across = (axis[None, :] - axis[:, None] for axis in (rows, columns))
+    table = numpy.stack([across, down, across**2 + down**2], axis=-1).astype(numpy.float32)
+    return numpy.ascontiguousarray(numpy.broadcast_to(table, shape))
+
+
 def over_distances(table: Array, axes: Size, before: Size, now: Size, tokens: int) -> Array:
     """A bias between every two places that depends on how far they lie apart alone, as (…, places, places).
 
@@ -295,6 +303,7 @@ TABLES: dict[str, Callable[..., Array]] = {
     "windows": over_windows,
     "distances": distances,
     "apart": over_distances,
+    "offsets": offsets,
     "shifted_windows": shifted_windows,
     "averages": averages,
     "map huggingface": partial(over_map, antialias=False),

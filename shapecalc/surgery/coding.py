@@ -21,10 +21,12 @@ from .edits import ChangePool, Edit, InsertPool, SetInput
 from .exports.computed import Computed, CropToFit
 from .exports.folded import Fold
 from .exports.lookup import Lookup
+from .exports.offsets import Offsets
 from .exports.patches import FillMap
 from .exports.pooling import AdaptPool
 from .exports.retable import Resample, SetConstant
 from .exports.shifting import MaskWindows, PadWindows, RollMap, TrimMap
+from .exports.states import SpreadNumber, StartAtZero
 from .exports.stretched import Stretch
 from .exports.whole import AttendInWindows
 from .front import ResizeInput
@@ -60,6 +62,9 @@ KINDS: Mapping[str, Any] = {
     "roll": RollMap,
     "trim": TrimMap,
     "fill": FillMap,
+    "offsets": Offsets,
+    "start-at-zero": StartAtZero,
+    "spread-number": SpreadNumber,
     "pad-windows": PadWindows,
     "attend-in-windows": AttendInWindows,
     "mask": MaskWindows,

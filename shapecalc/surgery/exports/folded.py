@@ -7,6 +7,7 @@ is written; the chain that made the old one goes where nothing else reads it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...dims import show
@@ -145,8 +146,45 @@ def in_waves(graph: Graph, value: str, axis: int, grid: tuple[int, int], tokens:
     return of_waves(table, axis, grid, grid, tokens) is not None
 
 
+def constants(graph: Graph, value: str) -> Any:
+    """The numbers of a value that no input has a part in, an array; None where they are not to be had."""
+    from ...folding import folded, numbers  # numpy, which a trace does without
+
+    found = _steps(graph, value)
+    if found is None:
+        return None
+    order, sources = found
+    arrays = [numbers(param) for param in sources.values()]
+    if any(array is None for array in arrays):
+        return None
+    try:
+        return folded(*arrays, _chained(order, sources), "", ()) if order else arrays[0]
+    except RefusedError:
+        return None
+
+
 def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
-    """How a value is made, and parameters for the constants on the way; None where the input has a part in it."""
+    """How a value is made, and parameters for constants on the way; None where no weight or an input has a part."""
+    found = _steps(graph, value)
+    if found is None:
+        return None
+    order, sources = found
+    if not order or not any(param.trained for param in sources.values()):
+        return None
+    names = {name: name if name in graph.params else free_param(graph, f"{name}/held") for name in sources}
+    held = {names[name]: param for name, param in sources.items() if name not in graph.params}
+    constants = {new: Param(new, p.shape, p.dtype, contents=p.contents, trained=False) for new, p in held.items()}
+    return constants, Chain(tuple(names.values()), _chained(order, sources))
+
+
+def _chained(order: Sequence[tuple[str, Node]], sources: Mapping[str, Param]) -> tuple[Step, ...]:
+    """The nodes that make values, in order, as steps that read sources and each other by place."""
+    places = {name: index for index, name in enumerate((*sources, *(value for value, _ in order)))}
+    return tuple(Step(n.op, tuple(places[read] for read in n.inputs), _attrs(n, value)) for value, n in order)
+
+
+def _steps(graph: Graph, value: str) -> tuple[list[tuple[str, Node]], dict[str, Param]] | None:
+    """The nodes that make a value, in order, and the constants that they read; None where the input has a part."""
     from ...folding import OPERATORS  # numpy, which a trace does without
 
     producers = graph.producers()
@@ -171,14 +209,7 @@ def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
         else:
             order.append((name, node))
         known.add(todo.pop())
-    if not order or not any(param.trained for param in sources.values()):
-        return None
-    places = {name: index for index, name in enumerate((*sources, *(value for value, _ in order)))}
-    steps = tuple(Step(n.op, tuple(places[read] for read in n.inputs), _attrs(n, value)) for value, n in order)
-    names = {name: name if name in graph.params else free_param(graph, f"{name}/held") for name in sources}
-    held = {names[name]: param for name, param in sources.items() if name not in graph.params}
-    constants = {new: Param(new, p.shape, p.dtype, contents=p.contents, trained=False) for new, p in held.items()}
-    return constants, Chain(tuple(names.values()), steps)
+    return order, sources
 
 
 def _one(node: Node) -> bool:

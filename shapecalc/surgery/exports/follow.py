@@ -7,7 +7,6 @@ likeliest first; nothing where it follows already, or where no number comes out 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...dims import Shape
@@ -63,13 +62,14 @@ def shape_of(layer: Layer, output: bool = False) -> Sizes | None:
 
 
 def _reshape(old: Layer, layer: Layer, seen: Seen) -> Ways:
-    """What gave a shape seen before gives what that became; else groups of axes keep their meaning (`regrouped`)."""
+    """Groups of axes with equal products keep their meaning (`regrouped`); of several ways what was seen before."""
     before, after, now = shape_of(old), shape_of(old, output=True), shape_of(layer)
     if before is None or after is None or now is None:
         return []
+    ways = regrouped(before, after, now, seen.became, seen.scale, seen.maps)
     known = seen.shapes.get(after, ())
-    alike = len(before) == len(now) and known and prod(known) == prod(now)
-    ways = [known] if alike else regrouped(before, after, now, seen.became, seen.scale, seen.maps)
+    if known in ways:
+        ways = [known]
     if not layer.problems and (shape_of(layer, output=True) in ways or not _same(old, layer, RULES["Reshape"])):
         return []
     return [_open(way) for way in ways]

@@ -8,7 +8,7 @@ looked at, until everything follows or something is met that no rule can carry o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ...dims import Shape
@@ -19,6 +19,7 @@ from ..edits import Edit, applied, carried_out
 from .attended import attended, kept
 from .follow import RULES, constant, expanded, mended, shape_of, shown
 from .lookup import looked_up
+from .offsets import offsets
 from .patches import Patches
 from .pooling import grids, pooled
 from .positions import Seen, resampled
@@ -26,8 +27,9 @@ from .regroup import ITEMS, Scale, Sizes, batched
 from .retable import SetConstant
 from .rolls import halves, rolled
 from .same import followed, padded
+from .states import restarted
 from .unfolded import unfolded
-from .whole import AttendInWindows, windowed
+from .whole import AttendInWindows, following, windowed
 from .windows import Windows
 
 #: Edits of one net; a hostile file could ask for any number.
@@ -80,6 +82,7 @@ class _Rebaking:
         self.grids = grids(self.before)
         self.attended = attended(fitting.graph, self.before)
         self.pads = padded(fitting.graph, self.before)
+        self.following = following(fitting.graph)
         self.retrace, self.dialect = retrace, fitting.dialect
         self.graph = applied(cut, graph)
         self.preferred = preferred
@@ -118,19 +121,10 @@ class _Rebaking:
 
     def edit(self, old: Layer, layer: Layer) -> Edit | None:
         """The edit of one layer."""
-        rule, windows = RULES.get(layer.op), self.windows.edit(old, layer)
-        if windows is not None:
-            return windows
-        if (filled := self.patches.edit(old, layer, self.graph)) is not None:
-            return filled
-        if layer.name in self.rolls and (met := rolled(old, layer, self.windows.turns(shape_of(old)))) is not None:
-            return met
-        if layer.name in self.grids and (gridded := pooled(old, layer, self.grids[layer.name])) is not None:
-            return gridded
-        if layer.name in self.pads and (wider := followed(old, layer, self.pads[layer.name])) is not None:
-            return wider
-        if layer.op == "Gather" and (taken := unfolded(old, layer)) is not None:
-            return taken
+        rule = RULES.get(layer.op)
+        special = next((edit for edit in self._special(old, layer) if edit is not None), None)
+        if special is not None:
+            return special
         if rule is not None and shape_of(old) != shape_of(layer):
             cut = self._target(old, layer) if layer.op == "Reshape" else None
             ways = rule.ways(old, layer, self.seen) if cut is None else mended(layer, cut)
@@ -146,6 +140,21 @@ class _Rebaking:
             table = looked_up(layer, self.seen, self.graph) or resampled(layer, self.seen, self.graph)
             return table or expanded(layer, self.graph) or cropped(layer, self.graph)
         return None
+
+    def _special(self, old: Layer, layer: Layer) -> Iterator[Edit | None]:
+        """The edits of layers of which more is known than what a rule of its operator sees, the first first."""
+        yield self.windows.edit(old, layer)
+        yield self.patches.edit(old, layer, self.graph)
+        if layer.name in self.rolls:
+            yield rolled(old, layer, self.windows.turns(shape_of(old)))
+        if layer.name in self.grids:
+            yield pooled(old, layer, self.grids[layer.name])
+        if layer.name in self.pads:
+            yield followed(old, layer, self.pads[layer.name])
+        if layer.op == "Gather":
+            yield unfolded(old, layer)
+        yield offsets(old, layer, self.seen, self.graph, self.following)
+        yield restarted(layer, self.graph)
 
     def _target(self, old: Layer, layer: Layer) -> Sizes | None:
         """What a reshape should give that belongs to patches or windows; None for any other."""

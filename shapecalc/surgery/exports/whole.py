@@ -45,10 +45,10 @@ class Whole(NamedTuple):
 
 def wholes(graph: Graph, before: Mapping[str, Layer], biased: Mapping[str, Side]) -> list[Whole]:
     """Every attention to a whole map, of the joins with biases that are looked up by distance, in order."""
-    following = _following(graph)
+    follow = following(graph)
     found: dict[tuple[str, str], Whole] = {}
     for scores, side in biased.items():
-        whole = _around(graph, graph.node(scores), side, before, following)
+        whole = _around(graph, graph.node(scores), side, before, follow)
         if whole is not None:
             found[whole.entry, whole.exit] = whole
     return [*found.values()]
@@ -56,20 +56,20 @@ def wholes(graph: Graph, before: Mapping[str, Layer], biased: Mapping[str, Side]
 
 def by_distance(graph: Graph, before: Mapping[str, Layer]) -> dict[str, Side]:
     """Join of scores -> the side of the square map whose biases it adds, looked up by distance."""
-    following = _following(graph)
+    follow = following(graph)
     found: dict[str, Side] = {}
     for node in graph.nodes:
         layer = before.get(node.name)
         shape = shape_of(layer, output=True) if node.op == "Add" and layer is not None else None
         side = isqrt(shape[-1]) if shape is not None and len(shape) > 2 and shape[-1] == shape[-2] else 0
-        biases = [value for value in node.inputs if value not in following]
+        biases = [value for value in node.inputs if value not in follow]
         square = side > 1 and shape is not None and side * side == shape[-1] and len(biases) == 1
         if square and looks_up(graph, biases[0], (side, side)):
             found[node.name] = (side, side)
     return found
 
 
-def _following(graph: Graph) -> set[str]:
+def following(graph: Graph) -> set[str]:
     """The values that follow an input."""
     made = {given.name for given in graph.inputs}
     for node in graph.nodes:
