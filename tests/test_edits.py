@@ -254,6 +254,28 @@ def test_a_token_that_stands_there_twice_is_repeated_once(tmp_path: Path, batch:
     assert numpy.array_equal(alone, run(tmp_path / "out.onnx", images))
 
 
+@pytest.mark.parametrize(("batch", "rows"), [(4, 4), ("N", 3)])
+@pytest.mark.parametrize("states", [1, 2])
+def test_states_that_recurrent_layers_start_from_follow_the_batch(
+    tmp_path: Path, states: int, batch: int | str, rows: int
+) -> None:
+    """PaddlePaddle writes down the zeros a recurrent layer starts from, for one item."""
+    nodes = [
+        NODE("Transpose", ["x"], ["steps"], "steps", perm=[1, 0, 2]),
+        NODE("LSTM", ["steps", "w", "r", "", "", *["h", "c"][:states]], ["", "last"], "cell", hidden_size=3),
+        NODE("Transpose", ["last"], ["t"], "back", perm=[1, 0, 2]),
+        NODE("Softmax", ["t"], ["y"], "soft", axis=2),
+    ]
+    weights = [seeded("w", 1, 12, 2), seeded("r", 1, 12, 3), seeded("h", 1, 1, 3), seeded("c", 1, 1, 3)][: 2 + states]
+    data = model(nodes, weights, [1, 4, 2], "y")
+    plan = shapecalc.load(data).retarget(batch=batch)
+    assert plan.edits[0].to_dict()["repeated"] == [["cell", 5, 3], ["cell", 6, 3]][:states]
+    plan.save(tmp_path / "out.onnx", device="cpu")
+    images = numpy.random.default_rng(1).standard_normal((rows, 4, 2), numpy.float32)
+    alone = numpy.concatenate([run(data, image[None]) for image in images])
+    assert numpy.allclose(alone, run(tmp_path / "out.onnx", images), atol=1e-6)
+
+
 def test_an_output_that_holds_for_all_rows_is_what_each_run_gives(tmp_path: Path) -> None:
     """Boxes that follow from the size of an image alone: one row for any batch. A mean over the batch is none."""
     two, axes = numpy_helper.from_array(numpy.array([2]), "two"), numpy_helper.from_array(numpy.array([0]), "axes")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy
 import onnx
+import onnx.parser
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -57,6 +58,26 @@ def test_a_free_image_is_run_at_a_size_that_fits(tmp_path: Path, places: int, si
 def test_a_cut_at_weights_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(shapecalc.UsageError, match="aside is computed from weights alone"):
         shapecalc.load(export(tmp_path, 49)).cut("aside")
+
+
+LINES = """
+<ir_version: 9, opset_import: ["" : 18]>
+lines (float[1, 3, 32, 100] x) => (float[1, 4, W] y)
+<int64[1] rows = {2}, float[4, 3, 32, 3] w = {WEIGHTS}>
+{
+  map = Conv <pads = [0, 1, 0, 1]> (x, w)
+  y = Squeeze (map, rows)
+}
+""".replace("WEIGHTS", ", ".join(["0.1"] * 1152))
+
+
+def test_the_axis_that_could_be_left_free_is_told(tmp_path: Path) -> None:
+    """A reader of lines of text takes one height, and every width."""
+    model = shapecalc.load(onnx.parser.parse_model(LINES))
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        model.retarget(input="?x?")
+    assert caught.value.hint == "--input 32x? leaves its width free"
+    assert model.retarget(input="32x?").verify(device="cpu").ok
 
 
 def test_a_size_is_left_free_only_where_the_net_follows_it(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 A target of a reshape that holds the batch holds it in the entry in which the input's own batch axis ends up: the one
 that starts at as many elements as stand before that axis. A weight that is put beside every image, as the class token
-of a transformer, stands there once for a batch of one; it is repeated. All rows of the new batch must equal single runs
-of the original, which is measured.
+of a transformer, or from which a recurrent layer starts, stands there once for a batch of one; it is repeated. All rows
+of the new batch must equal single runs of the original, which is measured.
 """
 
 from __future__ import annotations
@@ -29,15 +29,21 @@ PROBE = 10_007
 #: Which input of an operator is the shape that it makes.
 TARGETS = {"Reshape": 1, "Resize": 3}
 
+#: Which axis of what a recurrent layer reads is the batch, and which of its inputs are states it starts from.
+STEPS_FIRST, STATES = 1, (5, 6)
+RECURRENT = frozenset({"RNN", "GRU", "LSTM"})
 
-#: A weight that a join has once for a batch of one: the layer, the input, and how many axes it has.
+
+#: A weight that a layer has once for a batch of one: the layer, the input, and how many axes it has.
 Repeated = tuple[str, int, int]
+#: (value, axis) -> its repetition, which all that read it share.
+Copies = dict[tuple[str, int], str]
 
 
 class SetBatch(NamedTuple):
     """Inputs of another batch, and the constants that held the old one: (layer, before, after).
 
-    ``repeated`` are the weights that stand beside one image, and now beside each: (layer, input, rank).
+    ``repeated`` are the weights that are there for one image, and now for each: (layer, input, rank).
     """
 
     inputs: tuple[str, ...]
@@ -120,7 +126,7 @@ class SetBatch(NamedTuple):
         params = dict(graph.params)
         targets = {name: after for name, _, after in self.targets}
         nodes: list[Node] = []
-        copies: dict[str, str] = {}  # weight -> its repetition, which all joins of it read
+        copies: Copies = {}
         for node in graph.nodes:
             *sized, made = self._rewritten(graph, node, targets[node.name], params) if node.name in targets else [node]
             nodes += [*sized, *self._beside(graph, made, params, copies)]
@@ -139,25 +145,24 @@ class SetBatch(NamedTuple):
         params[name] = Param(name, (len(numbers),), "int64", contents=numbers, trained=False)
         return [made]
 
-    def _beside(self, graph: Graph, node: Node, params: dict[str, Param], copies: dict[str, str]) -> list[Node]:
-        """A join, behind the repetition of each weight that it puts beside every image."""
-        nodes, inputs = [], list(node.inputs)
-        for name, index, rank in self.repeated:
-            if name == node.name and inputs[index] not in copies:
-                once = inputs[index]
-                value = copies[once] = free_name(graph, f"{once}/repeated")
-                counted = self._times(f"{value}/times", rank, params)
-                nodes += [*counted, Node(value, "Expand", (once, f"{value}/times"), (value,), origin=INSERTED)]
-            if name == node.name:
-                inputs[index] = copies[inputs[index]]
+    def _beside(self, graph: Graph, node: Node, params: dict[str, Param], copies: Copies) -> list[Node]:
+        """A layer, behind the repetition of each weight that it puts beside every image or starts from."""
+        nodes, inputs, axis = [], list(node.inputs), int(node.op in RECURRENT)
+        for index, rank in ((index, rank) for name, index, rank in self.repeated if name == node.name):
+            once = node.inputs[index]
+            if (once, axis) not in copies:
+                value = copies[once, axis] = free_name(graph, f"{once}/repeated")
+                nodes += self._times(f"{value}/times", axis, rank, params)
+                nodes.append(Node(value, "Expand", (once, f"{value}/times"), (value,), origin=INSERTED))
+            inputs[index] = copies[once, axis]
         return [*nodes, node.replace(inputs=inputs)] if tuple(inputs) != node.inputs else [node]
 
-    def _times(self, times: str, rank: int, params: dict[str, Param]) -> list[Node]:
-        """What makes ``times``, the batch in front of ones: a constant, or nodes where the batch is free."""
-        ones = (1,) * (rank - 1)
+    def _times(self, times: str, axis: int, rank: int, params: dict[str, Param]) -> list[Node]:
+        """What makes ``times``, the batch among ones: a constant, or nodes where the batch is free."""
+        before, rest = (1,) * axis, (1,) * (rank - axis - 1)
         if not isinstance(self.after, int):
-            return _with_items(times, self.inputs[0], ones, params)
-        params[times] = Param(times, (rank,), "int64", contents=(self.after, *ones), trained=False)
+            return _with_items(times, self.inputs[0], rest, params, before)
+        params[times] = Param(times, (rank,), "int64", contents=(*before, self.after, *rest), trained=False)
         return []
 
     def _numbers(self, target: tuple[int, ...]) -> tuple[int, ...]:
@@ -199,27 +204,36 @@ def fed(graph: Graph) -> str:
     return f"its inputs are {', '.join(shapes)}" if shapes else "it has no input"
 
 
-def _with_items(made: str, counted: str, rest: tuple[int, ...], params: dict[str, Param]) -> list[Node]:
-    """Nodes that make the shape ``made`` when the net runs: the items of the value ``counted``, then ``rest``."""
-    first, behind, shape, batch = (f"{made}/{part}" for part in ("first", "rest", "of", "batch"))
-    for name, contents in ((first, (0,)), (behind, rest)):
-        params[name] = Param(name, (len(contents),), "int64", contents=contents, trained=False)
+def _with_items(
+    made: str, counted: str, rest: tuple[int, ...], params: dict[str, Param], before: tuple[int, ...] = ()
+) -> list[Node]:
+    """Nodes that make the shape ``made`` when the net runs: the items of ``counted`` between numbers that are known."""
+    first, front, behind, shape, batch = (f"{made}/{part}" for part in ("first", "front", "rest", "of", "batch"))
+    known = {front: before, behind: rest}
+    for name, contents in ((first, (0,)), *known.items()):
+        if contents:
+            params[name] = Param(name, (len(contents),), "int64", contents=contents, trained=False)
+    parts = [part for part in (front, batch, behind) if known.get(part, (1,))]
     return [
         Node(shape, "Shape", (counted,), (shape,), origin=INSERTED),
         Node(batch, "Gather", (shape, first), (batch,), {"axis": 0}, origin=INSERTED),
-        Node(made, "Concat", (batch, behind), (made,), {"axis": 0}, origin=INSERTED),
+        Node(made, "Concat", tuple(parts), (made,), {"axis": 0}, origin=INSERTED),
     ]
 
 
 def _alone(layer: Layer) -> list[Repeated]:
-    """(layer, input, rank) of the weights that a join of the probe's rows has one row of."""
-    if layer.op != "Concat" or not layer.problems:
-        return []
+    """(layer, input, rank) of the weights that a join, or a recurrent layer, of the probe's rows has one row of."""
     shapes = [_shape(tensor) for tensor in layer.call.inputs]
-    if not any(shape and shape[0] == PROBE for shape in shapes) or layer.call.attr("axis") in (0, None):
+    if layer.op in RECURRENT and not layer.call.attr("layout"):
+        places, axis = STATES, STEPS_FIRST
+    elif layer.op == "Concat" and layer.problems and layer.call.attr("axis") not in (0, None):
+        places, axis = tuple(range(len(shapes))), 0
+    else:
         return []
-    single = [i for i, shape in enumerate(shapes) if shape and shape[0] == 1 and constant(layer.call, i)]
-    return [(layer.name, i, layer.call.rank(i) or 0) for i in single]
+    if not any(shape and shape[axis:][:1] == (PROBE,) for shape in shapes):
+        return []
+    held = [i for i in places if i < len(shapes) and constant(layer.call, i)]
+    return [(layer.name, i, layer.call.rank(i) or 0) for i in held if (shapes[i] or ())[axis:][:1] == (1,)]
 
 
 def _lost(now: Trace) -> Layer | None:

@@ -8,7 +8,7 @@ from ..definition import Definition
 from ..dims import Shape, all_numbers, show
 from ..errors import RefusedError
 from ..graph import Graph, places
-from ..sizes import reference
+from ..sizes import Sizes, reference
 from ..trace import Trace, first_input
 from .draft import Draft
 from .edits import applied
@@ -119,8 +119,17 @@ def _need_room(model: Definition, size: Shape) -> None:
             f"{model.name} cannot be left free: it takes {bounded[0]} alone",
             "E302",
             because=f"{found.upper} forbids larger ones" if found.upper else "its size is written down in it",
-            hint=f"{ONE_SIZE}; {ANY_SIZE}" if _fully_connected(model, found.upper) else ONE_SIZE,
+            hint=_instead(model, found, free),
         )
+
+
+def _instead(model: Definition, found: Sizes, free: Sequence[str]) -> str:
+    """What to ask for where height, width or both cannot be left free."""
+    if len(free) > 1 and found.independent and found.widths.endless:
+        return f"--input {found.heights.above(1)}x? leaves its width free"
+    if len(free) > 1 and found.independent and found.heights.endless:
+        return f"--input ?x{found.widths.above(1)} leaves its height free"
+    return f"{ONE_SIZE}; {ANY_SIZE}" if _fully_connected(model, found.upper) else ONE_SIZE
 
 
 def _fully_connected(model: Definition, layer: str | None) -> bool:
