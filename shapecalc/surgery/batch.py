@@ -225,9 +225,9 @@ def _alone(layer: Layer) -> list[Repeated]:
     """(layer, input, rank) of the weights that a join, or a recurrent layer, of the probe's rows has one row of."""
     shapes = [_shape(tensor) for tensor in layer.call.inputs]
     if layer.op in RECURRENT and not layer.call.attr("layout"):
-        places, axis = STATES, STEPS_FIRST
+        places, axis = [*STATES], STEPS_FIRST
     elif layer.op == "Concat" and layer.problems and layer.call.attr("axis") not in (0, None):
-        places, axis = tuple(range(len(shapes))), 0
+        places, axis = [*range(len(shapes))], 0
     else:
         return []
     if not any(shape and shape[axis:][:1] == (PROBE,) for shape in shapes):
