@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..definition import Definition
 from ..dims import Shape, all_numbers, show
 from ..errors import RefusedError
 from ..graph import Graph, places
-from ..sizes import Sizes, reference
+from ..sizes import reference
 from ..trace import Trace, first_input
 from .draft import Draft
 from .edits import applied
 from .promises import Kept, Pair, Promise
 from .repairs import told
+
+if TYPE_CHECKING:
+    from ..sizes import Sizes
 
 #: Sizes at which the free net is compared with the net written for them alone.
 COMPARED = 4
