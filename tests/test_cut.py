@@ -85,7 +85,7 @@ def test_features_of_a_channels_last_net_come_as_it_has_them(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        ({"at": ("pol5",)}, "there is no layer or value 'pol5'", "--at pool5, pool2, pool1"),
+        ({"at": ("pol5",)}, "there is no layer or value 'pol5'", "--at pool5 or --at pool2 or --at pool1"),
         ({"at": ()}, "where to cut was not said", "--at LAYER, or --features for all but the head"),
         ({"at": ("conv5",), "pool": "sum"}, "no pooling 'sum'", "one of avg, max"),
     ],

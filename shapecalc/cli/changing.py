@@ -101,7 +101,9 @@ def _labels(path: Path, count: int | None) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", "E002", hint="--names FILE, one class a line") from None
     labels = [line.strip() for line in lines if line.strip()]
-    if labels and count not in (None, len(labels)):
+    if not labels:
+        raise UsageError(f"{path} names no class", "E002", hint="--names FILE, one class a line")
+    if count not in (None, len(labels)):
         raise UsageError(f"{path} names {len(labels)} classes, --classes says {count}", "E002")
     return labels
 

@@ -102,7 +102,7 @@ class SetBatch(NamedTuple):
                 f"{now.problems[0].layer} keeps the batch of {self.before} that the file was made for",
                 "E303",
                 because=now.problems[0].message,
-                hint="export it with a free batch",
+                hint=_elsewhere(native.graph),
             )
         lost = _lost(now)
         if lost is not None:
@@ -112,7 +112,7 @@ class SetBatch(NamedTuple):
                 "E303",
                 location=lost.location,
                 because=f"it ({lost.source_op}) makes {_counted(made)} of {_counted(came)}, where N is the new batch",
-                hint="export it with a free batch",
+                hint=_elsewhere(native.graph),
             )
         return self._found(found, repeated)
 
@@ -196,6 +196,13 @@ class SetBatch(NamedTuple):
             "targets": [[name, list(before), list(after)] for name, before, after in self.targets],
             "repeated": [list(place) for place in self.repeated],
         }
+
+
+def _elsewhere(graph: Graph) -> str:
+    """What to do where a layer keeps its batch: an export can be made anew, a definition is written by hand."""
+    if graph.format == "onnx":
+        return "export it with a free batch"
+    return "change that layer in the definition, or run it once for each image"
 
 
 def fed(graph: Graph) -> str:

@@ -147,7 +147,7 @@ def named_heads(graph: Graph, names: Sequence[str]) -> list[Node]:
     for name in names:
         node = next((n for n in graph.nodes if n.name == name or name in n.outputs), None)
         if node is None:
-            raise no_such_layer(graph, name, "--head")
+            raise no_such_layer(graph, name, "--head", [node.name for node in graph.nodes if _gives(graph, node)])
         if node.op not in CLASSIFIERS:
             kinds = "a fully connected layer or a convolution"
             raise UsageError(
@@ -336,8 +336,13 @@ OFFERED = 3
 
 def _candidates(graph: Graph) -> str:
     """The last layers that could be heads, for a person to name."""
-    matrices = [node for node in graph.nodes if node.op in CLASSIFIERS and plain(node.op) != "Conv"]
-    last = [node.name for node in matrices if stored(graph, node.input(1)) is not None]
+    last = [node.name for node in graph.nodes if plain(node.op) != "Conv" and _gives(graph, node)]
     if not last:
         return "a head is a fully connected layer or a convolution before the scores"
-    return f"name the layer that gives the classes: --head {' or '.join(reversed(last[-OFFERED:]))}"
+    named = " or ".join(f"--head {quote(name)}" for name in reversed(last[-OFFERED:]))
+    return f"name the layer that gives the classes: {named}"
+
+
+def _gives(graph: Graph, node: Node) -> bool:
+    """Whether a layer could give classes: it has a weight of its own."""
+    return node.op in CLASSIFIERS and stored(graph, node.input(CLASSIFIERS[node.op])) is not None

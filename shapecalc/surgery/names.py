@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from shlex import quote
 
 from ..errors import UsageError
 from ..graph import Graph
@@ -29,12 +30,13 @@ def unused(name: str, taken: Container[str]) -> str:
     return candidate
 
 
-def no_such_layer(graph: Graph, name: str, option: str) -> UsageError:
-    """The error for a layer that is not there, with those whose names are like it."""
+def no_such_layer(graph: Graph, name: str, option: str, meant: Sequence[str] = ()) -> UsageError:
+    """The error for a layer that is not there, with names like it, to be typed; ``meant``: those that would do."""
     import difflib
 
-    names = list(dict.fromkeys(value for node in graph.nodes for value in (node.name, *node.outputs) if value))
+    names = list(meant) or list(dict.fromkeys(v for node in graph.nodes for v in (node.name, *node.outputs) if v))
     close = difflib.get_close_matches(name, names, SUGGESTED, 0.4)
     parts = [n for n in names if name and name.lower() in n.lower()][-SUGGESTED:]
-    hint = ", ".join(dict.fromkeys([*close, *parts])) or ", ".join(names[-SUGGESTED:])
-    return UsageError(f"there is no layer or value {name!r}", "E002", hint=f"{option} {hint}")
+    found = list(dict.fromkeys([*close, *parts])) or names[-SUGGESTED:]
+    hint = " or ".join(f"{option} {quote(each)}" for each in found)
+    return UsageError(f"there is no layer or value {name!r}", "E002", hint=hint or None)

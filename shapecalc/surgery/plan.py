@@ -25,7 +25,7 @@ from .new_head import ReplaceHead
 from .repairs import Repair, followed, interpolating, obstacle, propose
 from .saved import Saved, fingerprint
 from .training import Training, training
-from .wishes import Wishes, wish
+from .wishes import Wishes, idle, need_one_answer, wish
 
 #: Names a user may give to ``--repair``, and "none" for no repair at all.
 REPAIRS = ("rebake", "crop", "pad", "scale", "insert-pool", "rounding", "window", "resize", "none")
@@ -56,6 +56,7 @@ class Surgery:
         self.asked = draft.asked
         self.kept = draft.kept
         self.about = dict(draft.about)
+        self.idle: tuple[str, ...] = ()
         self._diff: Diff | None = None
 
     @classmethod
@@ -86,6 +87,7 @@ class Surgery:
             raise UsageError(f"no repair {repair!r}", "E002", hint=f"one of {', '.join(REPAIRS)}")
         feeds = model.feeds(input)
         draft = Draft(model.told(feeds), feeds)
+        need_one_answer(draft, wishes)
         wishes = _with_batch(draft, wishes)
         if classes is not None:
             _with_head(draft, classes, wishes)
@@ -108,7 +110,9 @@ class Surgery:
             raise UsageError(f"there is no plan {choice}", "E002", hint="without --plan: it fits as it is")
         if not traced.ok:
             raise _refusal(draft.model, traced, repair, repairs)
-        return cls(draft, traced, repairs)
+        made = cls(draft, traced, repairs)
+        made.idle = idle(draft.edits, wishes)
+        return made
 
     @classmethod
     def cut(
@@ -173,7 +177,7 @@ class Surgery:
         return [judged(self.unrepaired, repair.trace) for repair in self.repairs]
 
     def remarks(self) -> list[str]:
-        """What carries over and may not be meant: a head of one number, yes or no, whose sigmoid stays; windows."""
+        """What may not be meant: a head of yes or no whose sigmoid stays; windows; wishes without effect."""
         single = {edit.name for edit in self.edits if isinstance(edit, ReplaceHead) and edit.before == 1 < edit.after}
         given: dict[str, str] = {}  # value of such a head -> the head
         squashed = []
@@ -183,7 +187,7 @@ class Surgery:
                 squashed += [layer.name] * (getattr(layer.node.attrs.get("activation"), "op", "") == "Sigmoid")
             elif layer.op == "Sigmoid" and layer.node.inputs[0] in given:
                 squashed.append(given[layer.node.inputs[0]])
-        return [*(REMARK.format(head) for head in squashed), *self._of_export()]
+        return [*(REMARK.format(head) for head in squashed), *self._of_export(), *self.idle]
 
     def _of_export(self) -> list[str]:
         """What is taken to be meant where an export does not say it."""

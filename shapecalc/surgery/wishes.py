@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..dims import Dim, symbol
+from ..dims import Dim, is_number, show, symbol
 from ..errors import RefusedError, UsageError
 from ..graph import Input
 from .batch import SetBatch, fed
 from .channels import MixChannels, Normalise, channel_axis, mix_of
 from .convolutional import Convolutional
 from .draft import Draft
+from .edits import Edit
 from .labels import NameClasses
 from .new_head import STARTS
 
@@ -58,6 +59,50 @@ class Wishes(NamedTuple):
             if not all(map(math.isfinite, numbers)):
                 said = ",".join(map(str, numbers))
                 raise UsageError(f"--{word} {said} makes no sense", "E002", hint="finite numbers")
+
+
+def need_one_answer(draft: Draft, wishes: Wishes) -> None:
+    """Raises UsageError where the shape that is asked for and another option give a batch or channels of their own.
+
+    The shape may be that of the net as it is, or that of the result.
+    """
+    given = next((given for given in draft.graph.inputs if given.role == "image" and given.native), None)
+    asked = draft.feeds.get(given.name) if given is not None else None
+    native = draft.native.get(given.name) if given is not None else None
+    if given is None or not asked or not native or len(asked) != len(native) or len(native) != 4:
+        return
+    for option, place, wanted in (("batch", 0, wishes.batch), ("channels", channel_axis(given), wishes.channels)):
+        said = asked[place]
+        if wanted is not None and is_number(said) and said != native[place] and str(said) != str(wanted):
+            raise UsageError(
+                f"--{option} {wanted} and --input {show(asked, 'x')} contradict each other: {said} or {wanted}?",
+                "E002",
+                hint=f"leave one of them out: --input HxW says nothing about the {option}",
+            )
+
+
+def idle(edits: Sequence[Edit], wishes: Wishes) -> tuple[str, ...]:
+    """What is said of wishes that only tell how to do something which is not done here."""
+    headed = any(edit.to_dict()["edit"] in ("replace-head", "replace-scores") for edit in edits)
+    tabled = any(getattr(edit, "recipe", None) or getattr(edit, "way", None) for edit in edits)
+    said = [
+        (
+            f"--interpolate {wishes.interpolate}",
+            wishes.interpolate and not tabled,
+            "no table of positions is interpolated",
+        ),
+        (
+            f"--head-init {wishes.start}",
+            wishes.start and not headed,
+            "no head is replaced; another number of classes, --classes N, would",
+        ),
+        (
+            f"--head {' --head '.join(wishes.head)}",
+            wishes.head and not headed,
+            "no head is replaced; another number of classes, --classes N, would",
+        ),
+    ]
+    return tuple(f"{option} changes nothing: {why}" for option, without, why in said if without)
 
 
 def wish(draft: Draft, wishes: Wishes) -> None:
