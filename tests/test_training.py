@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import onnx
 import pytest
 
 import shapecalc
@@ -65,3 +67,40 @@ def test_the_command_says_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert "new: fc8_13 (1 layer, 53,261 parameters, learning rate × 10, biases × 20)" in printed
     assert run(["retarget", "alexnet", "--classes", "13", "--freeze-until", "conv5", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["training"]["freeze_until"] == "conv5"
+
+
+KERAS = {
+    "class_name": "Sequential",
+    "config": {
+        "name": "net",
+        "layers": [
+            {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 8, 8, 3]}},
+            {
+                "class_name": "Conv2D",
+                "config": {
+                    "name": "c", "filters": 4, "kernel_size": [3, 3], "strides": [1, 1], "padding": "valid",
+                    "use_bias": True, "activation": "relu", "dilation_rate": [1, 1],
+                },
+            },
+            {"class_name": "Flatten", "config": {"name": "f"}},
+            {"class_name": "Dense", "config": {"name": "d", "units": 5, "use_bias": True, "activation": "softmax"}},
+        ],
+    },
+    "keras_version": "3.4.1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("suffix", "kernel"), [("onnx", "c/kernel/hwio"), ("json", "c/kernel")])
+def test_parameters_are_called_as_in_the_file_that_is_written(
+    suffix: str, kernel: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.json").write_text(json.dumps(KERAS))
+    target = tmp_path / f"out.{suffix}"
+    wanted = ["--classes", "3", "--freeze-until", "c", "--json", "-o", str(target)]
+    assert run(["retarget", str(tmp_path / "net.json"), *wanted]) == 0
+    plan = json.loads(capsys.readouterr().out)["training"]
+    assert plan["frozen_params"] == [kernel, "c/bias"]
+    if suffix == "onnx":
+        proto = onnx.load(target).graph
+        names = {tensor.name for tensor in proto.initializer} | {name for node in proto.node for name in node.output}
+        assert {*plan["frozen_params"], *plan["requires_grad"]} <= names

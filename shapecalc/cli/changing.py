@@ -167,6 +167,10 @@ def carry_out(
         _save(made, target, how)
     if save_plan is not None:
         made.save_plan(save_plan, overwrite=how.overwrite)
+    if training is not None and target is not None and target.suffix.lower() == ".onnx":
+        from ..lower import lower
+
+        training = training.as_onnx(lower(made.graph, made.trace))
     if json:
         print_json(
             made.to_dict()

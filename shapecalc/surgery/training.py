@@ -49,6 +49,20 @@ class Training(NamedTuple):
             "layers": [{"layer": row.layer, "state": row.state, "params": list(row.params)} for row in self.layers],
         }
 
+    def as_onnx(self, lowered: Graph) -> Training:
+        """With the parameters of a definition's ONNX form: weights that lie in another order there have other names."""
+        made: dict[str, list[str]] = {}
+        read = {name for node in lowered.nodes for name in node.reads()}
+        for param in lowered.params.values():
+            for source in param.sources:
+                if param.name in read and source not in read:
+                    made.setdefault(source, []).append(param.name)
+        rows = [
+            row._replace(params={each: rate for name, rate in row.params.items() for each in made.get(name, [name])})
+            for row in self.layers
+        ]
+        return self._replace(layers=tuple(rows))
+
     def describe(self) -> list[str]:
         """A line for each state that there is."""
         lines = []
