@@ -327,6 +327,8 @@ def tried(sources: Sequence[Param], steps: Any, recipe: str, arguments: Any) -> 
     """
     noise = numpy.random.default_rng(0)
     arrays = [numbers(param) for param in sources]
+    if not steps and any(array is None for array in arrays):
+        return True  # nothing but its shape is known
     if any(array is None and not param.trained for array, param in zip(arrays, sources, strict=True)):
         return recipe not in COMPUTED
     given = [noise.random(p.shape or ()) if a is None else a for a, p in zip(arrays, sources, strict=True)]

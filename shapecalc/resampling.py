@@ -66,15 +66,30 @@ def _interpolated(table: Array, axis: int, before: Size, now: Size, *, antialias
 RATIO, PRECISE = (1.01, 1.5), 1e-6
 
 
-def _places(before: int, now: int) -> Array:
-    """Where ``before`` offsets (-n … n) stand on the scale of ``now`` offsets."""
+def _ratio(many: int, last: int) -> float:
+    """The ratio by which ``many`` distances grow until the last is about ``last``."""
     low, high = RATIO
-    many = before // 2
     ratio = low
     while high - low > PRECISE:
         ratio = (low + high) / 2
-        low, high = (low, ratio) if (1 - ratio**many) / (1 - ratio) > now // 2 else (ratio, high)
-    far = numpy.cumsum(ratio ** numpy.arange(many))
+        low, high = (low, ratio) if (1 - ratio**many) / (1 - ratio) > last else (ratio, high)
+    return ratio
+
+
+def ratios(many: int, most: int) -> Array:
+    """(most,) of float32: the ratio for every last distance from 0 on."""
+    return numpy.array([_ratio(many, last) for last in range(most)], numpy.float32)
+
+
+def farthest(many: int) -> int:
+    """The last distance that ``many`` can be spread to; any beyond has the same ratio."""
+    return int((RATIO[1] ** many - 1) / (RATIO[1] - 1)) + 2
+
+
+def _places(before: int, now: int) -> Array:
+    """Where ``before`` offsets (-n … n) stand on the scale of ``now`` offsets."""
+    many = before // 2
+    far = numpy.cumsum(_ratio(many, now // 2) ** numpy.arange(many))
     return numpy.concatenate([-far[::-1], [0.0], far])
 
 
@@ -144,15 +159,12 @@ def _offsets(size: Size) -> Array:
     return numpy.asarray(down * (2 * width - 1) + across)
 
 
-def over_offsets(
-    table: Array, axes: Size, before: Size, now: Size, tokens: int, *, spread: Callable[[int, int], Array] = geometric
-) -> Array:
-    """A bias between every two places that depends on their offset alone, as (…, places, places).
+def of_offsets(table: Array, axes: Size, before: Size, tokens: int) -> Array:
+    """(…, 2·height-1, 2·width-1): the bias of each offset, of one between every two places, (…, places, places).
 
     Raises RefusedError where it depends on more than the offset: then it is no table of relative positions.
     """
-    moved = numpy.moveaxis(table, axes, (-2, -1))
-    pairs = moved[..., tokens:, tokens:]
+    pairs = numpy.moveaxis(table, axes, (-2, -1))[..., tokens:, tokens:]
     index = _offsets(before)
     flat = numpy.zeros((*pairs.shape[:-2], (2 * before[0] - 1) * (2 * before[1] - 1)), table.dtype)
     flat[..., index.reshape(-1)] = pairs.reshape(*pairs.shape[:-2], -1)
@@ -163,12 +175,39 @@ def over_offsets(
             because="its numbers differ between pairs of places that are equally far apart",
             hint=IN_FRONT,
         )
+    return flat.reshape(*flat.shape[:-1], 2 * before[0] - 1, 2 * before[1] - 1)
+
+
+def over_offsets(
+    table: Array, axes: Size, before: Size, now: Size, tokens: int, *, spread: Callable[[int, int], Array] = geometric
+) -> Array:
+    """A bias between every two places that depends on their offset alone, at another map.
+
+    Raises RefusedError where it depends on more than the offset (`of_offsets`).
+    """
+    offsets = of_offsets(table, axes, before, tokens)
     if before == now:
         return table
     down, across = (spread(2 * b - 1, 2 * n - 1) for b, n in zip(before, now, strict=True))
-    offsets = flat.reshape(*flat.shape[:-1], down.shape[1], across.shape[1])
-    grown = (down @ offsets @ across.T).astype(table.dtype).reshape(*flat.shape[:-1], -1)[..., _offsets(now)]
+    grown = (down @ offsets @ across.T).astype(table.dtype).reshape(*offsets.shape[:-2], -1)[..., _offsets(now)]
     return between_places(table, grown, axes, tokens)
+
+
+def offset_rows(table: Array, axes: Size, before: Size, tokens: int) -> Array:
+    """(rows, 2·height-1, 2·width-1): `of_offsets`, the heads in one axis."""
+    found = of_offsets(table, axes, before, tokens)
+    return numpy.ascontiguousarray(found.reshape(-1, *found.shape[-2:]))
+
+
+def token_rows(table: Array, axes: Size, before: Size, tokens: int) -> Array:
+    """(rows, tokens·(tokens + 2)): biases between tokens, of tokens for places, of places for tokens.
+
+    Raises RefusedError where a token's bias is not one number for all places.
+    """
+    moved = numpy.moveaxis(table, axes, (-2, -1))
+    found = _with_tokens(moved, moved[..., tokens : tokens + 1, tokens : tokens + 1], tokens)
+    parts = (found[..., :tokens, :tokens], found[..., :tokens, tokens:], found[..., tokens:, :tokens])
+    return numpy.concatenate([part.reshape(-1, part.shape[-2] * part.shape[-1]) for part in parts], axis=-1)
 
 
 def between_places(old: Array, grown: Array, axes: Size, tokens: int) -> Array:
@@ -215,21 +254,29 @@ def over_windows(table: Array, axis: int, before: Size, now: Size, window: Size,
     The shift is the one that gives the old mask; raises RefusedError where none does. ``grown``: what the windows
     became; a shift by half of their side is one by half of what it is now.
     """
+    shift = window_shift(table, axis, before, window)
+    if shift is None:
+        raise RefusedError(
+            "a mask over windows is not that of shifted windows, so it fits one size only",
+            "E302",
+            because=f"no shift of {window[0]}×{window[1]} windows gives its numbers",
+            hint=IN_FRONT,
+        )
+    turns = zip(shift, window, grown or window, strict=True)
+    new = tuple(wide // 2 if step == side // 2 else step for step, side, wide in turns)
+    mask = numpy.where(_shifted(now, grown or window, (new[0], new[1])), table.min(), 0).astype(table.dtype)
+    spread = mask.reshape(-1, *(1,) * (table.ndim - axis - 3), *mask.shape[1:])
+    return numpy.ascontiguousarray(numpy.broadcast_to(spread, (*table.shape[:axis], *spread.shape)))
+
+
+def window_shift(table: Array, axis: int, size: Size, window: Size) -> Size | None:
+    """The shift of windows whose mask a table is, (…, windows, …, places, places) from ``axis`` on; None if none is."""
     masked = table.min()
     kept = table.reshape(-1, *table.shape[axis : axis + 1], *table.shape[-2:])
     for shift in ((a, b) for a in range(1, window[0]) for b in range(1, window[1])):
-        if all(numpy.array_equal(rows, numpy.where(_shifted(before, window, shift), masked, 0)) for rows in kept):
-            turns = zip(shift, window, grown or window, strict=True)
-            new = tuple(wide // 2 if step == side // 2 else step for step, side, wide in turns)
-            mask = numpy.where(_shifted(now, grown or window, (new[0], new[1])), masked, 0).astype(table.dtype)
-            spread = mask.reshape(-1, *(1,) * (table.ndim - axis - 3), *mask.shape[1:])
-            return numpy.ascontiguousarray(numpy.broadcast_to(spread, (*table.shape[:axis], *spread.shape)))
-    raise RefusedError(
-        "a mask over windows is not that of shifted windows, so it fits one size only",
-        "E302",
-        because=f"no shift of {window[0]}×{window[1]} windows gives its numbers",
-        hint=IN_FRONT,
-    )
+        if all(numpy.array_equal(rows, numpy.where(_shifted(size, window, shift), masked, 0)) for rows in kept):
+            return shift
+    return None
 
 
 def shifted_windows(size: Size, window: Size, shift: Size, masked: float, between: int) -> Array:
@@ -306,6 +353,9 @@ TABLES: dict[str, Callable[..., Array]] = {
     "offsets": offsets,
     "shifted_windows": shifted_windows,
     "averages": averages,
+    "ratios": ratios,
+    "offset rows": offset_rows,
+    "token rows": token_rows,
     "map huggingface": partial(over_map, antialias=False),
     "places huggingface": partial(over_places, antialias=False),
     "relative huggingface": partial(over_offsets, spread=bilinear),

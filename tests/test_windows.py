@@ -173,6 +173,39 @@ def test_a_net_of_shifted_windows_is_the_one_of_that_size(tmp_path: Path, size: 
     assert numpy.abs(got - wanted).max() < 1e-5 * numpy.abs(wanted).max()
 
 
+@pytest.fixture(scope="module")
+def free(tmp_path_factory: pytest.TempPathFactory) -> tuple[shapecalc.Plan, onnx.ModelProto]:
+    """The net of 16×16 with height and width left free: its plan, and what is written."""
+    folder = tmp_path_factory.mktemp("free")
+    onnx.save(Net((16, 16)).proto, folder / "net.onnx")
+    plan = shapecalc.load(folder / "net.onnx").retarget(input="?x?")
+    return plan, onnx.load(plan.save(folder / "free.onnx", device="cpu"))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (24, 24), (20, 28), (32, 16), (32, 32), (16, 104)])
+def test_a_net_of_shifted_windows_follows_any_size(
+    free: tuple[shapecalc.Plan, onnx.ModelProto], size: tuple[int, int]
+) -> None:
+    wanted, got = run(Net(size).proto, size), run(free[1], size)
+    assert numpy.abs(got - wanted).max() < 1e-5 * numpy.abs(wanted).max()
+
+
+@pytest.mark.parametrize("size", [(12, 16), (16, 12), (8, 40)])
+def test_a_map_too_small_for_windows_that_stay_is_refused_when_it_runs(
+    free: tuple[shapecalc.Plan, onnx.ModelProto], size: tuple[int, int]
+) -> None:
+    with pytest.raises(Exception, match=r"needs_a_map_of_(4×4|5×5)"):
+        run(free[1], size)
+
+
+def test_what_is_done_to_windows_when_they_run_is_said(free: tuple[shapecalc.Plan, onnx.ModelProto]) -> None:
+    said = [edit.describe() for edit in free[0].edits]
+    shift = "(4/2 where b0_out[1] > 4)×(4/2 where b0_out[2] > 4)"
+    assert f"Pad_64: its windows are shifted where it has several, by {shift}" in said
+    assert "Reshape_77: what was padded taken off, the shift undone when it runs, to the map of b0_out" in said
+    assert "Add_32: a mask for windows shifted by 2, computed when it runs, which refuses maps below 5×5" in said
+
+
 ANY_SIDE, OF_ITS_SIDE = Law(1.0, 1.0, False), Law(1 / log(FARTHEST), FARTHEST / (WINDOW - 1), True)
 
 

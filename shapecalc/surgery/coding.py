@@ -26,6 +26,8 @@ from .exports.patches import FillMap
 from .exports.pooling import AdaptPool
 from .exports.retable import Resample, SetConstant
 from .exports.shifting import MaskWindows, PadWindows, RollMap, TrimMap
+from .exports.sliding import MaskToFit, RollToFit, TrimToFit
+from .exports.spread import Spread
 from .exports.states import SpreadNumber, StartAtZero
 from .exports.stretched import Stretch
 from .exports.whole import AttendInWindows
@@ -58,6 +60,10 @@ KINDS: Mapping[str, Any] = {
     "fold": Fold,
     "compute": Computed,
     "stretch": Stretch,
+    "spread": Spread,
+    "roll-to-fit": RollToFit,
+    "trim-to-fit": TrimToFit,
+    "mask-to-fit": MaskToFit,
     "crop-to-fit": CropToFit,
     "roll": RollMap,
     "trim": TrimMap,

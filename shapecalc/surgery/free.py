@@ -48,16 +48,15 @@ def _follow(draft: Draft, natives: Mapping[str, Shape], how: str) -> bool:
 
     False where nothing needs to be done.
     """
-    from .exports.freed import freed  # a package that definitions of other formats do without
+    from .exports.freed import TABLES, freed  # a package that definitions of other formats do without
     from .exports.retable import interpolated
-    from .exports.stretched import Stretch
 
     retrace = draft.model.retrace
     written = draft.graph
     fitting = told(retrace(written, natives, None, None), retrace)
     found = freed(written, fitting, draft.feeds, retrace)
     for edit in found.edits:
-        draft.do(edit._replace(way=how) if isinstance(edit, Stretch) else edit)
+        draft.do(edit._replace(way=how) if isinstance(edit, TABLES) else edit)
     if not found.edits:
         return False
     native = {name: tensor.shape for name, tensor in fitting.feeds.items() if isinstance(tensor.shape, tuple)}
@@ -94,11 +93,11 @@ def _beyond(shape: Shape, asked: Shape) -> Shape:
 
 def _kept(draft: Draft, feeds: Mapping[str, Shape], alone: Graph, words: str) -> Kept:
     """The promise that the net as it stands and another give the same at one size."""
-    from .exports.stretched import Stretch
+    from .exports.freed import TABLES
 
     given = first_input(draft.graph)
     size = places(feeds[given.name], given.layout) if given is not None else ()
-    readers = [draft.graph.node(edit.layer) for edit in draft.edits if isinstance(edit, Stretch)]
+    readers = [draft.graph.node(edit.layer) for edit in draft.edits if isinstance(edit, TABLES)]
     added = [
         name for node in readers for name in node.outputs if name
     ]  # what a table is added to tells more than scores

@@ -6,7 +6,7 @@ a `Gather`. Nodes that compute the same are made once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...graph import Graph, Node, Param
@@ -18,23 +18,45 @@ from ..names import free_param, unused
 END = (1 << 63) - 1
 
 
+class How(NamedTuple):
+    """What is made of a number n and the side s of the windows that a map of n is cut into, in words and in numbers."""
+
+    words: str
+    of: Callable[[int, int], int]
+
+
+#: A window is no wider than its map, or (pad) as wide as ever; a map is padded to whole windows, cut into so many of
+#: them, and shifted by half of one where there are several.
+HOWS: Mapping[str, How] = {
+    "least": How("min({n}, {s})", min),
+    "fill": How("-{n} mod min({n}, {s})", lambda n, s: -n % min(n, s)),
+    "pad": How("-{n} mod {s}", lambda n, s: -n % s),
+    "many": How("{n}/min({n}, {s})", lambda n, s: n // min(n, s)),
+    "half": How("({s}/2 where {n} > {s})", lambda n, s: s // 2 if n > s else 0),
+}
+
+
 class Size(NamedTuple):
     """A number that follows the input: ``times`` · the product of ``factors`` // ``over`` + ``plus``.
 
     A factor is (value, axis), the size of that value along that axis. Without factors it is ``plus``, always.
+    ``how`` (`HOWS`) and ``by``: what is made of that number with the side of a window.
     """
 
     factors: tuple[tuple[str, int], ...] = ()
     times: int = 1
     over: int = 1
     plus: int = 0
+    how: str = ""
+    by: int = 0
 
     def __str__(self) -> str:
         if not self.factors:
             return "end" if self.plus == END else str(self.plus)
         words = [f"{value}[{axis}]" for value, axis in self.factors]
         text = "·".join([*([str(self.times)] if self.times != 1 else []), *words])
-        return text + (f"/{self.over}" if self.over != 1 else "") + (f"{self.plus:+}" if self.plus else "")
+        text += (f"/{self.over}" if self.over != 1 else "") + (f"{self.plus:+}" if self.plus else "")
+        return HOWS[self.how].words.format(n=text, s=self.by) if self.how else text
 
 
 class Work:
@@ -74,6 +96,8 @@ class Work:
         """A computed size, as a list of one number."""
         if not size.factors:
             return self.numbers(f"number/{size.plus}", (size.plus,))
+        if size.how:
+            return self._windowed(self.size(size._replace(how="", by=0)), size)
         made, name = self.side(*size.factors[0]), str(size)
         for place, factor in enumerate(size.factors[1:]):
             made = self.add(f"{name}/product_{place}", "Mul", (made, self.side(*factor)))
@@ -81,6 +105,41 @@ class Work:
             if number != idle:
                 made = self.add(f"{name}/{op.lower()}", op, (made, self.numbers(f"number/{number}", (number,))))
         return made
+
+    def _windowed(self, number: str, size: Size) -> str:
+        name, side = str(size), self.numbers(f"number/{size.by}", (size.by,))
+        if size.how == "half":
+            several = self.add(f"{name}/several", "Less", (side, number))
+            shift, none = (self.numbers(f"number/{n}", (n,)) for n in (size.by // 2, 0))
+            return self.add(name, "Where", (several, shift, none))
+        wide = self.least(f"min({number}, {size.by})", number, side) if size.how != "pad" else side
+        if size.how == "least":
+            return wide
+        if size.how == "many":
+            return self.add(name, "Div", (number, wide))
+        rest = self.add(f"{name}/rest", "Mod", (number, wide))
+        return self.add(name, "Mod", (self.add(f"{name}/missing", "Sub", (wide, rest)), wide))
+
+    def least(self, name: str, first: str, second: str) -> str:
+        """The smaller of two integers; `Min` takes none before opset 12."""
+        return self.add(name, "Where", (self.add(f"{name}/less", "Less", (first, second)), first, second))
+
+    def scalar(self, size: Size) -> str:
+        """A computed size as a number without axes."""
+        return self.shaped(f"{size}/scalar", self.size(size), ())
+
+    def counted(self, size: Size) -> str:
+        """The numbers 0, 1, … below a size."""
+        first, step = (self.numbers(f"count/{end}", (end,), "int64", ()) for end in (0, 1))
+        return self.add(f"{size}/range", "Range", (first, self.scalar(size), step))
+
+    def floats(self, value: str) -> str:
+        """Integers as floats."""
+        return self.add(f"{value}/float", "Cast", (value,), {"to": "float32"})
+
+    def shaped(self, name: str, value: str, shape: tuple[int, ...]) -> str:
+        """A value in another, known shape."""
+        return self.add(name, "Reshape", (value, self.numbers(f"{name}/shape", shape)))
 
     def listed(self, name: str, sizes: Sequence[Size]) -> str:
         """Computed sizes as one list."""
@@ -138,8 +197,10 @@ class CropToFit(NamedTuple):
         old, work = graph.node(self.layer), Work(graph)
         ends = []
         for axis in self.axes:
-            sides = [work.side(value, axis) for value in self.maps]
-            ends.append(work.add(f"{self.layer}/least_{axis}", "Min", sides))
+            least, *others = (work.side(value, axis) for value in self.maps)
+            for place, side in enumerate(others):
+                least = work.least(f"{self.layer}/least_{axis}_{place}", least, side)
+            ends.append(least)
         starts, axes = work.numbers("crop/starts", (0, 0)), work.numbers(f"crop/axes_{self.axes[0]}", self.axes)
         end = work.add(f"{self.layer}/ends", "Concat", ends, {"axis": 0})
         crop = work.add(f"{self.value}_crop", "Slice", (self.value, starts, end, axes))

@@ -49,21 +49,12 @@ class Fold(NamedTuple):
 
     def apply(self, graph: Graph) -> Graph:
         """The graph in which this layer reads the new table; the weights stay as its sources."""
-        made = _made(graph, self.value)
-        assert made is not None
-        held, chain = made
-        arguments = (chain.steps, self.recipe, self.arguments)
-        name = f"{self.value}_{show(self.shape, 'x')}"
-        known = graph.params.get(name)
-        if known is None or known.arguments != arguments:  # else another layer reads the same already
-            name = free_param(graph, name)
-        table = Param(
-            name, self.shape, _kind(graph, chain), recipe="folded", sources=chain.sources,
-            arguments=arguments, origin=Origin(op="resampled"),
-        )  # fmt: skip
+        name, params = derived(
+            graph, self.value, f"{self.value}_{show(self.shape, 'x')}", self.recipe, self.arguments, self.shape
+        )
         reader = graph.node(self.layer)
         nodes = exchanged(graph, reader, renamed(reader, {self.value: name}))
-        return swept(graph, graph.replace(nodes=nodes, params={**graph.params, **held, name: table}))
+        return swept(graph, graph.replace(nodes=nodes, params={**graph.params, **params}))
 
     def describe(self) -> str:
         """One line for people."""
@@ -82,6 +73,24 @@ class Fold(NamedTuple):
         }
 
 
+def derived(
+    graph: Graph, value: str, name: str, recipe: str, arguments: tuple[Any, ...], shape: tuple[int, ...]
+) -> tuple[str, dict[str, Param]]:
+    """A parameter that a recipe makes of a stored or computed table: its name, and what is to be put into the graph."""
+    made = ({}, Chain((value,), ())) if value in graph.params else _made(graph, value)
+    assert made is not None
+    held, chain = made
+    folding = (chain.steps, recipe, arguments)
+    known = graph.params.get(name)
+    if known is None or known.arguments != folding:  # else another layer reads the same already
+        name = free_param(graph, name)
+    table = Param(
+        name, shape, _kind(graph, chain), recipe="folded", sources=chain.sources,
+        arguments=folding, origin=Origin(op="resampled"),
+    )  # fmt: skip
+    return name, {**held, name: table}
+
+
 def _kind(graph: Graph, chain: Chain) -> str:
     """The element type of what comes out: that of the weights, whatever the indices are."""
     kinds = [graph.params[name].dtype for name in chain.sources if name in graph.params]
@@ -96,15 +105,18 @@ def foldable(graph: Graph, value: str) -> bool:
 
 def carries(graph: Graph, edit: Fold) -> bool:
     """Whether the chain gives a table that the recipe carries over."""
+    return derivable(graph, edit.value, edit.recipe, edit.arguments)
+
+
+def derivable(graph: Graph, value: str, recipe: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether a recipe takes a stored or computed table."""
     from ...folding import tried  # numpy, which a trace does without
 
-    made = _made(graph, edit.value)
+    made = ({}, Chain((value,), ())) if value in graph.params else _made(graph, value)
     if made is None:
         return False
     held, chain = made
-    return tried(
-        [held.get(name) or graph.params[name] for name in chain.sources], chain.steps, edit.recipe, edit.arguments
-    )
+    return tried([held.get(name) or graph.params[name] for name in chain.sources], chain.steps, recipe, arguments)
 
 
 def looks_up(graph: Graph, value: str, side: tuple[int, int]) -> bool:

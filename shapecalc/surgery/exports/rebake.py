@@ -30,7 +30,7 @@ from .same import followed, padded
 from .states import restarted
 from .unfolded import unfolded
 from .whole import AttendInWindows, following, windowed
-from .windows import Windows
+from .windows import Partition, Windows
 
 #: Edits of one net; a hostile file could ask for any number.
 MOST_EDITS = 5_000
@@ -41,6 +41,7 @@ class Rebaked(NamedTuple):
 
     edits: tuple[Edit, ...]
     trace: Trace
+    windows: tuple[Partition, ...] = ()  # that its maps are cut into
 
 
 def rebake(graph: Graph, fitting: Trace, feeds: Mapping[str, Shape], retrace: Retrace) -> Rebaked:
@@ -104,7 +105,7 @@ class _Rebaking:
     def done(self) -> Rebaked:
         """One trace, in which each layer that does not follow is mended before the next is looked at."""
         now = self.retrace(self.graph, self.feeds, self.dialect, self.mend)
-        return Rebaked(tuple(self.edits), now)
+        return Rebaked(tuple(self.edits), now, tuple(self.windows.all))
 
     def mend(self, layer: Layer) -> tuple[list[Node], dict[str, Param]] | None:
         """The nodes to trace in a layer's place; None where it follows its input, or nothing is known that would."""

@@ -8,11 +8,22 @@ Resize says the same since opset 18 alone, where it got antialiasing (measured: 
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...graph import Graph
-from ..edits import renamed
+from ..edits import Edit, renamed
 from .computed import Size, Work
+from .folded import Fold, in_waves
+from .retable import Resample
+
+if TYPE_CHECKING:
+    from .freeing import Freeing
+
+#: Why rotary embeddings are not left free.
+WAVES = (
+    "waves of the row and the column (rotary or sinusoidal positions): interpolated they are others, and they are "
+    "computed for a size that is known"
+)
 
 
 class Stretch(NamedTuple):
@@ -42,9 +53,9 @@ class Stretch(NamedTuple):
         across = prod(last)
         high, wide = self.grid
         weights = [_weights(work, old, size, WAYS[self.way]) for old, size in zip(self.grid, self.sides, strict=True)]
-        table = _shaped(work, f"{name}/rows", table, (-1, high, wide * across))
+        table = work.shaped(f"{name}/rows", table, (-1, high, wide * across))
         table = work.add(f"{name}/down", "MatMul", (weights[0], table))
-        table = _shaped(work, f"{name}/columns", table, (-1, wide, across))
+        table = work.shaped(f"{name}/columns", table, (-1, wide, across))
         table = work.add(f"{name}/across", "MatMul", (weights[1], table))
         front = [Size(plus=size) for size in self.shape[: self.axis]]
         middle = [Size(plus=-1)] if self.flat else [*self.sides]
@@ -88,10 +99,6 @@ def _named(sides: tuple[Size, Size]) -> str:
     return f"the map of {values.pop()}" if whole and len(values) == 1 else "×".join(map(str, sides))
 
 
-def _shaped(work: Work, name: str, value: str, shape: tuple[int, ...]) -> str:
-    return work.add(name, "Reshape", (value, work.numbers(f"{name}/shape", shape)))
-
-
 class Way(NamedTuple):
     """Keys' cubic kernel by Horner's rule, the highest power first: up to a distance of 1, and from 1 to 2.
 
@@ -133,12 +140,8 @@ def _weights(work: Work, before: int, size: Size, way: Way) -> str:
             made = step(f"{word}_{power}", "Add", product, number(factor))
         return made
 
-    now = work.size(size)
-    count = _shaped(work, f"{name}/count", now, ())
-    ends = [work.numbers(f"count/{end}", (end,), "int64", ()) for end in (0, 1)]
-    rows = step("range", "Range", ends[0], count, ends[1])
-    places = _shaped(work, f"{name}/places", work.add(f"{name}/float", "Cast", (rows,), {"to": "float32"}), (-1, 1))
-    scale = step("scale", "Div", number(float(before)), work.add(f"{name}/now", "Cast", (now,), {"to": "float32"}))
+    places = work.shaped(f"{name}/places", work.floats(work.counted(size)), (-1, 1))
+    scale = step("scale", "Div", number(float(before)), work.floats(work.size(size)))
     centres = step(
         "centres", "Sub", step("scaled", "Mul", step("middle", "Add", places, number(0.5)), scale), number(0.5)
     )
@@ -159,3 +162,15 @@ def _ends(work: Work, before: int) -> str:
     own = [min(max(place, 0), before - 1) for place in range(-REACH, before + REACH)]
     rows = [float(place == column) for place in own for column in range(before)]
     return work.numbers(f"ends/{before}", rows, "float32", (len(own), before))
+
+
+def stretched(freeing: Freeing, edit: Resample | Fold) -> Edit:
+    """A table of places, or of a map, for any map."""
+    axis, grid, _, *rest = edit.arguments
+    tokens, flat = rest[0] if rest else 0, edit.recipe == "places"
+    value = edit.param if isinstance(edit, Resample) else edit.value
+    shape = freeing.table(value)
+    if flat and in_waves(freeing.graph, value, axis, grid, tokens):
+        raise freeing.refused(f"{value} holds {WAVES}")
+    sides = freeing.grids(edit, lambda made: made.arguments[2], grid)
+    return Stretch(edit.layer, value, axis, shape, grid, sides, tokens, flat)
