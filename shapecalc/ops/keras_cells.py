@@ -13,7 +13,7 @@ from ..graph import Param
 from .base import Call, Lowered, Operator, Shapes, need_rank, register
 from .chain import Chain
 
-# -- LSTM, GRU, SimpleRNN: x, then kernel, recurrent kernel and bias of each direction ---------------------------------
+# -- LSTM, GRU, SimpleRNN: x, the states it starts from, then kernel, recurrent kernel and bias of each direction ------
 
 
 def _recurrent_shapes(call: Call) -> Shapes:
@@ -32,7 +32,7 @@ def _recurrent_weights(call: Call) -> dict[int, Shape]:
     each: list[Shape] = [(call.shape()[-1], width), (units, width), bias]
     count = 3 if call.attr("use_bias", True) else 2
     directions = call.attr("directions", 1)
-    return dict(enumerate([shape for _ in range(directions) for shape in each[:count]], 1))
+    return dict(enumerate([shape for _ in range(directions) for shape in each[:count]], 1 + call.attr("states", 0)))
 
 
 def _recurrent_macs(call: Call, outputs: Shapes) -> Dim:
@@ -63,7 +63,7 @@ def _derived(call: Call, recipe: str, sources: tuple[str, ...], shape: Shape) ->
 def _parameters(call: Call) -> list[Param]:
     """W, R and B of ONNX's operator, each made of those of all directions."""
     count, directions, units = 3 if call.attr("use_bias", True) else 2, call.attr("directions", 1), call.attr("units")
-    names = call.node.inputs[1:]
+    names = call.node.inputs[1 + call.attr("states", 0) :]
     rows = call.attr("gates") * units
     widths = (call.shape()[-1], units, 2 * rows)
     made = []
@@ -91,7 +91,7 @@ def _activations(call: Call, op: str) -> dict[str, Any] | None:
 def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     op, _ = CELLS[call.attr("gates")]
     attrs, merge, directions = _activations(call, op), call.attr("merge", "concat"), call.attr("directions", 1)
-    if attrs is None or merge not in ("concat", *MERGES) or (directions == 2 and len(call.node.outputs) > 1):
+    if attrs is None or merge not in ("concat", *MERGES):
         return None
     attrs |= {"hidden_size": int(call.attr("units"))}
     backwards = call.attr("go_backwards", False)
@@ -102,10 +102,12 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     made = _parameters(call)
     chain = Chain(call)
     steps = chain.add("Transpose", call.node.inputs[:1], {"perm": [1, 0, 2]})
-    name = chain.add(op, (steps, *(param.name for param in made)), attrs)
+    begins = _begins(call, chain)
+    values = [steps, *(param.name for param in made)]
+    name = chain.add(op, [*values, *[""] * (5 - len(values) if begins else 0), *begins], attrs)
     results = [f"{name}/{part}" for part in ("steps", "last", "cell")[: 3 if op == "LSTM" else 2]]
     chain.nodes[-1] = chain.nodes[-1].replace(outputs=tuple(results))
-    states = [chain.add("Squeeze", (result, [0])) for result in results[1:]] if len(call.node.outputs) > 1 else []
+    states = _states(chain, results[1:], directions) if len(call.node.outputs) > 1 else []
     if call.attr("return_sequences", False):
         _all_steps(call, chain, results[0], backwards)
     else:
@@ -114,6 +116,24 @@ def _lower(call: Call, outputs: Shapes) -> Lowered | None:
     for state, output in zip(states, call.node.outputs[1:], strict=False):
         lowered.nodes[:] = [n.replace(outputs=(output,)) if n.outputs == (state,) else n for n in lowered.nodes]
     return Lowered(lowered.nodes, [*lowered.params, *made])
+
+
+def _begins(call: Call, chain: Chain) -> list[str]:
+    """The states that a layer is told to start from, as ONNX has them: hidden, then cell, of all directions at once."""
+    told = call.node.inputs[1 : 1 + call.attr("states", 0)]
+    lines = [chain.add("Unsqueeze", (state, [0])) for state in told]
+    if call.attr("directions", 1) == 1:
+        return lines
+    half = len(lines) // 2
+    return [chain.add("Concat", pair, {"axis": 0}) for pair in zip(lines[:half], lines[half:], strict=True)]
+
+
+def _states(chain: Chain, results: list[str], directions: int) -> list[str]:
+    """The states it ends with as Keras gives them: those of the first direction, then those of the second."""
+    if directions == 1:
+        return [chain.add("Squeeze", (result, [0])) for result in results]
+    parts = [(result, i) for i in range(directions) for result in results]
+    return [chain.add("Squeeze", (chain.add("Slice", (r, [i], [i + 1], [0])), [0])) for r, i in parts]
 
 
 def _all_steps(call: Call, chain: Chain, steps: str, backwards: bool) -> None:

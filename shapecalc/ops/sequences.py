@@ -23,11 +23,11 @@ def _attention_shapes(call: Call) -> Shapes:
 def _attention_weights(call: Call) -> dict[int, Shape]:
     query, value, key = call.shape(0)[-1], call.shape(1)[-1], call.shape(2)[-1]
     heads, key_dim, value_dim = call.attr("heads"), call.attr("key_dim"), call.attr("value_dim")
-    out = call.attr("channels") or query
+    out, shared = call.attr("channels") or query, call.attr("key_heads") or heads
     rows: list[tuple[Shape, Shape]] = [
         ((query, heads, key_dim), (heads, key_dim)),
-        ((key, heads, key_dim), (heads, key_dim)),
-        ((value, heads, value_dim), (heads, value_dim)),
+        ((key, shared, key_dim), (shared, key_dim)),
+        ((value, shared, value_dim), (shared, value_dim)),
         ((heads, value_dim, out), (out,)),
     ]
     shapes = [shape for row in rows for shape in (row if call.attr("use_bias", True) else row[:1])]
@@ -38,11 +38,11 @@ def _attention_macs(call: Call, outputs: Shapes) -> Dim:
     """The four projections, then queries with keys and scores with values."""
     batch, steps = call.shape()[:2]
     width, key_dim, value_dim = call.attr("heads"), call.attr("key_dim"), call.attr("value_dim")
-    given = call.shape(1)[1]
+    given, shared = call.shape(1)[1], call.attr("key_heads") or width
     out = call.attr("channels") or call.shape()[-1]
-    projected = steps * (call.shape()[-1] * key_dim + value_dim * out)
-    projected = projected + given * (call.shape(2)[-1] * key_dim + call.shape(1)[-1] * value_dim)
-    return batch * width * (projected + steps * given * (key_dim + value_dim))
+    asked = steps * (call.shape()[-1] * key_dim + value_dim * out)
+    told = given * (call.shape(2)[-1] * key_dim + call.shape(1)[-1] * value_dim)
+    return batch * (width * (asked + steps * given * (key_dim + value_dim)) + shared * told)
 
 
 def _projected(call: Call, chain: Chain, place: int, weight: int) -> str:
@@ -53,6 +53,28 @@ def _projected(call: Call, chain: Chain, place: int, weight: int) -> str:
     return chain.add("Transpose", (value,), {"perm": [0, 2, 1, 3]})
 
 
+def _repeated(call: Call, chain: Chain, value: str) -> str:
+    """Heads of key or value for each head of the query that shares them: (batch, heads, steps, size)."""
+    heads, shared = int(call.attr("heads")), int(call.attr("key_heads") or call.attr("heads"))
+    if heads == shared:
+        return value
+    steps, size = int(call.shape(1)[1]), int(call.attr("key_dim"))
+    line = chain.add("Unsqueeze", (value, [2]))
+    wide = chain.add("Expand", (line, [1, 1, heads // shared, 1, 1]))
+    return chain.add("Reshape", (wide, [0, heads, steps, size]))
+
+
+def _earlier(call: Call, chain: Chain, scores: str) -> str:
+    """Scores of which each step keeps those of no later one."""
+    if not call.attr("causal", False):
+        return scores
+    size = [int(call.shape(0)[1]), int(call.shape(1)[1])]
+    params = [chain.numbers("float32", 1.0), chain.numbers("int64", *size)]
+    ones = chain.add("Expand", params)
+    seen = chain.add("Cast", (chain.add("Trilu", (ones,), {"upper": 0}),), {"to": "bool"})
+    return chain.add("Where", (seen, scores, -1.0e9))
+
+
 def _attention_lower(call: Call, outputs: Shapes) -> Lowered | None:
     """softmax(q·k / √key_dim)·v, by heads (multi_head_attention.py); over one axis of steps."""
     if any(len(call.shape(i)) != 3 for i in range(3)) or len(call.node.outputs) > 1:
@@ -61,8 +83,9 @@ def _attention_lower(call: Call, outputs: Shapes) -> Lowered | None:
     chain = Chain(call)
     query = chain.add("Mul", (_projected(call, chain, 0, 3), float(call.attr("key_dim")) ** -0.5))
     key, value = _projected(call, chain, 2, 3 + step), _projected(call, chain, 1, 3 + 2 * step)
+    key, value = (_repeated(call, chain, each) for each in (key, value))
     scores = chain.add("MatMul", (query, chain.add("Transpose", (key,), {"perm": [0, 1, 3, 2]})))
-    seen = chain.add("MatMul", (chain.add("Softmax", (scores,), {"axis": -1}), value))
+    seen = chain.add("MatMul", (chain.add("Softmax", (_earlier(call, chain, scores),), {"axis": -1}), value))
     inputs = (seen, call.node.inputs[3 + 3 * step])
     result = chain.add("Einsum", inputs, {"equation": "bntv,nvo->bto"})
     if step == 2:
@@ -77,17 +100,43 @@ def _dot_attention_shapes(call: Call) -> Shapes:
     return [(*call.shape()[:-1], call.shape(1)[-1])]
 
 
+def _dot_attention_weights(call: Call) -> dict[int, Shape]:
+    if call.attr("added") == "outside":
+        return {3: (call.shape()[-1],)}
+    return {3: (), 4: ()}
+
+
 def _dot_attention_lower(call: Call, outputs: Shapes) -> Lowered | None:
-    """softmax(scale·q·k)·v (attention/attention.py)."""
-    query, value, key = call.node.inputs[:3]
+    """softmax(scores)·v (attention/attention.py, additive_attention.py)."""
     if any(len(call.shape(i)) != 3 for i in range(3)):
         return None
     chain = Chain(call)
-    scores = chain.add("MatMul", (query, chain.add("Transpose", (key,), {"perm": [0, 2, 1]})))
-    if call.has(3):
-        scores = chain.add("Mul", (scores, call.node.inputs[3]))
-    chain.add("MatMul", (chain.add("Softmax", (scores,), {"axis": -1}), value))
+    scores = (_added_scores if call.attr("added") else _multiplied_scores)(call, chain)
+    weights = chain.add("Softmax", (_earlier(call, chain, scores),), {"axis": -1})
+    chain.add("MatMul", (weights, call.node.inputs[1]))
     return chain.done()
+
+
+def _multiplied_scores(call: Call, chain: Chain) -> str:
+    """scale·q·k."""
+    query, _, key = call.node.inputs[:3]
+    scores = chain.add("MatMul", (query, chain.add("Transpose", (key,), {"perm": [0, 2, 1]})))
+    return chain.add("Mul", (scores, call.node.inputs[3])) if call.has(3) else scores
+
+
+def _added_scores(call: Call, chain: Chain) -> str:
+    """w·Σ tanh(scale·(q + k)), or Σ scale·tanh(q + k)."""
+    query, key = (chain.add("Unsqueeze", (call.node.inputs[i], [axis])) for i, axis in ((0, 2), (2, 1)))
+    weights = list(call.node.inputs[3:])
+    both = chain.add("Add", (query, key))
+    inside = call.attr("added") == "inside"
+    if inside and call.attr("scaled"):
+        both = chain.add("Mul", (both, weights.pop(0)))
+    bent = chain.add("Tanh", (both,))
+    if not inside and weights:
+        bent = chain.add("Mul", (bent, weights.pop(0)))
+    total = chain.add("ReduceSum", (bent, [-1]), {"keepdims": 0})
+    return chain.add("Mul", (total, weights.pop(0))) if weights else total
 
 
 # -- Embedding, RepeatVector, Dot --------------------------------------------------------------------------------------
@@ -164,7 +213,7 @@ register(
         "DotAttention",
         _dot_attention_shapes,
         needs=lambda call: iter([need_rank(call, at_least=3)]),
-        weights=lambda call: {3: ()},
+        weights=_dot_attention_weights,
         lower=_dot_attention_lower,
         source="Keras attention/attention.py",
     ),

@@ -13,8 +13,9 @@ from . import layers, operations
 from .history import Called, Ref, Site, refs_in, sites
 from .inputs import batch_shape, first_layout, made_input, told_shape
 from .layer import Layer, Made, Weight
-from .masks import Masks
+from .masks import Masks, is_true
 from .order import keras_order
+from .sequences import started
 from .store import Home, Scope, Shelf
 from .text import Document, Value
 from .view import plain_text
@@ -349,6 +350,7 @@ class _Builder:
             raise layer.refuse("it is called on nothing")
         function = layer.operation or operations.stands_for(layer)
         made = operations.make(layer, site) if function else layers.make(layer)
+        made = called_with(made, site, len(read))
         reason = self.masks.reason(made, site, read)
         if reason is not None:
             made = made._replace(attrs={**made.attrs, "no_form": reason})
@@ -391,6 +393,14 @@ class _Builder:
                 self.homes[name] = layer.home(weight, self.shelved[layer.store, weight.at])
                 self.shelved[layer.store, weight.at] += 1
         return name
+
+
+def called_with(made: Made, site: Site, count: int) -> Made:
+    """What a call adds to its layer: states that a recurrent one starts from, attention to earlier steps alone."""
+    if made.op == "Recurrent" and count > 1:
+        return started(made, count - 1) or made
+    causal = made.op in ("MultiHeadAttention", "DotAttention") and is_true(site.kwargs.get("use_causal_mask"))
+    return made._replace(attrs={**made.attrs, "causal": True}) if causal else made
 
 
 def _binary(op: str, count: int) -> str:

@@ -19,7 +19,7 @@ OBEYING = frozenset({"Recurrent", "MultiHeadAttention", "DotAttention", "GlobalA
 #: Layers behind which there are no steps any more, or which drop the mask.
 ENDING = frozenset({"Flatten", "Reshape", "Permute", "Conv", "SeparableConv", "GlobalMaxPool", "GlobalAveragePool"})
 #: What a call can be told besides its values that changes its numbers.
-TOLD = ("mask", "attention_mask", "query_mask", "value_mask", "key_mask", "initial_state")
+TOLD = ("mask", "attention_mask", "query_mask", "value_mask", "key_mask")
 
 
 class Masks:
@@ -33,11 +33,9 @@ class Masks:
         if made.op not in OBEYING:
             return None
         if any(name in site.kwargs and next(leaves(site.kwargs[name]), None) is not None for name in TOLD):
-            return "it is told a mask or a state"
-        if _is_true(site.kwargs.get("use_causal_mask")):
-            return "it looks at earlier steps only"
-        if made.op == "Recurrent" and len(read) > 1:
-            return "it is told the state it starts from"
+            return "it is told a mask"
+        if made.op == "Recurrent" and len(read) > 1 and "states" not in made.attrs:
+            return "it is told more than the states it starts from"
         if self.masked.intersection(read):
             return "steps are masked before it (mask_zero, Masking)"
         return None
@@ -50,5 +48,6 @@ class Masks:
             self.masked.update(given)
 
 
-def _is_true(value: object) -> bool:
+def is_true(value: object) -> bool:
+    """Whether a setting of a call says true."""
     return isinstance(value, Value) and value.data is True and not isinstance(value, Ref)

@@ -22,7 +22,7 @@ CUDNN = {
 
 
 def _recurrent(layer: Layer) -> Made:
-    """LSTM, GRU and RNN of ONNX with weights turned round; states given back, not taken."""
+    """LSTM, GRU and RNN of ONNX with weights turned round; states are taken and given back."""
     gates, states = CELLS[layer.kind]
     attrs, weights = _cell(layer, gates, at="cell")
     outputs = 1 + states if layer.config.flag("return_state", False) else 1
@@ -66,6 +66,12 @@ def _cell(layer: Layer, gates: int, prefix: str = "", at: str = "") -> tuple[dic
     return attrs, tuple(Weight(prefix + name, at=at) for name in names)
 
 
+def started(made: Made, count: int) -> Made | None:
+    """A recurrent layer that is told ``count`` states to start from; None for another number than it has."""
+    wanted = dict(CELLS.values())[made.attrs["gates"]] * made.attrs.get("directions", 1)
+    return made._replace(takes=1 + count, attrs={**made.attrs, "states": count}) if count == wanted else None
+
+
 def wrapped(layer: Layer) -> Layer:
     """The layer that a wrapper is around; raises ModelError where there is none."""
     inner = layer.config.find("layer")
@@ -101,7 +107,7 @@ PROJECTIONS = {
 
 
 def _attention(layer: Layer) -> Made:
-    """Over one axis of steps; no masks in ONNX."""
+    """Over one axis of steps, causal or not; of masks that are passed along, none in ONNX."""
     config = layer.config
     axes = config.integers("attention_axes", (1,))
     if axes not in ((1,), (-2,)):
@@ -122,12 +128,42 @@ def _attention(layer: Layer) -> Made:
     return Made("MultiHeadAttention", attrs, weights, "keras", takes=3)
 
 
+def _grouped_attention(layer: Layer) -> Made:
+    """Several heads of the query share those of key and value (attention/grouped_query_attention.py)."""
+    config = layer.config
+    if config.flag("use_gate", False) or config.has("sliding_window"):
+        return unread("GroupedQueryAttention with a gate or a window has no rule yet")
+    size, heads = config.integer("head_dim", low=1), config.integer("num_query_heads", low=1)
+    shared = config.integer("num_key_value_heads", low=1)
+    attrs = {
+        "heads": heads,
+        "key_heads": shared,
+        "key_dim": size,
+        "value_dim": size,
+        "use_bias": config.flag("use_bias", True),
+        "channels": None,
+    }
+    if heads % shared:
+        raise layer.refuse(f"{heads} heads do not divide into {shared}", "E104")
+    parts = ("kernel", "bias") if attrs["use_bias"] else ("kernel",)
+    weights = tuple(Weight(f"{name}/{part}", at=at) for name, at in PROJECTIONS.items() for part in parts)
+    return Made("MultiHeadAttention", attrs, weights, "keras", takes=3)
+
+
 def _dot_attention(layer: Layer) -> Made:
-    """Called on query, value and maybe a key (attention/attention.py)."""
-    if layer.config.text("score_mode", "dot") != "dot":
-        return unread("Attention whose scores are concatenated has no rule yet")
-    weights = (Weight("scale"),) if layer.config.flag("use_scale", False) else ()
-    return Made("DotAttention", {}, weights, "keras", takes=3)
+    """Called on query, value and maybe a key; scores multiplied or added (attention/attention.py)."""
+    added = layer.config.text("score_mode", "dot") == "concat"
+    scale = (Weight("scale"),) if layer.config.flag("use_scale", False) else ()
+    weights = (*scale, Weight("concat_score_weight")) if added else scale
+    attrs = {"added": "inside", "scaled": bool(scale)} if added else {}
+    return Made("DotAttention", attrs, weights, "keras", takes=3)
+
+
+def _additive_attention(layer: Layer) -> Made:
+    """Sums of tanh(query + key), each feature with its weight (attention/additive_attention.py)."""
+    scaled = layer.config.flag("use_scale", True)
+    weights = (Weight("scale"),) if scaled else ()
+    return Made("DotAttention", {"added": "outside", "scaled": scaled}, weights, "keras", takes=3)
 
 
 def _einsum_dense(layer: Layer) -> Made:
@@ -177,7 +213,10 @@ LAYERS: dict[str, Row] = {
     **dict.fromkeys(CELLS, _recurrent),
     "Bidirectional": _bidirectional,
     "MultiHeadAttention": _attention,
+    "GroupQueryAttention": _grouped_attention,
+    "GroupedQueryAttention": _grouped_attention,
     "Attention": _dot_attention,
+    "AdditiveAttention": _additive_attention,
     "Embedding": _embedding,
     "EinsumDense": _einsum_dense,
     "RepeatVector": _repeat,
