@@ -61,6 +61,7 @@ _FAMILIES = [
     "regions",
     "keras_functions",
     "keras_cells",
+    "keras_steps",
     "keras_einsum",
 ]
 

@@ -208,6 +208,100 @@ def _sequences(keras: Any) -> dict[str, Callable[[Any], Any]]:
     return {"attention": attention, "states": states, "indices": indices}
 
 
+def _told(keras: Any) -> Iterator[tuple[str, Any]]:
+    """Layers on several sequences: states that recurrent ones start from, attention of every kind."""
+    k = keras.layers
+    steps, state, other = (6, 4), (3,), (5, 4)
+
+    def lstm(x: Any, *states: Any) -> Any:
+        return k.LSTM(3, return_sequences=True)(x, initial_state=list(states))
+
+    def gru(x: Any, hidden: Any) -> Any:
+        return k.GRU(3)(x, initial_state=hidden)
+
+    def backwards(x: Any, hidden: Any) -> Any:
+        return k.SimpleRNN(3, return_sequences=True, go_backwards=True)(x, initial_state=hidden)
+
+    def decoder(x: Any, y: Any) -> Any:
+        return lstm(y, *k.LSTM(3, return_state=True)(x)[1:])
+
+    def both(x: Any, *states: Any) -> Any:
+        return k.Bidirectional(k.LSTM(3, return_state=True, return_sequences=True))(x, initial_state=list(states))
+
+    def ends(x: Any) -> Any:
+        return k.Bidirectional(k.GRU(3, return_state=True))(x)
+
+    def earlier(query: Any, value: Any) -> Any:
+        return k.Attention()([query, value], use_causal_mask=True)
+
+    def shared(query: Any, value: Any) -> Any:
+        return k.GroupQueryAttention(head_dim=3, num_query_heads=4, num_key_value_heads=2)(query, value)
+
+    rows: dict[str, tuple[tuple[Any, ...], Callable[..., Any]]] = {
+        "LSTM that is told its states": ((steps, state, state), lstm),
+        "GRU that is told its state": ((steps, state), gru),
+        "SimpleRNN that is told its state, backwards": ((steps, state), backwards),
+        "encoder and decoder": ((steps, other), decoder),
+        "both directions with states": ((steps, state, state, state, state), both),
+        "both directions give their states": ((steps,), ends),
+        "attention with a scale": ((steps, other), lambda *x: k.Attention(use_scale=True)(list(x))),
+        "attention of sums": ((steps, other), lambda *x: k.Attention(score_mode="concat")(list(x))),
+        "attention of scaled sums": (
+            (steps, other, other),
+            lambda *x: k.Attention(score_mode="concat", use_scale=True)(list(x)),
+        ),
+        "attention to earlier steps": ((steps, steps), earlier),
+        "additive attention": ((steps, other), lambda *x: k.AdditiveAttention()(list(x))),
+        "additive attention without a scale": (
+            (steps, other),
+            lambda *x: k.AdditiveAttention(use_scale=False)(list(x)),
+        ),
+        "heads that look at earlier steps": (
+            (steps,),
+            lambda x: k.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True),
+        ),
+        "heads that share keys": ((steps, other), shared),
+        **_films(keras),
+    }
+    for name, (shapes, body) in rows.items():
+        given = [keras.Input(shape, name=f"i{place}") for place, shape in enumerate(shapes)]
+        yield name, keras.Model(given, body(*given))
+
+
+def _films(keras: Any) -> dict[str, tuple[tuple[Any, ...], Callable[..., Any]]]:
+    """Layers on images one after the other."""
+    k, film = keras.layers, (3, 7, 6, 2)
+
+    def backwards(x: Any) -> Any:
+        settings = {"go_backwards": True, "return_sequences": True, "return_state": True}
+        return k.ConvLSTM2D(2, 3, dilation_rate=2, recurrent_activation="hard_sigmoid", **settings)(x)
+
+    def strided(x: Any) -> Any:
+        return k.ConvLSTM2D(3, (2, 3), strides=2, padding="same", return_sequences=True, use_bias=False)(x)
+
+    def layers(x: Any) -> Any:
+        normal = k.TimeDistributed(k.BatchNormalization())(x)
+        return k.LSTM(2)(k.TimeDistributed(k.Flatten())(k.TimeDistributed(k.MaxPooling2D())(normal)))
+
+    def model(x: Any) -> Any:
+        inner = keras.Sequential([keras.Input((7, 6, 2)), k.Conv2D(3, 3), k.GlobalAveragePooling2D()])
+        return k.GRU(2)(k.TimeDistributed(inner)(x))
+
+    return {
+        "ConvLSTM": ((film,), lambda x: k.ConvLSTM2D(3, 3)(x)),
+        "ConvLSTM of all steps, same, strided": ((film,), strided),
+        "ConvLSTM backwards with states": ((film,), backwards),
+        "ConvLSTM in one dimension": (((4, 7, 2),), lambda x: k.ConvLSTM1D(3, 2)(x)),
+        "ConvLSTM in three dimensions": (((2, 4, 3, 4, 2),), lambda x: k.ConvLSTM3D(2, 2, padding="same")(x)),
+        "time distributed convolution": (
+            (film,),
+            lambda x: k.TimeDistributed(k.Conv2D(3, 3, strides=2, activation="relu"))(x),
+        ),
+        "time distributed layers": ((film,), layers),
+        "time distributed model": ((film,), model),
+    }
+
+
 def _several(keras: Any) -> Any:
     k = keras.layers
     a, b = keras.Input((4, 4, 2), name="a"), keras.Input((4, 4, 2), name="b")
@@ -245,7 +339,10 @@ def _blob(array: Any) -> dict[str, Any]:
 def weights_of(layers: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every weight under the name it has here: the layer's path and its own name."""
     for layer in layers:
-        if hasattr(layer, "layers"):
+        inner = getattr(layer, "layer", None)
+        if inner is not None and type(layer).__name__ == "TimeDistributed" and hasattr(inner, "layers"):
+            yield from weights_of(inner.layers, f"{prefix}{layer.name}/")
+        elif hasattr(layer, "layers"):
             yield from weights_of(layer.layers, f"{prefix}{layer.name}/")
         else:
             yield from ((f"{prefix}{layer.name}/{_name_of(layer, w)}", w) for w in getattr(layer, "weights", ()))
@@ -290,7 +387,7 @@ def main() -> None:
     rows = []
     for name, (shape, layer) in _layers(keras).items():
         rows.append(_recorded(keras, name, keras.Sequential([keras.Input(shape, name="image"), layer]), 1))
-    rows += [_recorded(keras, name, model) for name, model in _models(keras)]
+    rows += [_recorded(keras, name, model) for name, model in (*_models(keras), *_told(keras))]
     rows.append(_recorded(keras, "embedding", _embedding(keras)))
     text = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
     (DATA / "keras_numeric.json").write_text(f"[\n{text}\n]\n")

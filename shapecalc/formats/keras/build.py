@@ -348,6 +348,9 @@ class _Builder:
             raise self.error(f"more than {MOST_NODES} layers", entry)
         if not read:
             raise layer.refuse("it is called on nothing")
+        inner = layers.distributed(layer)
+        if inner is not None:
+            return self.distributed(layer, inner, read, depth)
         function = layer.operation or operations.stands_for(layer)
         made = operations.make(layer, site) if function else layers.make(layer)
         made = called_with(made, site, len(read))
@@ -358,12 +361,24 @@ class _Builder:
         self.masks.follow(layer, made, read, given)
         return given
 
-    def node(self, layer: Layer, made: Made, read: Sequence[str], last: int) -> list[str]:
-        """Adds the node of a layer; its first output has the node's name."""
+    def distributed(self, layer: Layer, inner: Layer, read: Sequence[str], depth: int) -> list[str]:
+        """A layer, or a model, that is called on every step: on steps that are rows of the batch."""
+        if self.masks.masked.intersection(read):
+            raise layer.refuse("its steps are masked (mask_zero, Masking), which has no rule yet", "E204")
+        folded = self.node(layer, Made("FoldSteps", domain="keras"), read, 0, f"{layer.path}/fold")
+        if is_model(inner.entry):
+            within = layer.within._replace(store=f"{layer.store}/layer/")
+            given = self.model(inner.entry, within, folded, depth + 1)
+        else:
+            given = self.node(layer, layers.filed_inside(layers.make(inner)), folded, 0, f"{layer.path}/{inner.own}")
+        return self.node(layer, Made("UnfoldSteps", domain="keras", takes=2), [given[0], read[0]], 0)
+
+    def node(self, layer: Layer, made: Made, read: Sequence[str], last: int, name: str = "") -> list[str]:
+        """Adds the node of a layer, or of a part of one; its first output has the node's name."""
         values = list(read if made.takes is None else read[: made.takes])
         if made.takes is not None and made.takes > len(values):
             values += values[-1:] * (made.takes - len(values))  # attention takes its values for keys
-        name = self.unique(layer.path or layer.kind.lower())
+        name = self.unique(name or layer.path or layer.kind.lower())
         count = max(made.outputs, last + 1) if made.op == "Unread" else made.outputs
         if count > MOST_NODES:
             raise layer.refuse(f"it has {count} outputs")

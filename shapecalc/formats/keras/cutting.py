@@ -71,6 +71,10 @@ class _Shears:
     def top(self, ends: Sequence[End]) -> None:
         """The outermost model."""
         within = _members(self.root)
+        made = {value for calls in self.calls.values() for call in calls for value in call.given}
+        for end in ends:
+            if end.value not in made:
+                raise self.draft.refuse(end.value, "it is made inside a layer that is called on every step")
         names = self.model(self.root, [end.value for end in ends], outermost=True)
         if isinstance(within.data, list):
             self.append(within, ends[0].added)

@@ -224,13 +224,22 @@ def _dropout(layer: Layer) -> Made:
 STEPWISE = frozenset({"Dense", "Dropout", *activations.LAYERS} - {"PReLU", "Softmax"})
 
 
+def distributed(layer: Layer) -> Layer | None:
+    """The layer inside a TimeDistributed whose steps are to become rows of the batch; None for any other layer."""
+    inner = wrapped(layer) if layer.kind == "TimeDistributed" and _is_kerass(layer) else None
+    return inner if inner is not None and inner.kind not in STEPWISE else None
+
+
+def filed_inside(made: Made) -> Made:
+    """A layer's weights as those of one that a wrapper holds."""
+    places = [w if w is None else w._replace(at=f"layer/{w.at}".rstrip("/")) for w in made.weights]
+    return made._replace(weights=tuple(places))
+
+
 def _time_distributed(layer: Layer) -> Made:
-    """Around layers that act on the last axis or on each element."""
+    """Around any layer or model: steps become rows of the batch, unless it acts on the last axis or on each element."""
     inner = wrapped(layer)
-    if inner.kind not in STEPWISE:
-        return unread(f"TimeDistributed around {inner.kind} has no rule yet")
-    made = LAYERS[inner.kind](inner)
-    return made._replace(weights=tuple(w._replace(at="layer") if w is not None else None for w in made.weights))
+    return filed_inside(LAYERS[inner.kind](inner))
 
 
 def _lambda(layer: Layer) -> Made:

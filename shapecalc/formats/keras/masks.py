@@ -15,7 +15,7 @@ from .text import Value
 
 MAKERS = frozenset({"Masking"})
 #: Operators whose numbers a mask changes.
-OBEYING = frozenset({"Recurrent", "MultiHeadAttention", "DotAttention", "GlobalAveragePool"})
+OBEYING = frozenset({"Recurrent", "ConvLSTM", "MultiHeadAttention", "DotAttention", "GlobalAveragePool"})
 #: Layers behind which there are no steps any more, or which drop the mask.
 ENDING = frozenset({"Flatten", "Reshape", "Permute", "Conv", "SeparableConv", "GlobalMaxPool", "GlobalAveragePool"})
 #: What a call can be told besides its values that changes its numbers.
@@ -34,7 +34,7 @@ class Masks:
             return None
         if any(name in site.kwargs and next(leaves(site.kwargs[name]), None) is not None for name in TOLD):
             return "it is told a mask"
-        if made.op == "Recurrent" and len(read) > 1 and "states" not in made.attrs:
+        if made.op in ("Recurrent", "ConvLSTM") and len(read) > 1 and "states" not in made.attrs:
             return "it is told more than the states it starts from"
         if self.masked.intersection(read):
             return "steps are masked before it (mask_zero, Masking)"
@@ -43,7 +43,7 @@ class Masks:
     def follow(self, layer: Layer, made: Made, read: Sequence[str], given: Sequence[str]) -> None:
         """Notes whether what a call gives comes with a mask."""
         makes = layer.kind in MAKERS or (layer.kind == "Embedding" and layer.config.flag("mask_zero", False))
-        last = made.op == "Recurrent" and not made.attrs.get("return_sequences")
+        last = made.op in ("Recurrent", "ConvLSTM") and not made.attrs.get("return_sequences")
         if makes or (self.masked.intersection(read) and made.op not in ENDING and not last):
             self.masked.update(given)
 

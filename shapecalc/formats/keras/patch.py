@@ -56,6 +56,9 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
         if call.read:
             makers.setdefault(call.given[0], call)
     found = changes(old, new, shorter=True)
+    for before, _ in found.replaced:
+        if before.outputs[0] not in makers:
+            raise draft.refuse(before.name, "it is a part of a layer that is called on every step")
     pairs = [Pair(makers[before.outputs[0]], before, after) for before, after in found.replaced]
     if old.meta.get("shards") and any(pair.before.name != pair.after.name for pair in pairs):
         raise draft.refuse(pairs[0].before.name, "its weights are listed in this file and lie in others")

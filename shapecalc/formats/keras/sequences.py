@@ -209,7 +209,32 @@ def _dot(layer: Layer) -> Made:
     return Made("Dot", attrs, domain="keras", takes=2)
 
 
+def _conv_lstm(rank: int) -> Row:
+    """Its steps are written out in ONNX, one after the other; states given back, not taken."""
+
+    def make(layer: Layer) -> Made:
+        config = layer.config
+        attrs = {
+            "channels": config.integer("filters", low=1),
+            "kernel_shape": config.sizes("kernel_size", rank),
+            "strides": config.sizes("strides", rank, 1),
+            "dilations": config.sizes("dilation_rate", rank, 1),
+            "auto_pad": "SAME_UPPER" if config.choice("padding", ("valid", "same"), "valid") == "same" else "NOTSET",
+            "order": config.choice("data_format", ("channels_last", "channels_first"), "channels_last"),
+            "return_sequences": config.flag("return_sequences", False),
+            "go_backwards": config.flag("go_backwards", False) or None,
+            "inner": _gate(layer, "activation", "tanh"),
+            "outer": _gate(layer, "recurrent_activation", _OUTER[layer.modern]),
+        }
+        names = ["kernel", "recurrent_kernel", *(["bias"] if config.flag("use_bias", True) else [])]
+        weights = tuple(Weight(name, at="cell") for name in names)
+        return Made("ConvLSTM", attrs, weights, "keras", outputs=3 if config.flag("return_state", False) else 1)
+
+    return make
+
+
 LAYERS: dict[str, Row] = {
+    **{f"ConvLSTM{rank}D": _conv_lstm(rank) for rank in (1, 2, 3)},
     **dict.fromkeys(CELLS, _recurrent),
     "Bidirectional": _bidirectional,
     "MultiHeadAttention": _attention,
