@@ -139,3 +139,17 @@ def test_codes_of_a_quantization_are_not_pooled(at: str, hint: str) -> None:
     assert met.value.hint == hint
     assert model.cut(at, flatten=True).verify(device="cpu").ok
     assert model.cut("dq", pool="avg", flatten=True).verify(device="cpu").ok
+
+
+def test_a_prototxt_ends_in_a_new_pooling_and_flattening() -> None:
+    """Behind the layer that gives the value, before another works on the blob in its place."""
+    from shapecalc.verify.definition_file import patched
+
+    plan = shapecalc.loads(TRAIN, format="caffe", name="n.prototxt").cut("conv", pool="avg", flatten=True)
+    before, behind = TRAIN[: TRAIN.index('layer { name: "relu"')], TRAIN[TRAIN.index('layer { name: "loss"') :]
+    assert behind.count("phase") == 2
+    assert patched(plan) == before + (
+        'layer { name: "conv_avg" type: "Pooling" bottom: "conv" top: "conv_avg"'
+        " pooling_param { pool: AVE global_pooling: true } }\n"
+        'layer { name: "conv_flat" type: "Flatten" bottom: "conv_avg" top: "conv_flat" }\n'
+    )

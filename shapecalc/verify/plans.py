@@ -42,15 +42,8 @@ class Plan(Surgery):
     @property
     def file_name(self) -> str:
         """What the result is called: ``alexnet-13classes-256.onnx``; a file keeps its format, a zoo model is ONNX."""
-        own = own_suffixes(self.model) if self.model.zoo_name is None and self.sayable else ()
+        own = own_suffixes(self.model) if self.model.zoo_name is None else ()
         return self.name + (own[0] if own else ".onnx")
-
-    @property
-    def sayable(self) -> bool:
-        """Whether the definition's own format may say the plan: a prototxt that loses layers gets none."""
-        kept = {node.origin.span for node in self.graph.nodes}
-        whole = all(node.origin.span in kept for node in self.model.graph.nodes)
-        return whole or self.model.graph.format != "caffe" or None not in kept
 
     def verify(self, *, device: str = "auto", seed: int = 0, rtol: float | None = None) -> Report:
         """Runs the result in onnxruntime and compares it with the trace and with the original.

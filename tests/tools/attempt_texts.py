@@ -100,8 +100,6 @@ def attempt(make: Any) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001  a crash is a result
         return {"verdict": "crash", "words": f"{type(error).__name__}: {error}"}
     try:
-        if not plan.sayable:
-            return {"verdict": "unsaid", "words": "no text in this format", "edits": [e.describe() for e in plan.edits]}
         return compared(plan)
     except shapecalc.ShapecalcError as error:
         words = {"words": error.message, "because": error.because, "hint": error.hint, "code": error.code}
