@@ -268,13 +268,20 @@ def _computed_between(sources: list[Array], steps: Any, axes: Size, before: Size
     return between_places(made(sources, steps)[-1], grown, axes, tokens)
 
 
-def _computed_places(sources: list[Array], steps: Any, axis: int, before: Size, now: Size, tokens: int) -> Array:
-    """A table with a row for each place, of a net that computes it from waves over the map.
+class _Behind(NamedTuple):
+    """The waves in a chain, (height, width, channels), and what the chain makes of such rows."""
+
+    waves: Array
+    rows: _Rows
+    values: list[Array]
+
+
+def _behind(sources: list[Array], steps: Any, axis: int, before: Size, tokens: int) -> _Behind:
+    """The last waves over a map that a table with a row for each place is made of.
 
     Raises RefusedError where no table of waves has a part in it.
     """
     values = made(sources, steps)
-    kept = numpy.split(values[-1], [tokens], axis=axis)[0]
 
     def read(table: Array) -> Array:
         return numpy.moveaxis(table, axis, -1)[..., tokens:]
@@ -284,19 +291,58 @@ def _computed_places(sources: list[Array], steps: Any, axis: int, before: Size, 
             rows = _Rows(index, value, across, read)
             if value.ndim < 2 or value.dtype.kind != "f" or value.size != len(rows.table()) * rows.table().shape[1]:
                 continue
-            waves = (
-                spanned(rows.table().reshape(*before, -1), now) if len(rows.table()) == before[0] * before[1] else None
-            )
-            if waves is not None:
-                grown = numpy.moveaxis(rows.of(sources, steps, waves.reshape(-1, waves.shape[-1])), -1, axis)
-                return numpy.ascontiguousarray(numpy.concatenate([kept, grown], axis=axis), values[-1].dtype)
+            if len(rows.table()) == before[0] * before[1]:
+                waves = rows.table().reshape(*before, -1)
+                if spanned(waves, before) is not None:
+                    return _Behind(waves, rows, values)
     raise _not_computed("no waves have a part in this table", "none of its numbers are waves of the row or the column")
+
+
+def _computed_places(sources: list[Array], steps: Any, axis: int, before: Size, now: Size, tokens: int) -> Array:
+    """A table with a row for each place, of a net that computes it from waves over the map.
+
+    Raises RefusedError where no table of waves has a part in it.
+    """
+    found = _behind(sources, steps, axis, before, tokens)
+    values, waves = found.values, spanned(found.waves, now)
+    assert waves is not None  # `_behind`
+    kept = numpy.split(values[-1], [tokens], axis=axis)[0]
+    grown = numpy.moveaxis(found.rows.of(sources, steps, waves.reshape(-1, waves.shape[-1])), -1, axis)
+    return numpy.ascontiguousarray(numpy.concatenate([kept, grown], axis=axis), values[-1].dtype)
+
+
+def waves_of(sources: list[Array], steps: Any, axis: int, before: Size, tokens: int) -> Array:
+    """(height, width, channels): the waves that a table is computed from. Raises RefusedError where there are none."""
+    return _behind(sources, steps, axis, before, tokens).waves
+
+
+def wave_weights(sources: list[Array], steps: Any, axis: int, before: Size, tokens: int) -> Array:
+    """(channels + 1, numbers of a place): what a chain multiplies waves, and a 1 behind them, with.
+
+    Raises RefusedError where it does more than that.
+    """
+    found = _behind(sources, steps, axis, before, tokens)
+    table = found.rows.table()
+    probes = numpy.concatenate([numpy.eye(table.shape[1]), numpy.zeros((1, table.shape[1]))])
+
+    def numbers_of(rows: Array) -> Array:
+        made_of = found.rows.of(sources, steps, rows.astype(table.dtype)).astype(numpy.float64)
+        return made_of.reshape(-1, made_of.shape[-1]).T
+
+    weights = numbers_of(probes)
+    weights[:-1] -= weights[-1]
+    wanted = numbers_of(table)
+    if not numpy.allclose(table @ weights[:-1] + weights[-1], wanted, rtol=1e-4, atol=1e-4 * numpy.abs(wanted).max()):
+        raise _not_computed("a table is more than sums of waves", "its numbers are not multiples of those of the waves")
+    return numpy.ascontiguousarray(weights, found.values[-1].dtype)
 
 
 #: Recipes of what a net computes from where places lie, not from a table of what it learned for each.
 COMPUTED: Mapping[str, Callable[..., Array]] = {
     "computed relative": _computed_between,
     "computed places": _computed_places,
+    "waves": waves_of,
+    "wave weights": wave_weights,
 }
 
 

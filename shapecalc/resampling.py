@@ -129,11 +129,11 @@ def over_blocks(
     return numpy.ascontiguousarray(cut.reshape(*front, rows * columns, grown[0] * grown[1], *back))
 
 
-def of_waves(table: Array, axis: int, before: Size, now: Size, tokens: int) -> Array | None:
-    """(height, width, channels) of a table of places that is made of waves, at another map; None for any other."""
+def as_map(table: Array, axis: int, before: Size, tokens: int) -> Array | None:
+    """(height, width, channels) of a table with a row for each place; None where other axes lie before the places."""
     rows = numpy.split(table, [tokens], axis=axis)[1]
     alone = axis == rows.ndim - 2 and rows.shape[:axis] == (1,) * axis
-    return spanned(rows.reshape(*before, -1), now) if alone else None
+    return rows.reshape(*before, -1) if alone else None
 
 
 def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int, *, antialias: bool = True) -> Array:
@@ -142,7 +142,8 @@ def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int, *
     One that is made of waves (`shapecalc.waves`) is computed; any other is interpolated.
     """
     kept, rows = numpy.split(table, [tokens], axis=axis)
-    found = of_waves(table, axis, before, now, tokens)
+    map_of = as_map(table, axis, before, tokens)
+    found = spanned(map_of, now) if map_of is not None else None
     if found is not None:
         return numpy.concatenate([kept, found.reshape(*rows.shape[:axis], -1, rows.shape[-1])], axis=axis)
     spread = rows.reshape(*rows.shape[:axis], *before, *rows.shape[axis + 1 :])

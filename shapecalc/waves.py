@@ -23,39 +23,64 @@ SAME = 2e-5
 STEPS = 8
 
 
-def spanned(table: Array, now: Size) -> Array | None:
-    """(height, width, channels) at another height and width; None where a channel is no wave.
+class Axis(NamedTuple):
+    """The waves along one side of a map: which channels they are, and what each is: sign · kind(step · angle)."""
+
+    channels: tuple[int, ...]
+    waves: tuple[tuple[float, _Kind, float], ...]
+    start: str  # of `STARTS`
+
+    def at(self, before: int, now: int) -> Array:
+        """(now, channels): the angles span what ``before`` places spanned."""
+        angles = (numpy.arange(now) + STARTS[self.start](now)) * before / now
+        columns = [sign * kind.of(step * angles) for sign, kind, step in self.waves]
+        return numpy.stack(columns, axis=1) if columns else numpy.empty((now, 0))
+
+
+#: Where the angles of a side of so many places begin, in steps.
+STARTS: dict[str, Callable[[int], float]] = {
+    "zero": lambda count: 0.0,
+    "one": lambda count: 1.0,
+    "centre": lambda count: -(count - 1) / 2,
+}
+
+
+def told(table: Array) -> tuple[Axis, Axis] | None:
+    """The waves of a table of (height, width, channels), down and across; None where a channel is no wave.
 
     Waves of a row or a column alone are taken; all of one axis start alike.
     """
-    before = table.shape[:2]
-    if min(before) < 4:
+    if min(table.shape[:2]) < 4:
         return None
     wide = table.astype(numpy.float64)
     along_rows = (numpy.abs(wide - wide[:, :1]) < SAME).all((0, 1))
     along_columns = (numpy.abs(wide - wide[:1]) < SAME).all((0, 1))
     if not (along_rows | along_columns).all():
         return None
-    high = _axis(wide[:, 0][:, along_rows], now[0])
-    across = _axis(wide[0][:, ~along_rows], now[1])
-    if high is None or across is None:
+    down = _axis(wide[:, 0], numpy.flatnonzero(along_rows))
+    across = _axis(wide[0], numpy.flatnonzero(~along_rows))
+    return (down, across) if down is not None and across is not None else None
+
+
+def spanned(table: Array, now: Size) -> Array | None:
+    """(height, width, channels) at another height and width; None where a channel is no wave."""
+    found = told(table)
+    if found is None:
         return None
     made = numpy.empty((*now, table.shape[2]))
-    made[..., along_rows] = high[:, None]
-    made[..., ~along_rows] = across[None]
+    for side, axis in enumerate(found):
+        numbers = axis.at(table.shape[side], now[side])
+        made[..., axis.channels] = numbers[:, None] if side == 0 else numbers[None]
     return made.astype(table.dtype)
 
 
-def _axis(waves: Array, now: int) -> Array | None:
-    """(places, channels) at so many places."""
-    count = len(waves)
-    for first, new_first in ((0.0, 0.0), (1.0, 1.0), (-(count - 1) / 2, -(now - 1) / 2)):
-        places = numpy.arange(count) + first
-        found = [_fitted(wave, places) for wave in waves.T]
+def _axis(waves: Array, channels: Array) -> Axis | None:
+    """What the channels of (places, channels) are, which start alike."""
+    for start, first in STARTS.items():
+        places = numpy.arange(len(waves)) + first(len(waves))
+        found = [_fitted(wave, places) for wave in waves[:, channels].T]
         if None not in found:
-            angles = (numpy.arange(now) + new_first) * count / now
-            columns = [sign * kind.of(step * angles) for sign, kind, step in found]  # type: ignore[misc]
-            return numpy.stack(columns, axis=1) if columns else numpy.empty((now, 0))
+            return Axis(tuple(channels.tolist()), tuple(found), start)  # type: ignore[arg-type]
     return None
 
 

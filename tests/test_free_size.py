@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import shapecalc
+from shapecalc import resampling
 
 NODE = helper.make_node
 
@@ -198,8 +199,13 @@ def test_a_table_that_mixes_places_cannot_be_left_free(tmp_path: Path) -> None:
     assert caught.value.because
 
 
-def test_a_table_of_waves_cannot_be_left_free(tmp_path: Path) -> None:
-    places = numpy.arange(7.0)
+#: Where the angles of a side of seven places begin.
+STARTS = {"zero": 0.0, "one": 1.0, "centre": -3.0}
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_table_of_waves_is_computed_when_it_runs(tmp_path: Path, start: str) -> None:
+    places = numpy.arange(7.0) + STARTS[start]
     angles = [numpy.multiply.outer(places, [1.0, 0.3]), numpy.multiply.outer(places, [1.0, 0.3])]
     down, across = angles[0][:, None].repeat(7, 1), angles[1][None].repeat(7, 0)
     waves = numpy.concatenate([kind(side) for side in (down, across) for kind in (numpy.sin, numpy.cos)], axis=-1)
@@ -209,14 +215,104 @@ def test_a_table_of_waves_cannot_be_left_free(tmp_path: Path) -> None:
     rows = numpy.concatenate([numpy.zeros((1, 8)), waves.reshape(49, 8)])[None].astype(numpy.float32)
     table.CopyFrom(numpy_helper.from_array(rows, "table"))
     onnx.save(proto, path)
-    with pytest.raises(shapecalc.RefusedError) as caught:
-        shapecalc.load(path).retarget(input="?x?")
-    assert "table holds waves of the row and the column" in str(caught.value.because)
-    assert shapecalc.load(path).retarget(input=256).verify(device="cpu").ok
+    plan = shapecalc.load(path).retarget(input="?x?")
+    assert "table: waves of 7×7 places computed when it runs, for map[2]×map[3], 1 before them kept" in [
+        edit.describe() for edit in plan.edits
+    ]
+    follows(path, plan.save(tmp_path / "free.onnx"), tmp_path)
     rows[0, 9, 3] += 0.01  # of a table that is learned nothing is known
     table.CopyFrom(numpy_helper.from_array(rows, "table"))
     onnx.save(proto, path)
-    assert shapecalc.load(path).retarget(input="?x?").verify(device="cpu").ok
+    learned = shapecalc.load(path).retarget(input="?x?")
+    assert any("interpolated (bicubic)" in edit.describe() for edit in learned.edits)
+    assert learned.verify(device="cpu").ok
+
+
+def follows(path: Path, free: Path, folder: Path, how: str = "timm") -> None:
+    """That a net gives at any size what it gives when it is written for that size alone."""
+    for size in ((224, 224), (96, 320), (320, 96), (449, 260), (160, 160)):
+        image = numpy.random.default_rng(1).standard_normal((1, 3, *size), numpy.float32)
+        alone = path
+        if size != (224, 224):
+            plan = shapecalc.load(path).retarget(input=size, repair="rebake", interpolate=how)
+            alone = plan.save(folder / "one.onnx", overwrite=True)
+        wanted = ran(alone, image)
+        numpy.testing.assert_allclose(ran(free, image), wanted, atol=2e-5 * numpy.abs(wanted).max(), rtol=0)
+
+
+def attending(folder: Path, tokens: int, bias: str) -> Path:
+    """Patches of 7×7 that attend to each other, behind a few tokens, with a bias between every two places."""
+    many = 49 + tokens
+    nodes = [
+        NODE("Conv", ["x", "w"], ["map"], "patches", kernel_shape=[32, 32], strides=[32, 32]),
+        NODE("Reshape", ["map", "flat"], ["columns"], "flatten"),
+        NODE("Transpose", ["columns"], ["rows"], "turn", perm=[0, 2, 1]),
+        NODE("Concat", ["tokens", "rows"], ["all"], "with_tokens", axis=1),
+        NODE("Transpose", ["all"], ["keys"], "turn_keys", perm=[0, 2, 1]),
+        NODE("MatMul", ["all", "keys"], ["products"], "multiply"),
+        NODE("Unsqueeze", ["products", "one"], ["scores"], "heads"),
+        *([NODE("Gather", ["table", "places"], ["bias"], "look_up", axis=1)] if bias == "by distance" else []),
+        NODE("Add", ["scores", "bias"], ["biased"], "add_bias"),
+        NODE("Softmax", ["biased"], ["shares"], "attend", axis=-1),
+        NODE("MatMul", ["shares", "all"], ["seen"], "mix"),
+        NODE("ReduceMean", ["seen"], ["y"], "mean", axes=[2], keepdims=0),
+    ]
+    offsets = [resampling._offsets((7, 7)), resampling.distances((7, 7), (7, 7))]
+    table = numpy.random.default_rng(3).standard_normal((1, 169 if bias == "by offset" else 49), numpy.float32)
+    between = numpy.random.default_rng(4).standard_normal((1, many, many), numpy.float32)
+    between[:, :tokens, tokens:] = between[:, :tokens, -1:]
+    between[:, tokens:, :tokens] = between[:, -1:, :tokens]
+    between[:, tokens:, tokens:] = table[:, offsets[0]] if bias == "by offset" else 0
+    held = {"flat": [1, 8, 49], "one": [1]}
+    weights = [numpy_helper.from_array(numpy.array(numbers, numpy.int64), name) for name, numbers in held.items()]
+    weights += [seeded("w", 8, 3, 32, 32), seeded("tokens", 1, tokens, 8)]
+    weights += (
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(offsets[1], "places")]
+        if bias == "by distance"
+        else [numpy_helper.from_array(between, "bias")]
+    )
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 224, 224])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 8])
+    graph = helper.make_graph(nodes, "attending", [given], [output], weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path = folder / "attending.onnx"
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("tokens", "bias", "how", "said"),
+    [
+        (0, "by offset", "timm", "bias: relative positions of 7×7 interpolated when it runs, to map[2]×map[3]"),
+        (
+            2,
+            "by offset",
+            "timm",
+            "bias: relative positions of 7×7 interpolated when it runs, to map[2]×map[3], 2 before",
+        ),
+        (1, "by offset", "huggingface", "to map[2]×map[3], bilinearly, as HuggingFace does, 1 before them kept"),
+        (0, "by distance", "timm", "table: biases by distance of 7×7 interpolated (bicubic) when it runs"),
+    ],
+)
+def test_biases_between_places_follow_any_size(tmp_path: Path, tokens: int, bias: str, how: str, said: str) -> None:
+    path = attending(tmp_path, tokens, bias)
+    plan = shapecalc.load(path).retarget(input="?x?", interpolate=how)
+    assert said in " | ".join(edit.describe() for edit in plan.edits)
+    follows(path, plan.save(tmp_path / "free.onnx"), tmp_path, how)
+
+
+def test_a_bias_that_depends_on_more_than_the_offset_is_refused_when_planned(tmp_path: Path) -> None:
+    path = attending(tmp_path, 0, "by offset")
+    proto = onnx.load(path)
+    table = next(given for given in proto.graph.initializer if given.name == "bias")
+    numbers = numpy_helper.to_array(table).copy()
+    numbers[0, 3, 5] += 1
+    table.CopyFrom(numpy_helper.from_array(numbers, "bias"))
+    onnx.save(proto, path)
+    with pytest.raises(shapecalc.RefusedError) as caught:
+        shapecalc.load(path).retarget(input="?x?")
+    assert "bias depends on more than how far two places lie apart" in str(caught.value.because)
+    assert "--repair resize" in str(caught.value.hint)
 
 
 def test_a_free_net_is_planned_saved_and_done_again(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from .cutting import Cut
 from .detectors import ReplaceScores
 from .edits import ChangePool, Edit, InsertPool, SetInput
 from .exports.computed import Computed, CropToFit
+from .exports.distant import LookUpToFit
 from .exports.folded import Fold
 from .exports.lookup import Lookup
 from .exports.offsets import Offsets
@@ -30,6 +31,7 @@ from .exports.sliding import MaskToFit, RollToFit, TrimToFit
 from .exports.spread import Spread
 from .exports.states import SpreadNumber, StartAtZero
 from .exports.stretched import Stretch
+from .exports.waved import Waved
 from .exports.whole import AttendInWindows
 from .front import ResizeInput
 from .joins import PadMap, ScaleMap
@@ -61,6 +63,8 @@ KINDS: Mapping[str, Any] = {
     "compute": Computed,
     "stretch": Stretch,
     "spread": Spread,
+    "waved": Waved,
+    "look-up-to-fit": LookUpToFit,
     "roll-to-fit": RollToFit,
     "trim-to-fit": TrimToFit,
     "mask-to-fit": MaskToFit,

@@ -93,11 +93,11 @@ def _beyond(shape: Shape, asked: Shape) -> Shape:
 
 def _kept(draft: Draft, feeds: Mapping[str, Shape], alone: Graph, words: str) -> Kept:
     """The promise that the net as it stands and another give the same at one size."""
-    from .exports.freed import TABLES
+    from .exports.freed import SHOWN
 
     given = first_input(draft.graph)
     size = places(feeds[given.name], given.layout) if given is not None else ()
-    readers = [draft.graph.node(edit.layer) for edit in draft.edits if isinstance(edit, TABLES)]
+    readers = [draft.graph.node(edit.layer) for edit in draft.edits if isinstance(edit, SHOWN)]
     added = [
         name for node in readers for name in node.outputs if name
     ]  # what a table is added to tells more than scores

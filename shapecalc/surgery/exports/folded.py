@@ -139,23 +139,21 @@ def looks_up(graph: Graph, value: str, side: tuple[int, int]) -> bool:
     return tried(sources, chain.steps, "apart", ((-2, -1), side, side, 0))
 
 
-def in_waves(graph: Graph, value: str, axis: int, grid: tuple[int, int], tokens: int) -> bool:
-    """Whether a table with a row for each place, stored or computed from weights, is of waves (`shapecalc.waves`)."""
+def numbers_of(graph: Graph, value: str, recipe: str = "", arguments: tuple[Any, ...] = ()) -> Any:
+    """What a recipe makes of a stored or computed table, an array; None where it refuses, or numbers are missing."""
     from ...folding import folded, numbers  # numpy, which a trace does without
-    from ...resampling import of_waves
 
-    made = _made(graph, value) if value not in graph.params else ({}, Chain((value,), ()))
+    made = ({}, Chain((value,), ())) if value in graph.params else _made(graph, value)
     if made is None:
-        return False
+        return None
     held, chain = made
     arrays = [numbers(held.get(name) or graph.params[name]) for name in chain.sources]
     if any(array is None for array in arrays):
-        return False
+        return None
     try:
-        table = folded(*arrays, chain.steps, "", ())
+        return folded(*arrays, chain.steps, recipe, arguments)
     except RefusedError:
-        return False
-    return of_waves(table, axis, grid, grid, tokens) is not None
+        return None
 
 
 def constants(graph: Graph, value: str) -> Any:

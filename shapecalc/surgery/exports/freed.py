@@ -16,11 +16,13 @@ from ...graph import Graph, places
 from ...trace import Trace, first_input
 from ..crop import Retrace
 from ..edits import Edit
+from .distant import LookUpToFit, distant
 from .freeing import Freeing, Sample, refused, subject
 from .rebake import rebake
 from .sliding import guarded, masked, remasked, rolled, trimmed
 from .spread import Spread, spread
 from .stretched import Stretch, stretched
+from .waved import Waved, from_waves
 
 #: Rectangles that are looked at, until there are enough: what maps are halved to is whole, can be cut into pairs, into
 #: windows of 7, is larger than what most nets are made for.
@@ -43,14 +45,18 @@ FREE: Mapping[str, Callable[[Freeing, Any], Edit]] = {
     "CropMap": Freeing.crop,
     "places": stretched,
     "map": stretched,
+    "computed places": from_waves,
     "relative": spread,
+    "Lookup": distant,
     "windows": remasked,
     "MaskWindows": masked,
     "RollMap": rolled,
     "TrimMap": trimmed,
 }
 #: Edits of tables, which are interpolated as one library or another does.
-TABLES = (Stretch, Spread)
+TABLES = (Stretch, Spread, LookUpToFit)
+#: Edits of which it is compared what their layer gives: it tells more than scores.
+SHOWN = (*TABLES, Waved)
 
 
 class Freed(NamedTuple):

@@ -13,17 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...graph import Graph
 from ..edits import Edit, renamed
 from .computed import Size, Work
-from .folded import Fold, in_waves
+from .folded import Fold
 from .retable import Resample
+from .waved import waved
 
 if TYPE_CHECKING:
     from .freeing import Freeing
-
-#: Why rotary embeddings are not left free.
-WAVES = (
-    "waves of the row and the column (rotary or sinusoidal positions): interpolated they are others, and they are "
-    "computed for a size that is known"
-)
 
 
 class Stretch(NamedTuple):
@@ -42,10 +37,11 @@ class Stretch(NamedTuple):
     def apply(self, graph: Graph) -> Graph:
         """The graph in which this node reads the interpolated table; the trained one stays as it is."""
         reader, work = graph.node(self.layer), Work(graph)
-        made = self._stretched(work)
+        made = self.made(work)
         return work.before(reader, renamed(reader, {self.value: made}))
 
-    def _stretched(self, work: Work) -> str:
+    def made(self, work: Work) -> str:
+        """The interpolated table, computed by nodes that are added."""
         name, table = f"{self.value}/stretched", self.value
         if self.tokens:
             table = self._rows(work, "places", self.tokens, self.shape[self.axis])
@@ -170,7 +166,8 @@ def stretched(freeing: Freeing, edit: Resample | Fold) -> Edit:
     tokens, flat = rest[0] if rest else 0, edit.recipe == "places"
     value = edit.param if isinstance(edit, Resample) else edit.value
     shape = freeing.table(value)
-    if flat and in_waves(freeing.graph, value, axis, grid, tokens):
-        raise freeing.refused(f"{value} holds {WAVES}")
+    made = waved(freeing, edit) if flat else None
+    if made is not None:
+        return made
     sides = freeing.grids(edit, lambda made: made.arguments[2], grid)
     return Stretch(edit.layer, value, axis, shape, grid, sides, tokens, flat)
