@@ -23,6 +23,8 @@ def check_writable(path: Path, *, overwrite: bool) -> None:
     """Raises UsageError where ``path`` cannot become the output, before any work is done."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder", "E003", hint="name a file: -o result.onnx")
+    if path.exists() and not path.is_file():  # a pipe or a device: it would be put away and nobody who reads it served
+        raise UsageError(f"{path} is no file that can be replaced", "E003", hint="name a file: -o result.onnx")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists", "E003", hint="--overwrite replaces it, -o names another file")
     if not path.parent.is_dir():
@@ -34,7 +36,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
 
     A reader sees the old file or the new one, never a part, even when the process is killed; what a killed process left
     is removed by the next one that writes the same path. Where an old file is replaced, the new one is on the disk
-    before (docs/decisions/0019-on-the-disk-before-it-replaces.md). Raises UsageError where the file exists or the
+    before (docs/decisions/0019-on-the-disk-before-it-replaces.md). A link is replaced itself, and what it points to
+    stays: in HuggingFace's cache that is called by its checksum. Raises UsageError where the file exists or the
     folder cannot be written.
     """
     check_writable(path, overwrite=overwrite)

@@ -35,6 +35,19 @@ def test_an_existing_file_stays(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes")
+def test_a_link_is_replaced_itself_and_a_pipe_not_at_all(tmp_path: Path) -> None:
+    real, link, pipe = (tmp_path / name for name in ("real", "link", "pipe"))
+    real.write_bytes(b"old")
+    link.symlink_to("real")
+    write_whole(link, lambda file: file.write(b"new"), overwrite=True)
+    assert (real.read_bytes(), link.read_bytes(), link.is_symlink()) == (b"old", b"new", False)
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="pipe is no file that can be replaced"):
+        write_whole(pipe, lambda file: file.write(b"new"), overwrite=True)
+    assert pipe.is_fifo()
+
+
 def test_what_replaces_another_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target, seen = tmp_path / "a", []
     sync = os.fsync
