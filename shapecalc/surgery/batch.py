@@ -2,8 +2,9 @@
 
 A target of a reshape that holds the batch holds it in the entry in which the input's own batch axis ends up: the one
 that starts at as many elements as stand before that axis. A weight that is put beside every image, as the class token
-of a transformer, or from which a recurrent layer starts, stands there once for a batch of one; it is repeated. All rows
-of the new batch must equal single runs of the original, which is measured.
+of a transformer, or from which a recurrent layer starts, stands there once for a batch of one; it is repeated. So is a
+constant of one image that is laid out, or looked up, for as many as come in: the mask and the positions of DETR. All
+rows of the new batch must equal single runs of the original, which is measured.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ class SetBatch(NamedTuple):
                 found[late.name] = _target(old[late.name], late, self.before)
             elif alone := [place for x in now.layers for place in _alone(x) if place not in repeated]:
                 repeated += alone
+            elif flat := [place for place in _flattened(now) if place not in repeated]:
+                repeated += flat
             else:
                 break
         if not now.ok:
@@ -229,18 +232,52 @@ def _with_items(
 
 
 def _alone(layer: Layer) -> list[Repeated]:
-    """(layer, input, rank) of the weights that a join, or a recurrent layer, of the probe's rows has one row of."""
+    """(layer, input, rank) of the constants of one row where a join, a recurrence or a reshape has the probe's."""
     shapes = [_shape(tensor) for tensor in layer.call.inputs]
     if layer.op in RECURRENT and not layer.call.attr("layout"):
         places, axis = [*STATES], STEPS_FIRST
     elif layer.op == "Concat" and layer.problems and layer.call.attr("axis") not in (0, None):
         places, axis = [*range(len(shapes))], 0
+    elif layer.op == "Reshape" and layer.problems and layer.call.has(1):
+        target = layer.call.contents(1) or ()
+        return [(layer.name, 0, layer.call.rank(0) or 0)] if _one_laid_out(layer, target) else []
     else:
         return []
     if not any(shape and shape[axis:][:1] == (PROBE,) for shape in shapes):
         return []
     held = [i for i in places if i < len(shapes) and constant(layer.call, i)]
     return [(layer.name, i, layer.call.rank(i) or 0) for i in held if (shapes[i] or ())[axis:][:1] == (1,)]
+
+
+def _one_laid_out(layer: Layer, target: Sequence[Any]) -> bool:
+    """Whether one row of a constant is to be laid out for as many images as the probe has."""
+    return (_shape(layer.call.inputs[0]) or ())[:1] == (1,) and target[:1] == (PROBE,) and bool(constant(layer.call, 0))
+
+
+#: What may stand between a constant for each image, flattened over all of them, and the layer that picks from it.
+FLATTENS = frozenset({"Flatten", "Reshape"})
+HANDS_ON = frozenset({"Cast", "Identity", "Squeeze", "Unsqueeze"})
+
+
+def _flattened(now: Trace) -> list[Repeated]:
+    """(layer, 0, rank) of what flattens one row of a constant, from which rows of the probe's images are picked.
+
+    DETR looks up the mask of an image's pixels so, at batch · places + place: an export without a mask has it once.
+    """
+    found = []
+    producers = now.graph.producers()
+    for layer in now.layers:
+        if layer.op != "Gather" or layer.call.attr("axis", 0) != 0 or len(layer.call.inputs) < 2:
+            continue
+        if _batched(layer.call.inputs[0]) or not _batched(layer.call.inputs[1]):
+            continue
+        node = producers.get(layer.node.inputs[0])
+        while node is not None and node.op in HANDS_ON:
+            node = producers.get(node.inputs[0])
+        shape = _shape(now.tensors.get(node.inputs[0])) if node is not None and node.op in FLATTENS else None
+        if node is not None and shape and len(shape) > 1 and shape[0] == 1 and constant(now.layer(node.name).call, 0):
+            found.append((node.name, 0, len(shape)))
+    return found
 
 
 def _lost(now: Trace) -> Layer | None:
