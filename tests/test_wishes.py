@@ -39,6 +39,17 @@ def test_the_shape_of_the_net_and_of_the_result_contradict_nothing(shape: str) -
     assert made(Wishes(batch=4), input=shape).trace.outputs[0].shape == (4, 1000)
 
 
+DATA = """
+layer { name: "data" type: "Data" top: "data" data_param { batch_size: 64 source: "db" } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 4 kernel_size: 3 } }
+"""
+
+
+def test_the_shape_of_a_net_that_leaves_it_to_its_data_tells_what_it_is() -> None:
+    plan = shapecalc.loads(DATA, format="caffe").retarget(batch=2, input=(1, 3, 8, 8))
+    assert plan.trace.outputs[0].shape == (2, 4, 6, 6)
+
+
 REPLACED = "no head is replaced; another number of classes, --classes N, would"
 IDLE = [
     (

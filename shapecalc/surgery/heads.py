@@ -184,12 +184,15 @@ def _multiples(found: Sequence[Head], trace: Trace) -> dict[str, int]:
     classes = next(iter(sure)) if len(sure) == 1 else None
     if classes and all(count and count % classes == 0 for count in counts.values()):
         return {name: (count or 0) // classes for name, count in counts.items()}
-    first = next((head.node.name for head in found if head.normalized), found[0].node.name)
+    likely = sorted(
+        found, key=lambda head: (counts[head.node.name] == SIDES, not head.normalized)
+    )  # sides are squashed too
+    first = likely[0].node.name
     raise RefusedError(
         "it has several heads of different sizes, and which holds the classes cannot be told",
         "E301",
         because=", ".join(f"{name} ({count})" for name, count in counts.items()),
-        hint=f"name it: --head {first}",
+        hint=f"name it: --head {quote(first)}",
     )
 
 

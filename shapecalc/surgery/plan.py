@@ -87,7 +87,7 @@ class Surgery:
             raise UsageError(f"no repair {repair!r}", "E002", hint=f"one of {', '.join(REPAIRS)}")
         feeds = model.feeds(input)
         draft = Draft(model.told(feeds), feeds)
-        need_one_answer(draft, wishes)
+        need_one_answer(draft, wishes, model.graph)
         wishes = _with_batch(draft, wishes)
         if classes is not None:
             _with_head(draft, classes, wishes)

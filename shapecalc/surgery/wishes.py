@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..dims import Dim, is_number, show, symbol
+from ..dims import Dim, all_numbers, is_number, show, symbol
 from ..errors import RefusedError, UsageError
-from ..graph import Input
+from ..graph import Graph, Input
 from .batch import SetBatch, fed
 from .channels import MixChannels, Normalise, channel_axis, mix_of
 from .convolutional import Convolutional
@@ -61,15 +61,19 @@ class Wishes(NamedTuple):
                 raise UsageError(f"--{word} {said} makes no sense", "E002", hint="finite numbers")
 
 
-def need_one_answer(draft: Draft, wishes: Wishes) -> None:
+def need_one_answer(draft: Draft, wishes: Wishes, before: Graph) -> None:
     """Raises UsageError where the shape that is asked for and another option give a batch or channels of their own.
 
-    The shape may be that of the net as it is, or that of the result.
+    The shape may be that of the net as it is, or that of the result. ``before``: the definition without it; where that
+    leaves its input to its data, the shape tells what the net is.
     """
     given = next((given for given in draft.graph.inputs if given.role == "image" and given.native), None)
     asked = draft.feeds.get(given.name) if given is not None else None
     native = draft.native.get(given.name) if given is not None else None
     if given is None or not asked or not native or len(asked) != len(native) or len(native) != 4:
+        return
+    declared = next((each.native for each in before.inputs if each.name == given.name), None)
+    if before.format != "onnx" and (declared is None or not all_numbers(declared)):
         return
     for option, place, wanted in (("batch", 0, wishes.batch), ("channels", channel_axis(given), wishes.channels)):
         said = asked[place]
