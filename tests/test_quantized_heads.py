@@ -83,6 +83,20 @@ def rows(path: Path) -> Path:
     return written(path, nodes, [*STEM_WEIGHTS, numbers("w", 8, OLD), numbers("b", OLD), target, first])
 
 
+def test_one_class_that_is_taken_is_no_row_of_classes(tmp_path: Path) -> None:
+    nodes = [
+        *STEM,
+        NODE("GlobalAveragePool", ["r"], ["p"], "mean"),
+        NODE("Flatten", ["p"], ["f"], "flat"),
+        NODE("MatMul", ["f", "w"], ["m"], "scores"),
+        NODE("Gather", ["m", "first"], ["y"], "choose", axis=1),
+    ]
+    first = numpy_helper.from_array(numpy.array(0, numpy.int64), "first")
+    source = written(tmp_path / "net.onnx", nodes, [*STEM_WEIGHTS, numbers("w", 8, OLD), first])
+    with pytest.raises(shapecalc.RefusedError, match="ends in no classifier"):
+        shapecalc.load(source).retarget(classes=NEW)
+
+
 class Images(quantization.CalibrationDataReader):  # type: ignore[misc]
     """Two images of noise to measure ranges with."""
 

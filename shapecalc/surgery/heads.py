@@ -95,9 +95,20 @@ def heads(graph: Graph) -> list[Head]:
 
 def told(graph: Graph, trace: Trace) -> list[Head]:
     """The heads that are classifiers without doubt: a convolution that leaves a map of several places may be none."""
-    return [
-        head for head in heads(graph) if plain(head.node.op) != "Conv" or head.normalized or not _is_map(head, trace)
-    ]
+    sure = [head for head in heads(graph) if not _picks_a_class(graph, trace, head)]
+    return [head for head in sure if plain(head.node.op) != "Conv" or head.normalized or not _is_map(head, trace)]
+
+
+def _picks_a_class(graph: Graph, trace: Trace, head: Head) -> bool:
+    """Whether what comes out is one of the classes, and no row of all of them."""
+    producers = graph.producers()
+    node = producers.get(head.score)
+    while node is not None and (node.op in BEHIND or node.op in QUANTIZED):
+        node = producers.get(node.input(0))
+    if node is None or node.op not in CHOICES:
+        return False
+    rank = _rank(trace, node.inputs[0])
+    return not rank or int(node.attrs.get("axis", 0)) % rank == rank - 1
 
 
 def _is_map(head: Head, trace: Trace) -> bool:
@@ -305,7 +316,8 @@ def _together(graph: Graph, members: Family, classes: int, start: str) -> list[R
 
 def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
     """The error for a net without a layer that gives classes for sure."""
-    maps, last = heads(graph), graph.nodes[-1] if graph.nodes else None
+    maps = [head for head in heads(graph) if plain(head.node.op) == "Conv"]
+    last = graph.nodes[-1] if graph.nodes else None
     name = graph.name or "the net"
     features = f"; shapecalc cut {typed} --at {quote(last.name)} -o features.onnx writes its features" if last else ""
     if maps:
