@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 import shapecalc
+from shapecalc.errors import RefusedError
 from shapecalc.graph import Graph, Input, Node
 from shapecalc.weights import Array
 
@@ -153,3 +154,22 @@ def test_a_prototxt_ends_in_a_new_pooling_and_flattening() -> None:
         " pooling_param { pool: AVE global_pooling: true } }\n"
         'layer { name: "conv_flat" type: "Flatten" bottom: "conv_avg" top: "conv_flat" }\n'
     )
+
+
+def test_a_blob_that_a_layer_works_on_in_place_is_not_given() -> None:
+    from shapecalc.verify.definition_file import patched
+
+    with pytest.raises(RefusedError, match="a prototxt cannot give it") as caught:
+        patched(shapecalc.loads(TRAIN, format="caffe", name="n.prototxt").cut("conv", "relu"))
+    assert caught.value.because == "relu works on its blob in place"
+
+
+def test_what_a_prototxt_gives_besides_does_no_harm() -> None:
+    """A blob that nothing reads any more is given by Caffe as well; one that a layer reads can be asked for by name."""
+    from shapecalc.verify.definition_file import patched
+
+    text = TRAIN.replace('bottom: "conv" top: "conv" }', 'bottom: "conv" top: "two" }').replace(
+        'bottom: "conv" top: "fc"', 'bottom: "two" top: "fc"'
+    )
+    plan = shapecalc.loads(text, format="caffe", name="n.prototxt").cut("conv", "relu")
+    assert patched(plan) == text[: text.index('layer { name: "fc"')]

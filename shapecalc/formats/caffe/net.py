@@ -47,7 +47,13 @@ def build(document: Document, options: Options) -> Graph:
         builder.params,
         dialect="caffe",
         format="caffe",
-        meta={"text": document.text, "tree": document, "phase": options.phase, "scores": _scores(layers)},
+        meta={
+            "text": document.text,
+            "tree": document,
+            "phase": options.phase,
+            "scores": _scores(layers),
+            "held": frozenset(name for node in nodes for name in node.outputs if "@" not in name),
+        },
         warnings=[*unknown_fields(document, root), *builder.warnings],
     )
 

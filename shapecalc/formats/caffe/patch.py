@@ -52,6 +52,7 @@ def patch(source: Source, old: Graph, new: Graph) -> Iterator[str]:
             resize(draft, given, declared[given.name])
     rename_blobs(draft, renames)
     if found.gone:
+        _check_held(old, new)
         _take_out(draft, old, found.gone)
     text = draft.write()
     _check_phases(draft, text, old.meta.get("options", Options()))
@@ -86,6 +87,20 @@ def _pair(draft: Draft, before: Node, after: Node) -> Pair:
 
 
 # -- layers taken out -------------------------------------------------------------------------------------------------
+
+
+def _check_held(old: Graph, new: Graph) -> None:
+    """Raises RefusedError where a blob would not hold what the net is cut at: a layer that stays works in its place."""
+    users = new.users()
+    for value in new.outputs:
+        if value not in old.meta["held"] and value in users and users[value][0].origin.span is not None:
+            raise RefusedError(
+                f"{value}: a prototxt cannot give it",
+                "E303",
+                location=users[value][0].origin.location,
+                because=f"{users[value][0].name} works on its blob in place",
+                hint=WAY_OUT,
+            )
 
 
 def _take_out(draft: Draft, old: Graph, gone: list[Node]) -> None:
