@@ -339,8 +339,16 @@ def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
         f"{name} ends in no classifier",
         "E301",
         because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
-        hint=_candidates(graph) + features,
+        hint=_as_detector(graph, typed) + _candidates(graph) + features,
     )
+
+
+def _as_detector(graph: Graph, typed: str) -> str:
+    """The way of what may be a detector and is no ONNX file yet: in one, classes are followed to where they end up."""
+    last = graph.nodes[-1].op if graph.nodes else ""
+    if graph.format not in ("chainer", "keras") or last != "Concat":
+        return ""
+    return f"a detector is changed as ONNX: shapecalc convert {typed} -o net.onnx, then --classes of that; "
 
 
 #: Operators of onnxruntime on channels that lie in blocks.

@@ -126,6 +126,18 @@ def test_what_a_forward_cannot_end_with(name: str) -> None:
     assert caught.value.hint == "write it as ONNX: -o result.onnx"
 
 
+def test_a_detector_is_sent_to_onnx() -> None:
+    """Whose classes are followed there through reshapes and joins."""
+    text = HEAD.replace("def __call__(self, x, t)", "def __call__(self, x)") + (
+        "        return F.concat((self.conv(x), self.conv(x)), axis=1)\n"
+    )
+    with pytest.raises(RefusedError) as caught:
+        shapecalc.loads(text, format="chainer", name="net.py").retarget(classes=3)
+    assert str(caught.value.hint).startswith(
+        "a detector is changed as ONNX: shapecalc convert net.py -o net.onnx, then --classes of that; "
+    )
+
+
 def test_a_forward_of_chainer_itself() -> None:
     text = "import chainer\nimport chainer.links as L\n\n\nclass Net(L.VGG16Layers):\n    pass\n"
     plan = shapecalc.loads(text, format="chainer", name="net.py").cut("conv3_3")
