@@ -2,7 +2,7 @@
 
     python -m tests.tools.node_models [--show]
 
-Each model is asked twice: with the shapes of its inputs alone, and with small inputs as constants of the model (axes,
+The dialect is the specification's: what onnxruntime has no code for, `ask_nodes` asks. Each model is asked twice: with the shapes of its inputs alone, and with small inputs as constants of the model (axes,
 sizes, a number of turns), as exporters write them. An output is
 
     equal    every size is the recorded one
@@ -75,7 +75,7 @@ def answers(case: Any, constants: bool) -> Iterator[Answer]:
             model.graph.initializer.append(numpy_helper.from_array(array, info.name))
         else:
             feeds[info.name] = array.shape
-    found = trace(shapecalc.load(model).graph, feeds)
+    found = trace(shapecalc.load(model).graph, feeds, dialect="onnx")
     if found.problems:
         yield Answer(case.name, constants, "wrong", str(found.problems[0]))
         return
