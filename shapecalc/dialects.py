@@ -47,7 +47,7 @@ class Dialect:
         """The rounding of a pooling whose definition says ``ceil_mode`` (None: nothing)."""
         if ceil_mode is None:
             ceil_mode = self.average_ceil if op == "AveragePool" else self.max_ceil
-        if not ceil_mode:
+        if ceil_mode != 1:
             return self.pooling
         return self.ceil_padded if padded else self.ceil
 

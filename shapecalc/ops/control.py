@@ -44,8 +44,18 @@ def _if(call: Call) -> list[Tensor]:
         call.report(chosen)
         return chosen.outputs
     first, second = (call.enter(branch, ()).outputs for branch in branches)
+    _need_alike(call, first, second)
     found = _merged([first, second], f"{call.name}: it depends on a condition that is known when it runs")
     return [_named(call, i, *sides) for i, sides in enumerate(zip(found, first, second, strict=True))]
+
+
+def _need_alike(call: Call, first: Sequence[Tensor], second: Sequence[Tensor]) -> None:
+    """Branches give as many values of the same element types; raises ValueError. Their ranks may differ."""
+    if len(first) != len(second):
+        raise ValueError(f"its branches give {len(second)} and {len(first)} values")
+    for a, b in zip(first, second, strict=True):
+        if a.dtype is not None and b.dtype is not None and a.dtype != b.dtype:
+            raise ValueError(f"its branches give {b.dtype} and {a.dtype}")
 
 
 def _named(call: Call, output: int, found: Tensor, a: Tensor, b: Tensor) -> Tensor:

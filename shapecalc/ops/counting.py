@@ -133,6 +133,8 @@ def _compressed(call: Call) -> Shapes:
     at = None if axis is None else call.axis(int(axis))
     among = dims.product(shape) if at is None else shape[at]
     known = whole(call.contents(1))
+    if known is not None and isinstance(among, int):
+        known = known[:among]
     count = runtime_count(call, axis=at or 0, high=among) if known is None else sum(map(bool, known))
     return [(count,)] if at is None else [(*shape[:at], count, *shape[at + 1 :])]
 

@@ -53,6 +53,18 @@ def _needs(call: Call) -> Iterator[Need]:
     yield need_rank(call, 2, index=1)
     given, wanted = _fan_in(call), _weight(call)[0]
     yield Need(dims.equal(given, wanted), "E101", lambda: _misfit(call, given, wanted))
+    if call.has(2) and call.rank(2) is not None and call.attrs.get(FLATTEN) is None:
+        out, bias = _shapes(call)[0], call.shape(2)
+        if isinstance(out, tuple):
+            verdict: dims.Verdict = len(bias) <= 2
+            for size, n in zip(reversed(bias), reversed(out), strict=False):
+                verdict = dims.both(verdict, True if isinstance(size, int) and size == 1 else dims.equal(size, n))
+            yield Need(verdict, "E105", lambda: _unbiased(call, out, bias))
+
+
+def _unbiased(call: Call, out: Shape, bias: Shape) -> Detail:
+    """The third input is repeated over the result, never the result over it."""
+    return Detail(f"{call.name} adds {dims.show(bias)} to {dims.show(out)}", dims.show(out), dims.show(bias))
 
 
 def _misfit(call: Call, given: Dim, wanted: Dim) -> Detail:

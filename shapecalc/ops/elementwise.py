@@ -79,6 +79,7 @@ register(
     Operator(
         "Dropout",
         same_shape,
+        dtype=lambda call: [call.tensor(0).dtype, "bool" if call.opset >= 10 else call.tensor(0).dtype],
         constants=(1, 2),
         elementwise=True,
         moved=unmoved,
@@ -346,10 +347,18 @@ def _prelu_lower(call: Call, outputs: Shapes) -> Lowered | None:
     )
 
 
+def _prelu_shapes(call: Call) -> Shapes:
+    """The input's shape; onnxruntime repeats the input over larger slopes as well."""
+    shape = call.shape()
+    if not call.dialect.runs or call.rank(1) is None or call.attrs.get("per_channel"):
+        return [shape]
+    return [broadcast([shape, call.shape(1)])]
+
+
 register(
     Operator(
         "PRelu",
-        same_shape,
+        _prelu_shapes,
         weights=lambda call: {1: (1,) if call.attr("shared", False) else (call.channels,)},
         lower=_prelu_lower,
         elementwise=True,

@@ -54,6 +54,7 @@ class Form(NamedTuple):
     """One form of an operator: since which opset, how many inputs, its attributes, its inputs.
 
     ``gone``: from this opset on there is no such operator. ``unable``: onnxruntime's CPU does not compute it.
+    ``results`` outputs have names, used or not.
     """
 
     since: int
@@ -64,6 +65,7 @@ class Form(NamedTuple):
     attributes: frozenset[str]
     needed: tuple[str, ...]
     slots: tuple[Slot, ...]
+    results: int
 
     def slot(self, index: int) -> Slot:
         """Input ``index``; the last one is as many as there are."""
@@ -101,7 +103,8 @@ def forms(op: str, domain: str = "") -> tuple[Form, ...]:
 def _form(line: str, sets: tuple[frozenset[str], ...]) -> Form:
     _, since, counts, words, inputs = line.split(" ")
     gone, unable = counts == "gone", counts.endswith("!")
-    least, _, most = ("0", "-", "0") if gone else counts.rstrip("!").partition("-")
+    taken, _, results = ("0-0", "", "") if gone else counts.rstrip("!").partition(">")
+    least, _, most = taken.partition("-")
     attributes = _words(words)
     return Form(
         int(since),
@@ -112,6 +115,7 @@ def _form(line: str, sets: tuple[frozenset[str], ...]) -> Form:
         frozenset(name.rstrip("*") for name in attributes),
         tuple(name.rstrip("*") for name in attributes if name.endswith("*")),
         tuple(_slot(text, sets) for text in _words(inputs)),
+        0 if gone else int(results or 1),
     )
 
 
@@ -156,6 +160,8 @@ def need_known(call: Call) -> Need | None:
     missing = next((name for name in found.needed if name not in call.attrs), None)
     if missing is not None:
         return Need(False, "E109", lambda: _lacking(call, missing))
+    if len(call.node.outputs) < found.results or "" in call.node.outputs[: found.results]:
+        return Need(False, "E112", lambda: _unfinished(call, found))
     flaw = _flaw(found, tuple([None if t is None else t.dtype or "" for t in call.inputs]))
     return None if flaw is None else _need(call, found, *flaw)
 
@@ -242,6 +248,12 @@ def _absent(call: Call, found: Form, index: int) -> Detail:
 
 def _lacking(call: Call, name: str) -> Detail:
     return Detail(f"{call.name} has no attribute {name}, which {_named(call)} does not do without", name)
+
+
+def _unfinished(call: Call, found: Form) -> Detail:
+    given = sum(map(bool, call.node.outputs))
+    message = f"{call.name} gives {counted(given, 'value')}, {_named(call)} gives {found.results}, used or not"
+    return Detail(message, str(found.results), str(given), "a name for each output that is left out")
 
 
 def _stray(call: Call, found: Form, name: str) -> Detail:

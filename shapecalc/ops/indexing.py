@@ -30,6 +30,25 @@ def _gather_nd_needs(call: Call) -> Iterator[Need]:
         yield from need_on(call, int(call.attr("batch_dims", 0)) + place, known[place::depth])  # type: ignore[index]
 
 
+def _scatter_nd_needs(call: Call) -> Iterator[Need]:
+    """Updates are one slice of the data for each row of indices."""
+    if call.rank(1) is None or call.rank(2) is None or call.rank() is None:
+        return
+    data, indices, updates = (call.shape(i) for i in range(3))
+    depth = indices[-1] if indices else 0
+    if not isinstance(depth, int):
+        return
+    words = Detail(f"{call.name} names {depth} axes of {len(data)}", f"at most {len(data)}", str(depth))
+    yield Need(depth <= len(data), "E108", lambda: words, blocks=True)
+    wanted = (*indices[:-1], *data[depth:])
+    verdict: dims.Verdict = len(wanted) == len(updates)
+    for a, b in zip(wanted, updates, strict=False):
+        verdict = dims.both(verdict, dims.equal(a, b))
+    shown, given = dims.show(wanted), dims.show(updates)
+    unlike = Detail(f"{call.name} puts {shown} into {dims.show(data)}, {call.giver(2)} gives {given}", shown, given)
+    yield Need(verdict, "E105", lambda: unlike)
+
+
 def _of_one_axis(call: Call) -> Contents | None:
     """Elements of a tensor of one axis, by a table of any shape."""
     data, indices = call.contents(0), whole(call.contents(1))
@@ -60,10 +79,8 @@ register(
         source="ONNX GatherElements-13",
     ),
     Operator("GatherND", _gather_nd, needs=_gather_nd_needs, contents=_of_one_axis, source="ONNX GatherND-13"),
-    *(
-        Operator(name, same_shape, contents=_put, source=f"ONNX {name}")
-        for name in ("Scatter", "ScatterElements", "ScatterND")
-    ),
+    *(Operator(name, same_shape, contents=_put, source=f"ONNX {name}") for name in ("Scatter", "ScatterElements")),
+    Operator("ScatterND", same_shape, needs=_scatter_nd_needs, contents=_put, source="ONNX ScatterND-18"),
     Operator("ReverseSequence", same_shape, source="ONNX ReverseSequence-10"),
     Operator("TensorScatter", same_shape, source="ONNX TensorScatter-24"),
 )

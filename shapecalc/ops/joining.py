@@ -100,11 +100,30 @@ def _split_contents(call: Call) -> list[tuple[Dim, ...] | None] | None:
     return [picked(data, shape, axis, range(end - part, end)) for part, end in zip(parts, ends, strict=True)]
 
 
+def _need_portions(call: Call, whole: Dim, count: int) -> Iterator[Need]:
+    """Parts that nobody sizes are alike; the last one may be smaller since opset 18, which says how many there are."""
+    said = call.attrs.get("num_outputs")
+    if said is None:
+        if call.scope.graph is not None and call.scope.graph.format == "onnx":
+            uneven = f"{call.name}: {whole} does not divide into {count} parts"
+            yield Need(
+                dims.equal(whole % count, 0), "E106", lambda: Detail(uneven, f"a multiple of {count}", str(whole))
+            )
+        return
+    few = Detail(f"{call.name} splits {whole} into {count} parts", f"{count} or more", str(whole))
+    yield Need(dims.at_least(whole, count), "E106", lambda: few)
+
+
 def _split_needs(call: Call) -> Iterator[Need]:
     axis = call.axis(int(call.attr("axis", 0)))
     parts = _split_parts(call)
     if parts is None:
         return
+    count = len(call.node.outputs)
+    words = Detail(f"{call.name} has {len(parts)} parts for {count} outputs", str(count), str(len(parts)))
+    yield Need(len(parts) == count, "E109", lambda: words, blocks=True)
+    if not call.has(1) and call.attrs.get("split") is None:
+        yield from _need_portions(call, call.shape()[axis], count)
     total: Dim = 0
     for part in parts:
         total = part + total

@@ -42,6 +42,12 @@ def _layer_shapes(call: Call) -> Shapes:
     return [shape, statistics, statistics][: len(call.node.outputs)]
 
 
+def _simplified_types(call: Call) -> list[str | None]:
+    """The result is of the scale's type, what it was divided by of the one in which that is computed."""
+    computed = "float32" if call.attr("stash_type", 1) == 1 else call.tensor(0).dtype
+    return [call.tensor(1).dtype, computed, computed]
+
+
 # -- matrices ---------------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +175,7 @@ register(
 )
 #: onnxruntime's optimizers put these into ONNX's own domain.
 register(
-    Operator("SimplifiedLayerNormalization", _layer_shapes, source=SOURCE),
+    Operator("SimplifiedLayerNormalization", _layer_shapes, dtype=_simplified_types, source=SOURCE),
     Operator("SkipSimplifiedLayerNormalization", _skip_shapes, source=SOURCE),
 )
 register(

@@ -173,6 +173,12 @@ def _layer_shapes(call: Call) -> Shapes:
     return [shape, *[statistics] * (len(call.node.outputs) - 1)]
 
 
+def _layer_types(call: Call) -> list[str | None]:
+    """Mean and deviation are of the type in which they are computed."""
+    computed = "float32" if call.attr("stash_type", 1) == 1 else call.tensor(0).dtype
+    return [call.tensor(0).dtype, computed, computed]
+
+
 def _layer_needs(call: Call) -> Iterator[Need]:
     """ONNX normalizes from an axis to the last one; ``count`` says how many a definition names."""
     count = call.attr("count")
@@ -234,6 +240,7 @@ register(
     Operator(
         "LayerNormalization",
         _layer_shapes,
+        dtype=_layer_types,
         needs=_layer_needs,
         weights=_layer_weights,
         lower=_layer_lower,
@@ -242,6 +249,7 @@ register(
     Operator(
         "RMSNormalization",
         _layer_shapes,
+        needs=_fits_layer,
         weights=lambda call: {1: call.shape()[_layer_axis(call) :]},
         source="ONNX RMSNormalization-23",
     ),

@@ -41,12 +41,40 @@ def _shapes(call: Call) -> Shapes:
 
 def _needs(call: Call) -> Iterator[Need]:
     given = _given(call)
+    axes = call.contents(3)
+    if given is not None and axes:
+        words = Detail(
+            f"{call.name} has {len(given)} amounts for {len(axes)} axes", str(2 * len(axes)), str(len(given))
+        )
+        yield Need(len(given) == 2 * len(axes), "E108", lambda: words, blocks=True)
     if given is not None and not call.contents(3):
         yield need_rank(call, len(given) // 2)
     for axis, (begin, end) in enumerate((amounts(call) or ()) if call.rank() is not None else ()):
         if any(isinstance(amount, int) and amount < 0 for amount in (begin, end)):
             size = call.shape()[axis]
             yield Need(dims.at_least(size + begin + end, 1), "E103", partial(_emptied, call, axis, size, -begin, -end))
+    if call.dialect.runs:
+        yield from _runtime_needs(call)
+
+
+def _runtime_needs(call: Call) -> Iterator[Need]:
+    """What onnxruntime asks of a map that is continued by its own elements (padbase.h, pad.cc; measured)."""
+    mode = str(call.attr("mode", "constant"))
+    if mode not in ("reflect", "edge", "wrap") or call.rank() is None:
+        return
+    for axis, (begin, end) in enumerate(amounts(call) or ()):
+        size = call.shape()[axis]
+        cut = sum(amount for amount in (begin, end) if isinstance(amount, int) and amount < 0)
+        for amount in (begin, end):
+            if not (isinstance(amount, int) and amount <= 0):
+                most = size + cut - 1
+                verdict = dims.at_least(most, amount if mode == "reflect" else 0)
+                yield Need(verdict, "E103", partial(_too_wide, call, mode, axis, size + cut, amount))
+
+
+def _too_wide(call: Call, mode: str, axis: int, size: Dim, amount: Dim) -> Detail:
+    message = f"{call.name} pads {amount} by {mode} along axis {axis}, where {call.giver()} gives {size}"
+    return Detail(message, f"{amount + 1} or more" if mode == "reflect" else "1 or more", str(size))
 
 
 def _emptied(call: Call, axis: int, size: Dim, begin: Dim, end: Dim) -> Detail:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from .. import dims
 from ..dims import Dim, Shape
@@ -34,7 +35,54 @@ def states(call: Call) -> Shapes:
 
 
 def _needs(call: Call) -> Iterator[Need]:
-    return need_features(call, 2)
+    yield from need_features(call, 2)
+    if call.scope.graph is not None and call.scope.graph.format == "onnx":
+        yield from _onnx_needs(call)
+
+
+#: What each input after the first is called, and its shape: directions D, hidden H, gates G, input I, batch N.
+INPUTS = (
+    (1, "weights", "D GH I"),
+    (2, "recurrent weights", "D GH H"),
+    (3, "biases", "D 2GH"),
+    (4, "lengths", "N"),
+    (5, "a state", "D N H"),
+    (6, "a cell", "D N H"),
+    (7, "peepholes", "D 3H"),
+)
+
+
+def _onnx_needs(call: Call) -> Iterator[Need]:
+    """Each input has the one shape that hidden size, directions and batch leave it (rnn_helpers.cc)."""
+    hidden = call.attrs.get("hidden_size")
+    if call.dialect.runs:
+        words = Detail(
+            f"{call.name} says no hidden_size, which onnxruntime does not do without", "1 or more", str(hidden)
+        )
+        yield Need(isinstance(hidden, int) and hidden > 0, "E110", lambda: words, blocks=True)
+        batchwise = Detail(f"{call.name}: onnxruntime computes no layout 1 on the CPU", "layout 0", "layout 1")
+        yield Need(not call.attr("layout", 0), "E110", lambda: batchwise)
+    size = _hidden(call)
+    gates = size * GATES[call.node.op]
+    known = {"D": _directions(call), "H": size, "GH": gates, "2GH": gates * 2, "3H": size * 3}
+    known |= {"I": call.shape()[2], "N": call.shape()[0 if call.attr("layout", 0) else 1]}
+    for index, what, names in INPUTS:
+        if call.rank(index) is not None and not (call.attr("layout", 0) and index in (5, 6)):
+            wanted = tuple(known[name] for name in names.split())
+            yield Need(_is(call.shape(index), wanted), "E105", partial(_misshaped, call, index, what, wanted))
+
+
+def _is(shape: Shape, wanted: Shape) -> dims.Verdict:
+    verdict: dims.Verdict = len(shape) == len(wanted)
+    for a, b in zip(shape, wanted, strict=False):
+        verdict = dims.both(verdict, dims.equal(a, b))
+    return verdict
+
+
+def _misshaped(call: Call, index: int, what: str, wanted: Shape) -> Detail:
+    given = dims.show(call.shape(index))
+    message = f"{call.name} takes {what} of {dims.show(wanted)}, {call.giver(index)} gives {given}"
+    return Detail(message, dims.show(wanted), given)
 
 
 def need_features(call: Call, axis: int) -> Iterator[Need]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..dims import Dim, Unknown
 from ..graph import Param
 from .base import Call, Lowered, Operator, Shapes, register
@@ -15,19 +17,35 @@ def _axes(call: Call) -> list[int] | None:
     if axes is None and call.has(1):
         return None
     if not axes:
-        axes = () if call.attr("noop_with_empty_axes", 0) else tuple(range(len(call.shape())))
-    return [call.axis(int(axis)) for axis in axes]
+        axes = () if call.attr("noop_with_empty_axes", 0) == 1 else tuple(range(len(call.shape())))
+    return _reduced(call, [int(axis) for axis in axes])
+
+
+def _reduced(call: Call, axes: Sequence[int]) -> list[int]:
+    """The axes counted from 0. onnxruntime reduces an empty tensor along none that is counted from the end.
+
+    Measured; its reduction_ops.cc takes the axes of an empty tensor as they are written.
+    """
+    found = [call.axis(axis) for axis in axes]
+    if call.dialect.runs and any(isinstance(n, int) and n == 0 for n in call.shape()):
+        return [axis for axis, written in zip(found, axes, strict=True) if written >= 0]
+    return found
+
+
+def _kept(call: Call) -> bool:
+    """Whether a reduced axis stays as one of size 1."""
+    return bool(call.attr("keepdims", 1) == 1)
 
 
 def _reduce_shapes(call: Call) -> Shapes:
     shape, axes = call.shape(), _axes(call)
     if axes is None:
         why = Unknown(f"{call.name}: its axes are computed at run time")
-        if call.attr("keepdims", 1):
+        if _kept(call):
             return [tuple(why for _ in shape)]
         length = call.shape(1)[0] if call.rank(1) == 1 else None  # as many different axes go
         return [(why,) * (len(shape) - length) if isinstance(length, int) and 0 < length <= len(shape) else why]
-    if call.attr("keepdims", 1):
+    if _kept(call):
         return [tuple(1 if i in axes else d for i, d in enumerate(shape))]
     return [tuple(d for i, d in enumerate(shape) if i not in axes)]
 
@@ -38,8 +56,10 @@ def _reduce_contents(call: Call) -> tuple[Dim, ...] | None:
 
 def _arg_shapes(call: Call) -> Shapes:
     shape = call.shape()
-    axis = call.axis(int(call.attr("axis", 0)))
-    return [(*shape[:axis], *((1,) if call.attr("keepdims", 1) else ()), *shape[axis + 1 :])]
+    axes = _reduced(call, [int(call.attr("axis", 0))])
+    if not axes:
+        return [shape]
+    return [(*shape[: axes[0]], *((1,) if _kept(call) else ()), *shape[axes[0] + 1 :])]
 
 
 def _reduce_lower(call: Call, outputs: Shapes) -> Lowered | None:

@@ -74,7 +74,12 @@ def _wanted(call: Call, axes: Sequence[int]) -> list[Dim] | None:
 
 
 def _resize_needs(call: Call) -> Iterator[Need]:
-    """One number an axis."""
+    """One number an axis, from one source; what onnxruntime computes."""
+    if call.dialect.runs and call.node.op == "Resize" and call.opset >= 13 and len(call.inputs) != 2:
+        both, none = _filled(call, 2) and _filled(call, 3), not (_filled(call, 2) or _filled(call, 3))
+        if "scales" not in call.attrs and call.scope.graph is not None and call.scope.graph.format == "onnx":
+            words = Detail(f"{call.name} takes sizes or scales, {'both' if both else 'neither'} are there")
+            yield Need(not both and not none, "E109", lambda: words, blocks=none)
     given = call.contents(3) if _filled(call, 3) else _scales(call)
     if given is not None and call.rank() is not None:
         wanted, found = len(_axes(call)), len(given)
@@ -86,6 +91,66 @@ def _resize_needs(call: Call) -> Iterator[Need]:
             ),
             blocks=True,
         )
+    if call.dialect.runs and call.rank() is not None:
+        yield from _runtime_needs(call)
+
+
+def _runtime_needs(call: Call) -> Iterator[Need]:
+    """What onnxruntime resizes: its upsamplebase.h, ScalesValidation and UpsampleBase, each line measured."""
+    mode, smooth = str(call.attr("mode", "nearest")), ("linear", "cubic")
+    if call.attr("antialias", 0) == 1:
+        yield _unsupported(call, mode in smooth, f"antialias with mode {mode}", "linear or cubic")
+    if mode == "cubic" and call.tensor(0).dtype in ("uint8", "int8", "int32"):
+        yield _unsupported(call, call.attr("antialias", 0) == 1, f"cubic of {call.tensor(0).dtype}", "float32")
+    scales = _each_scale(call)
+    if scales is None:
+        return
+    least, inclusive = (1.0, "1 or more") if call.node.op == "Upsample" else (0.0, "more than 0")
+    fits = all(scale >= least if least else scale > 0 for scale in scales)
+    yield _unsupported(call, fits, f"factors {_factors(scales)}", inclusive)
+    if mode in smooth and fits:
+        yield _unsupported(call, _smooth(mode, scales, call), f"{mode} by {_factors(scales)}", PLACES[mode])
+
+
+#: Which axes of a map onnxruntime resizes smoothly.
+PLACES = {
+    "linear": "2 or 3 axes, or 4 or 5 of which batch and channels stay",
+    "cubic": "2 axes, or 4 of which batch and channels stay",
+}
+
+
+def _smooth(mode: str, scales: Sequence[float], call: Call) -> bool:
+    """Whether linear or cubic goes along these axes."""
+    rank, first, second = len(scales), *[*scales, 0.0][:2]
+    last = rank == 4 and first == scales[3] == 1
+    if mode == "linear":
+        return rank in (2, 3) or (rank in (4, 5) and first == second == 1) or last
+    enlarged = call.attr("antialias", 0) == 1 or all(scale >= 1 for scale in scales)
+    return rank == 2 or (rank == 4 and first == second == 1) or (last and enlarged)
+
+
+def _each_scale(call: Call) -> list[float] | None:
+    """The factor along every axis; None where one is not known."""
+    shape, axes = call.shape(), _axes(call)
+    given = None if _filled(call, 3) else _scales(call)
+    if _filled(call, 3):
+        sizes = _resize_shapes(call)[0]
+        known = isinstance(sizes, tuple) and dims.all_numbers(sizes) and dims.all_numbers(shape)
+        return [out / n if n else 1.0 for out, n in zip(sizes, shape, strict=True)] if known else None  # type: ignore[arg-type]
+    if given is None or len(given) != len(axes) or not all(isinstance(scale, (int, float)) for scale in given):
+        return None
+    scales = [1.0] * len(shape)
+    for axis, scale in zip(axes, given, strict=True):
+        scales[axis] = float(scale)
+    return scales
+
+
+def _factors(scales: Sequence[float]) -> str:
+    return "×".join(f"{scale:g}" for scale in scales)
+
+
+def _unsupported(call: Call, verdict: dims.Verdict, what: str, wanted: str) -> Need:
+    return Need(verdict, "E110", lambda: Detail(f"{call.name}: onnxruntime does not resize {what}", wanted, what))
 
 
 def _resize_windows(call: Call) -> list[AnyWindow]:

@@ -193,9 +193,9 @@ def _any_axes(call: Call, rank: int, sign: int) -> Shape | Unknown:
 def _squeeze_shapes(call: Call) -> Shapes:
     shape = call.shape()
     axes = integers(call, "axes", 1)
-    if axes is None:
-        if call.has(1):
-            return [_any_axes(call, len(call.shape()), -1)]
+    if axes is None and call.has(1):
+        return [_any_axes(call, len(call.shape()), -1)]
+    if axes is None or (not axes and call.dialect.runs):  # onnxruntime takes no axes for all of size 1
         ones = [dims.equal(d, 1) for d in shape]
         if any(one is None or not (one is True or dims.failed(one)) for one in ones):
             return [Unknown(f"{call.name}: which axes are of size 1 is known when it runs")]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from .. import dims
 from ..dims import Dim, Unknown
 from ..window import Window
-from .base import Call, Operator, Shapes, register, same_shape
+from .base import Call, Detail, Need, Operator, Shapes, need_rank, register, same_shape
 
 
 def _number(call: Call, index: int) -> Dim | None:
@@ -56,6 +59,44 @@ def _stft(call: Call) -> Shapes:
     return [(batch, frames, _half(frame) if call.attr("onesided", 1) else frame, 2)]
 
 
+def _dft_needs(call: Call) -> Iterator[Need]:
+    """The last axis holds 1 or 2 numbers, as one-sided and inverse say; the transform is along another."""
+    yield need_rank(call, at_least=2)
+    shape, onesided, inverse = call.shape(), call.attr("onesided", 0), call.attr("inverse", 0)
+    wanted = (2,) if onesided and inverse else (1,) if onesided else (1, 2)
+    last = shape[-1]
+    if isinstance(last, int):
+        text = " or ".join(map(str, wanted))
+        words = Detail(f"{call.name} takes {text} numbers a place, {call.giver()} gives {last}", text, str(last))
+        yield Need(last in wanted, "E105", lambda: words)
+    given = _or(_number(call, 2), -2) if call.opset >= 20 else call.attr("axis", 1)
+    if isinstance(given, int):
+        axis, most = given, len(shape) - 2
+        no_axis = Detail(f"{call.name} is along axis {axis} of {len(shape)}", f"0 to {most}", str(axis))
+        yield Need(-len(shape) <= axis <= most and axis != -1, "E109", lambda: no_axis, blocks=True)
+
+
+def _stft_needs(call: Call) -> Iterator[Need]:
+    """A frame is no longer than the signal, and as long as its window (dft.cc, short_time_fourier_transform)."""
+    yield need_rank(call, at_least=2)
+    length, step, frame = call.shape()[1], _number(call, 1), _number(call, 3)
+    if isinstance(step, int):
+        no_step = Detail(f"{call.name} steps by {step}", "1 or more", str(step))
+        yield Need(step > 0, "E109", lambda: no_step, blocks=True)
+    window = call.shape(2)[0] if call.has(2) and call.rank(2) == 1 else None
+    if frame is not None and window is not None:
+        unlike = Detail(f"{call.name} has a window of {window} for frames of {frame}", str(frame), str(window))
+        yield Need(dims.equal(frame, window), "E105", lambda: unlike)
+    size = window if frame is None else frame
+    if size is not None:
+        short = Detail(
+            f"{call.name} takes frames of {size}, {call.giver()} gives a signal of {length}",
+            f"{size} or more",
+            str(length),
+        )
+        yield Need(dims.at_least(length, size), "E103", lambda: short)
+
+
 def _mel(call: Call) -> Shapes:
     bins, length = _number(call, 0), _number(call, 1)
     return [(_half(_or(length, Unknown("no length"))), _or(bins, Unknown("no bins")))]
@@ -86,8 +127,8 @@ register(
         )
         for name in ("Blackman", "Hamming", "Hann")
     ),
-    Operator("DFT", _dft, source="ONNX DFT-20"),
-    Operator("STFT", _stft, source="ONNX STFT-17"),
+    Operator("DFT", _dft, needs=_dft_needs, source="ONNX DFT-20"),
+    Operator("STFT", _stft, needs=_stft_needs, source="ONNX STFT-17"),
     Operator(
         "MelWeightMatrix",
         _mel,

@@ -372,6 +372,7 @@ def traced(asked: Question, dialect: str) -> Trace:
         if isinstance(value, list)
         else numpy.shape(value)
         for name, value in asked.feeds.items()
+        if value is not None
     }
     return trace(shapecalc.load(asked.model).graph, feeds, dialect=dialect)
 
@@ -403,10 +404,16 @@ def judged(found: Trace, values: dict[str, Any]) -> tuple[str, str]:
         if isinstance(value, list):
             rows.append((node_models.judged(tensor, value, bound), f"{name}: {tensor}"))
         elif isinstance(value, (numpy.ndarray, numpy.generic)) and isinstance(tensor.shape, tuple):
+            tensor = Tensor(tensor.shape, as_python_has_it(tensor.dtype), tensor.contents)
             rows.append(run_models.judged(name, tensor, numpy.asarray(value), bound))
         else:
             rows.append(("unknown", f"{name}: {tensor}"))
     return max(rows, key=lambda row: VERDICTS.index(row[0]), default=("equal", ""))
+
+
+def as_python_has_it(dtype: str | None) -> str | None:
+    """The type of the array that onnxruntime's Python gives."""
+    return "uint8" if dtype and dtype.startswith("float8") else dtype
 
 
 # -- running ----------------------------------------------------------------------------------------------------------

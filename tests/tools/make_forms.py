@@ -21,8 +21,8 @@ from shapecalc.ops import forms
 TARGET = Path(forms.__file__).with_name("forms.txt")
 #: What a schema calls a type, where an element type has another name.
 NAMES = {"float": "float32", "double": "float64"}
-#: Operators that onnxruntime handles without a kernel.
-NO_KERNEL_NEEDED = frozenset({"Constant"})
+#: Operators that onnxruntime handles without a kernel, some as functions of others.
+NO_KERNEL_NEEDED = frozenset({"Constant", "FastGelu", "QuickGelu"})
 #: How the names end of what TensorRT alone has.
 GPU_ONLY = "_TRT"
 #: The last opset of a kernel that has none.
@@ -106,6 +106,11 @@ class Sets:
         return self.numbers.setdefault(types, len(self.numbers))
 
 
+def is_single(given: Any) -> bool:
+    """Whether an input or output must be there."""
+    return not str(given.option).endswith(("Optional", "Variadic"))
+
+
 def slot(schema: Any, given: Any, kernels: Kernels, sets: Sets) -> str:
     """An input: the number of its types, its type parameter if others share it, how many it may be, the CPU's types."""
     listed, name = parameters(schema), type_of(given)
@@ -122,12 +127,13 @@ def slot(schema: Any, given: Any, kernels: Kernels, sets: Sets) -> str:
 
 
 def lines(found: Iterable[Any], kernels: Kernels) -> list[str]:
-    """A line for every form: name, opset, how many inputs ("gone": no more; "!": not computed), attributes, inputs."""
+    """A line for every form: name, opset, how many inputs ("gone", "!": not computed) > outputs, attributes, inputs."""
     sets = Sets()
     rows = []
     for row in found:
         name = f"{row.domain}:{row.name}" if row.domain else row.name
-        counts = f"{row.min_input}-{min(row.max_input, forms.ANY)}"
+        results = next((at for at, given in enumerate(row.outputs) if not is_single(given)), len(row.outputs))
+        counts = f"{row.min_input}-{min(row.max_input, forms.ANY)}" + f">{results}" * (results != 1)
         unable = not row.domain and not row.name.endswith(GPU_ONLY) and kernels.of(row) == []
         counts = "gone" if row.deprecated else f"{counts}!" if unable else counts
         attributes = ",".join(a + "*" * row.attributes[a].required for a in sorted(row.attributes))

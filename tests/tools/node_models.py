@@ -2,8 +2,9 @@
 
     python -m tests.tools.node_models [--show]
 
-The dialect is the specification's: what onnxruntime has no code for, `ask_nodes` asks. Each model is asked twice: with the shapes of its inputs alone, and with small inputs as constants of the model (axes,
-sizes, a number of turns), as exporters write them. An output is
+The dialect is the specification's: what onnxruntime has no code for, `ask_nodes` asks. Each model is asked twice: with
+the shapes of its inputs alone, and with small inputs as constants of the model (axes, sizes, a number of turns), as
+exporters write them. An output is
 
     equal    every size is the recorded one
     open     sizes that the numbers decide are symbols or unknown, the others are the recorded ones
