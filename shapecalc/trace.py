@@ -245,6 +245,8 @@ class _Walk:
         count = len(call.node.outputs)
         if self.need_known is not None and (unknown := self.need_known(call)) is not None:
             problems.append(self.problem(call, unknown))
+            if unknown.blocks:
+                return [Tensor(Unknown(problems[-1].message)) for _ in range(count)]
         try:
             if row.needs is not None and self.blocked(row.needs(call), call, problems):
                 return [Tensor(Unknown(problems[-1].message)) for _ in range(count)]

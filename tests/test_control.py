@@ -47,7 +47,7 @@ IF = """g (float[2, 3] x, bool c) => (float y) {{
         (3, "known", "Relu", "2×3"),
         (0, "c", "Relu", "y[0]×y[1]"),
         (0, "c", "Transpose", "3×2"),
-        (0, "c", "Shape", "?"),
+        (0, "c", "ReduceMax <keepdims = 0>", "?"),
     ],
 )
 def test_a_branch_is_chosen_where_its_condition_is_known(limit: int, condition: str, other: str, expected: str) -> None:
@@ -233,3 +233,26 @@ def test_counts_that_only_running_tells_have_bounds() -> None:
     assert str(value) == "y: 2×y[1]"
     assert value.bounds == {"y[1]": (0, 12)}
     assert value.to_dict()["bounds"] == {"y[1]": [0, 12]}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("b = Shape (x)", "its branches give float32 and int64"),
+        ("b = Relu (x)\n d = Relu (x)", "its branches give 1 and 2 values"),
+    ],
+)
+def test_branches_that_onnxruntime_does_not_join_are_said(other: str, words: str) -> None:
+    more = ", float d" if "d =" in other else ""
+    kind = "int64" if "Shape" in other else "float"
+    text = (
+        "g (float[2, 3] x, bool c) => (float y) {\n    y = If (c) <then_branch = yes () => (float a) { a = Relu (x) },"
+        f" else_branch = no () => ({kind} b{more}) {{ {other} }}>\n}}"
+    )
+    made = onnx.parser.parse_model(HEAD + text)
+    (problem,) = shapecalc.load(made).trace().problems
+    assert words in problem.message
+    runtime = pytest.importorskip("onnxruntime")
+    runtime.set_default_logger_severity(4)
+    with pytest.raises(Exception, match="Mismatched tensor element type|different number of outputs"):
+        runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -159,7 +159,7 @@ def need_known(call: Call) -> Need | None:
             return Need(False, "E112", lambda: _stray(call, found, stray))
     missing = next((name for name in found.needed if name not in call.attrs), None)
     if missing is not None:
-        return Need(False, "E109", lambda: _lacking(call, missing))
+        return Need(False, "E109", lambda: _lacking(call, missing), blocks=True)
     if len(call.node.outputs) < found.results or "" in call.node.outputs[: found.results]:
         return Need(False, "E112", lambda: _unfinished(call, found))
     flaw = _flaw(found, tuple([None if t is None else t.dtype or "" for t in call.inputs]))
@@ -196,7 +196,7 @@ def _flaw(found: Form, given: Sequence[str | None]) -> tuple[str, int] | None:
 def _need(call: Call, found: Form, flaw: str, index: int) -> Need:
     """The requirement that a flaw breaks."""
     code, words = FLAWS[flaw]
-    return Need(False, code, lambda: words(call, found, index))
+    return Need(False, code, lambda: words(call, found, index), blocks=flaw in ("few", "absent"))
 
 
 def _written(call: Call, name: str) -> bool:

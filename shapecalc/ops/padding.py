@@ -65,11 +65,10 @@ def _runtime_needs(call: Call) -> Iterator[Need]:
     for axis, (begin, end) in enumerate(amounts(call) or ()):
         size = call.shape()[axis]
         cut = sum(amount for amount in (begin, end) if isinstance(amount, int) and amount < 0)
-        for amount in (begin, end):
-            if not (isinstance(amount, int) and amount <= 0):
-                most = size + cut - 1
-                verdict = dims.at_least(most, amount if mode == "reflect" else 0)
-                yield Need(verdict, "E103", partial(_too_wide, call, mode, axis, size + cut, amount))
+        amount = dims.maximum(begin, end)
+        if not (isinstance(amount, int) and amount <= 0):
+            verdict = dims.at_least(size + cut - 1, amount if mode == "reflect" else 0)
+            yield Need(verdict, "E103", partial(_too_wide, call, mode, axis, size + cut, amount))
 
 
 def _too_wide(call: Call, mode: str, axis: int, size: Dim, amount: Dim) -> Detail:
