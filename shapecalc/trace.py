@@ -15,7 +15,7 @@ from .dialects import Dialect, get_dialect
 from .dims import Dim, Shape, Unknown
 from .graph import Graph, Input, Node, Param, Reference, Tensor
 from .ops import MALFORMED, Call, Detail, Entered, MissingInputError, Need, OpenRankError, Operator, Scope, find
-from .ops.agreeing import agree
+from .ops.agreeing import TABLED, agree
 from .ops.base import OWN_DOMAIN
 from .ops.types import need_one_type
 from .problem import Problem
@@ -252,7 +252,7 @@ class _Walk:
                 return [Tensor(Unknown(problems[-1].message)) for _ in range(count)]
             if self.typed and not problems and (unlike := need_one_type(call)) is not None:
                 problems.append(self.problem(call, unlike))
-            if self.typed and not problems:
+            if self.typed and call.node.op in TABLED and not problems:
                 self.blocked(agree(call), call, problems)
             outputs = row.tensors(call) if row.tensors is not None else _outputs(row, call)
         except OpenRankError as error:

@@ -254,5 +254,5 @@ def test_branches_that_onnxruntime_does_not_join_are_said(other: str, words: str
     assert words in problem.message
     runtime = pytest.importorskip("onnxruntime")
     runtime.set_default_logger_severity(4)
-    with pytest.raises(Exception, match="Mismatched tensor element type|different number of outputs"):
+    with pytest.raises(Exception, match=r"Mismatched tensor element type|different number of outputs"):
         runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -56,6 +56,8 @@ OF_AN_AXIS = {
     **dict.fromkeys("ArgMax ArgMin Gather GatherElements Scatter ScatterElements Split".split(), 0),
     **dict.fromkeys("Hardmax LogSoftmax LpNormalization RMSNormalization Softmax TopK Compress".split(), -1),
 }
+#: The names of all operators above.
+TABLED = frozenset(name.rpartition(":")[2] for name in (*AGREEING, *KERNELS, *AS_MANY_AXES, *OF_AN_AXIS))
 
 
 def agree(call: Call) -> Iterator[Need]:
@@ -67,8 +69,8 @@ def agree(call: Call) -> Iterator[Need]:
         yield from _on_its_kernel(call)
     for index in AS_MANY_AXES.get(op, ()):
         ranks = call.rank(), call.rank(index)
-        if None not in ranks:
-            yield Need(ranks[0] == ranks[1], "E108", partial(_unlike_ranks, call, index))
+        if None not in ranks and ranks[0] != ranks[1]:
+            yield Need(False, "E108", partial(_unlike_ranks, call, index))
     rows = AGREEING.get(op)
     if rows is not None and call.rank() is not None:
         yield from _agreement(call, rows)
@@ -76,14 +78,16 @@ def agree(call: Call) -> Iterator[Need]:
 
 def _on_an_axis(call: Call, default: int) -> Iterator[Need]:
     rank, axis = call.rank(), int(call.attr("axis", default))
-    if rank and "axis" in call.attrs:
-        yield Need(-rank <= axis < rank, "E109", lambda: _no_axis(call, axis, rank))
+    if rank and "axis" in call.attrs and not -rank <= axis < rank:
+        yield Need(False, "E109", lambda: _no_axis(call, axis, rank))
 
 
 def _on_its_kernel(call: Call) -> Iterator[Need]:
     said = call.attrs.get("kernel_shape")
     if said and call.rank(1) is not None and "kernel" not in call.attrs:
         shape = call.shape(1)
+        if shape[2:] == tuple(said):
+            return
         verdict = _same(tuple(said), shape[2:]) if len(shape) == len(said) + 2 else False
         text = "×".join(map(str, said))
         words = Detail(

@@ -63,7 +63,7 @@ class Form(NamedTuple):
     least: int
     most: int
     attributes: frozenset[str]
-    needed: tuple[str, ...]
+    needed: frozenset[str]
     slots: tuple[Slot, ...]
     results: int
 
@@ -113,7 +113,7 @@ def _form(line: str, sets: tuple[frozenset[str], ...]) -> Form:
         int(least),
         int(most),
         frozenset(name.rstrip("*") for name in attributes),
-        tuple(name.rstrip("*") for name in attributes if name.endswith("*")),
+        frozenset(name.rstrip("*") for name in attributes if name.endswith("*")),
         tuple(_slot(text, sets) for text in _words(inputs)),
         0 if gone else int(results or 1),
     )
@@ -136,9 +136,9 @@ def form(op: str, opset: int, domain: str = "") -> Form | None:
 def _opset(call: Call) -> int:
     """The opset of the operator's domain."""
     graph, domain = call.scope.graph, _domain(call)
-    if not domain:
-        return call.scope.opset
-    return int(graph.meta.get("opsets", {}).get(domain, NEWEST)) if graph is not None else NEWEST
+    if not domain or graph is None:
+        return call.scope.opset if not domain else NEWEST
+    return int(graph.meta.get("opsets", {}).get(domain, NEWEST))
 
 
 def _domain(call: Call) -> str:
@@ -150,25 +150,28 @@ def need_known(call: Call) -> Need | None:
     op, domain = call.node.op, _domain(call)
     if domain not in DOMAINS:
         return None
-    found = form(op, call.scope.opset if not domain else _opset(call), domain)
+    opset = _opset(call)
+    found = form(op, opset, domain)
     if found is None:
         return Need(False, "E112", lambda: _too_young(call)) if forms(op, domain) else None
     if not found.attributes.issuperset(call.node.attrs):
         stray = next((name for name in call.node.attrs if name not in found.attributes and _written(call, name)), None)
         if stray is not None:
             return Need(False, "E112", lambda: _stray(call, found, stray))
-    missing = next((name for name in found.needed if name not in call.attrs), None)
-    if missing is not None:
+    if not found.needed.issubset(call.attrs):
+        missing = min(found.needed.difference(call.attrs))
         return Need(False, "E109", lambda: _lacking(call, missing), blocks=True)
     if len(call.node.outputs) < found.results or "" in call.node.outputs[: found.results]:
         return Need(False, "E112", lambda: _unfinished(call, found))
-    flaw = _flaw(found, tuple([None if t is None else t.dtype or "" for t in call.inputs]))
+    flaw = _flaw(op, opset, domain, tuple([None if t is None else t.dtype or "" for t in call.inputs]))
     return None if flaw is None else _need(call, found, *flaw)
 
 
 @lru_cache(maxsize=4096)
-def _flaw(found: Form, given: Sequence[str | None]) -> tuple[str, int] | None:
+def _flaw(op: str, opset: int, domain: str, given: Sequence[str | None]) -> tuple[str, int] | None:
     """What is wrong with inputs of these element types, and with which; None an input left out, "" a type not known."""
+    found = form(op, opset, domain)
+    assert found is not None
     if found.gone:
         return "gone", 0
     if len(given) > found.most:
