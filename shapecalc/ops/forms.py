@@ -23,6 +23,8 @@ DOMAINS = frozenset({"", "ai.onnx.ml", "com.microsoft"})
 ANY = 1_000
 #: The opset of what has opsets of its own, where a file does not tell them.
 NEWEST = 1_000
+#: onnxruntime promises opsets from here on. Of older files it loads few, and no edit or size changes that: not said.
+PROMISED = 7
 #: Operators that were removed, and what took their place.
 SUCCESSORS = {"Upsample": "Resize", "Scatter": "ScatterElements"}
 #: Attributes that a reader fills in where the file says nothing, and what with.
@@ -158,13 +160,15 @@ def need_known(call: Call) -> Need | None:
         stray = next((name for name in call.node.attrs if name not in found.attributes and _written(call, name)), None)
         if stray is not None:
             return Need(False, "E112", lambda: _stray(call, found, stray))
-    if not found.needed.issubset(call.attrs):
-        missing = min(found.needed.difference(call.attrs))
-        return Need(False, "E109", lambda: _lacking(call, missing), blocks=True)
     if len(call.node.outputs) < found.results or "" in call.node.outputs[: found.results]:
         return Need(False, "E112", lambda: _unfinished(call, found))
     flaw = _flaw(op, opset, domain, tuple([None if t is None else t.dtype or "" for t in call.inputs]))
-    return None if flaw is None else _need(call, found, *flaw)
+    if flaw is not None:
+        return _need(call, found, *flaw)
+    if not found.needed.issubset(call.attrs):
+        missing = min(found.needed.difference(call.attrs))
+        return Need(False, "E109", lambda: _lacking(call, missing), blocks=True)
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -187,7 +191,7 @@ def _flaw(op: str, opset: int, domain: str, given: Sequence[str | None]) -> tupl
             return "type", index
         if dtype and slot.shared and first.setdefault(slot.shared, dtype) != dtype:
             return "unlike", index
-    if found.unable:
+    if found.unable and opset >= PROMISED:
         return "unable", 0
     for index, dtype in enumerate(given):
         computed = found.slot(index).computed
