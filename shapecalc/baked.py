@@ -13,12 +13,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
 from . import dims
 from .definition import Definition
+from .dims import Dim
 from .graph import Tensor
 from .kept import MAKERS, RULES, equal, made, padded
 from .ops import baked
@@ -119,7 +120,7 @@ class Finder:
     def _kept(self, layer: Layer) -> Said | None:
         """The constant of a layer that did not follow its input."""
         numbers = self.pair.kept(layer)
-        return self._of(layer, RULES[layer.op], numbers) if numbers else None
+        return self._of(layer, RULES[layer.op], numbers, self.pair.places(layer)) if numbers else None
 
     def _made(self, layer: Layer, missed: Mapping[int, int]) -> Said | None:
         """The constant from which a layer makes a size that is missed further on."""
@@ -155,16 +156,23 @@ class Finder:
                 return
             name = layer.node.inputs[0]
 
-    def _of(self, layer: Layer, held: Held, numbers: str) -> Said:
-        """The constant of a layer in words; of a shape that is computed, the numbers that are not."""
+    def _of(self, layer: Layer, held: Held, numbers: str, places: Sizes = ()) -> Said:
+        """The constant of a layer in words; of a shape that is computed, the numbers that are not, of these places."""
         name = baked.constant(layer.call, held.place)
         listed = constant(layer, held) or ()
         shown = [str(number) for number in listed[:MOST_SHOWN]] + ["…"] * (len(listed) > MOST_SHOWN)
         value = f"[{', '.join(shown)}]"
-        if name is None and (fixed := baked.written_down(layer.call, held.place, listed)):
-            said = [number for number in fixed if number in re.findall(r"\d+", numbers.split(",")[0])] or list(fixed)
+        if name is None and (fixed := self._fixed(layer, held, listed, places)):
+            told = re.findall(r"\d+", numbers.split(",")[0].rpartition(": ")[2])
+            said = [number for number in fixed if number in told] or list(fixed)
             name, value = fixed[said[0]], f"{' and '.join(said)} in {value}"
         return Said(name or layer.name, layer.name, value, numbers)
+
+    def _fixed(self, layer: Layer, held: Held, listed: Sequence[Dim], places: Sizes) -> dict[str, str]:
+        """The numbers that are constants of the file: of these places, where there are any, else of all."""
+        return baked.written_down(layer.call, held.place, listed, places) or baked.written_down(
+            layer.call, held.place, listed
+        )
 
     # -- a weight -------------------------------------------------------------------------------------------------
     def _met(self, layer: Layer) -> Said | None:

@@ -59,15 +59,54 @@ def equal(*sides: Iterable[int]) -> str:
 
 
 def _reshape(old: Seen, new: Seen, fails: bool, counted: Counted) -> str:
-    """Axes that became one, or were split, into numbers that stayed while their product changed."""
-    if len(new.given) != len(old.given) or len(new.constant) != len(old.constant):
+    """Axes that became one, or were split, into numbers that stayed while their product changed.
+
+    An axis is named where another one is split into the same numbers: a map's height and width into windows.
+    """
+    found = _stuck(old, new, fails, counted)
+    if not found:
         return ""
+    into = [_windows(old, group) for group in groups(old.given, old.output)]
+    axes = [_axis(old, group) for group, _ in found]
+    if None in axes or any(into.count(_windows(old, group)) < 2 for group, _ in found):
+        return found[0][1]
+    along = {
+        said: [str(axis) for axis, (_, other) in zip(axes, found, strict=True) if other == said] for _, said in found
+    }
+    return "; ".join(f"ax{'e' if len(a) > 1 else 'i'}s {' and '.join(a)}: {said}" for said, a in along.items())
+
+
+def _axis(old: Seen, group: Group) -> int | None:
+    """The one axis of a group, besides axes of 1."""
+    start, stop, _ = group.inputs.indices(len(old.given))
+    axes = [axis for axis in range(start, stop) if old.given[axis] != 1]
+    return axes[0] if len(axes) == 1 else None
+
+
+def _windows(old: Seen, group: Group) -> Sizes:
+    """The numbers into which a group is split, besides 1; of an axis that is not split, the axis as well."""
+    numbers = tuple(n for n in old.output[group.outputs] if n != 1)
+    return numbers if len(numbers) > 1 else (group.inputs.start, *numbers)
+
+
+def _stuck(old: Seen, new: Seen, fails: bool, counted: Counted) -> list[tuple[Group, str]]:
+    """The groups of axes whose numbers stayed, and what is said of each."""
+    if len(new.given) != len(old.given) or len(new.constant) != len(old.constant):
+        return []
     for leading in (False, True):
-        for group in groups(old.given, old.output, leading=leading):
-            said = _group(old.given[group.inputs], new.given[group.inputs], _targets(old, new, group), fails, counted)
-            if said:
-                return said
-    return ""
+        found = [
+            (group, _group(old.given[group.inputs], new.given[group.inputs], _targets(old, new, group), fails, counted))
+            for group in groups(old.given, old.output, leading=leading)
+        ]
+        if any(said for _, said in found):
+            return [(group, said) for group, said in found if said]
+    return []
+
+
+def stuck_places(old: Seen, new: Seen, fails: bool, counted: Counted) -> Sizes:
+    """Where in the target of a reshape the numbers stand of which `_reshape` speaks first."""
+    found = _stuck(old, new, fails, counted)
+    return tuple(range(*found[0][0].outputs.indices(len(old.output)))) if found else ()
 
 
 def _targets(old: Seen, new: Seen, group: Group) -> tuple[Sizes, Sizes, Sizes]:

@@ -13,7 +13,7 @@ from .definition import Definition
 from .dims import Shape
 from .errors import UsageError
 from .graph import Tensor, places
-from .kept import RULES, Places, Seen
+from .kept import RULES, Counted, Places, Seen, stuck_places
 from .literal import USUAL
 from .ops import baked
 from .sizes import reference
@@ -172,13 +172,23 @@ class Pair:
 
     def kept(self, layer: Layer) -> str:
         """The number of a layer's constant that did not follow its input; "" where it did."""
+        seen = self._both(layer)
+        return RULES[layer.op].kept(*seen) if seen is not None else ""
+
+    def places(self, layer: Layer) -> Sizes:
+        """Where in a reshape's target that number stands; empty where that is not known."""
+        seen = self._both(layer) if layer.op == "Reshape" else None
+        return stuck_places(*seen) if seen is not None else ()
+
+    def _both(self, layer: Layer) -> tuple[Seen, Seen, bool, Counted] | None:
+        """A layer where everything fits and now, whether it is what fails, and who counts places."""
         rule, old = RULES.get(layer.op), self.before.get(layer.name)
         if rule is None or old is None:
-            return ""
+            return None
         then, now = self.seen(old, rule), self.seen(layer, rule)
         if then is None or now is None or then.given == now.given:
-            return ""
-        return rule.kept(then, now, bool(layer.problems), lambda a, b: self.counted(layer, a, b))
+            return None
+        return then, now, bool(layer.problems), lambda a, b: self.counted(layer, a, b)
 
     # -- places ---------------------------------------------------------------------------------------------------
     def counted(self, layer: Layer, before: int, now: int) -> Places | None:

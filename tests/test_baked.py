@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 import shapecalc
 from shapecalc.ops.baked import squares
+from shapecalc.problem import Baked
 from shapecalc.report.words import alike
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18]>\n'
@@ -311,3 +312,42 @@ def test_misfits_that_read_alike_are_one() -> None:
         ("Reshape_2", ["Reshape_4"]),
         ("Gemm_7", []),
     ]
+
+
+def windowed(size: tuple[int, int]) -> tuple[str, str, str]:
+    """(constant, value, numbers) behind the misfit of a map that is cut into windows, its own half-computed target."""
+    body = (
+        "b = Shape <start = 0, end = 1> (x) h = Shape <start = 1, end = 2> (x) w = Shape <start = 2, end = 3> (x) "
+        "s = Constant <value_ints = [7]> () ph = Div (h, s) pw = Div (w, s) "
+        "high = Constant <value_ints = [7]> () wide = Constant <value_ints = [7]> () c = Constant <value_ints = [64]> () "
+        "t = Concat <axis = 0> (b, ph, high, pw, wide, c) y = Reshape (x, t)"
+    )
+    made = onnx.parser.parse_model(f"{HEAD}g (float[1, 56, 56, 64] x) => (float y) {{{body}}}")
+    found = trace_of(shapecalc.load(made), (1, *size, 64))
+    assert found is not None
+    return found.constant, found.value, found.numbers
+
+
+def trace_of(model: shapecalc.Model, shape: tuple[int, ...]) -> Baked | None:
+    (problem,) = model.trace(shape).problems
+    return problem.cause
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((72, 56), ("high", "7 in [1, 10, 7, 8, 7, 64]", "axis 1: 8·7 = 56, 10·7 of 72 now")),
+        ((56, 72), ("wide", "7 in [1, 8, 7, 10, 7, 64]", "axis 2: 8·7 = 56, 10·7 of 72 now")),
+        ((72, 72), ("high", "7 in [1, 10, 7, 10, 7, 64]", "axes 1 and 2: 8·7 = 56, 10·7 of 72 now")),
+        (
+            (72, 80),
+            (
+                "high",
+                "7 in [1, 10, 7, 11, 7, 64]",
+                "axis 1: 8·7 = 56, 10·7 of 72 now; axis 2: 8·7 = 56, 11·7 of 80 now",
+            ),
+        ),
+    ],
+)
+def test_the_constant_of_the_axis_that_does_not_fit(size: tuple[int, int], expected: tuple[str, str, str]) -> None:
+    assert windowed(size) == expected

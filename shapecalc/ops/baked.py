@@ -88,12 +88,15 @@ def target_hint(call: Call, index: int, target: Sequence[Dim]) -> str:
     return f"the input size at export: {numbers} in {shown} is fixed in the file, whatever goes in" if numbers else ""
 
 
-def written_down(call: Call, index: int, target: Sequence[Dim]) -> dict[str, str]:
-    """The numbers of a target, joined of single ones, that are constants of the file: number -> its constant."""
+def written_down(call: Call, index: int, target: Sequence[Dim], places: Sequence[int] = ()) -> dict[str, str]:
+    """The numbers of a target, joined of single ones, that are constants of the file: number -> its constant.
+
+    ``places``: only of these; () of all.
+    """
     return {
         str(target[i]): name
         for i, name in _fixed_places(call, index, len(target)).items()
-        if isinstance(target[i], int) and target[i] not in (-1, 0, 1)
+        if isinstance(target[i], int) and target[i] not in (-1, 0, 1) and (not places or i in places)
     }
 
 
