@@ -19,7 +19,7 @@ attribute           on               meaning
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .dims import Dim, Shape, Unknown, all_numbers
@@ -121,9 +121,18 @@ def places(shape: Shape, layout: str = "NCHW") -> Shape:
 
 
 class Reference(NamedTuple):
-    """In the place of an attribute's value inside a function: the attribute of the function that gives it."""
+    """In the place of an attribute's value inside a function: the attribute of the function that gives it.
+
+    ``read`` makes of it what the reader makes of a value that stands there itself: of a type's number its name.
+    """
 
     name: str
+    read: Callable[[Any], Any] | None = None
+
+    def bound(self, arguments: Mapping[str, Any]) -> Any:
+        """The value that a call gives; None where it gives none."""
+        value = arguments.get(self.name)
+        return value if value is None or self.read is None else self.read(value)
 
 
 class Input:

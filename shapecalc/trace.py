@@ -340,7 +340,7 @@ def _argued(attrs: dict[str, Any], arguments: Mapping[str, Any]) -> dict[str, An
     """The attributes of a function's node: those that name an attribute of the function get what it was called with."""
     if not any(isinstance(value, Reference) for value in attrs.values()):
         return attrs
-    bound = {key: arguments.get(v.name) if isinstance(v, Reference) else v for key, v in attrs.items()}
+    bound = {key: v.bound(arguments) if isinstance(v, Reference) else v for key, v in attrs.items()}
     return {key: value for key, value in bound.items() if value is not None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ def read_attributes(
     attrs = dict(_attribute(file, span, folder, subgraph) for span in spans)
     attrs = {**schema.DEFAULTS.get(op, {}), **attrs}
     for name in attrs:
-        if (op, name) in schema.TYPE_ATTRIBUTES and not isinstance(attrs[name], Reference):
-            attrs[name] = _type_name(attrs[name])
+        if (op, name) in schema.TYPE_ATTRIBUTES:
+            given = attrs[name]
+            attrs[name] = Reference(given.name, _type_name) if isinstance(given, Reference) else _type_name(given)
     return _constant(file, spans, attrs) if op == "Constant" else attrs
 
 
@@ -110,8 +112,19 @@ def _constant(file: File, spans: list[Span], attrs: dict[str, Any]) -> dict[str,
         return {"value": attrs["sparse_value"]}
     for name, (dtype, many) in CONSTANT_FORMS.items():
         if name in attrs:
-            if many is not isinstance(attrs[name], tuple):
+            given = attrs[name]
+            if isinstance(given, Reference):
+                return {"value": Reference(given.name, partial(_listed, dtype, many))}
+            value = _listed(dtype, many, given)
+            if value is None:
                 raise file.broken(spans[0].start, f"attribute {name!r} is of another type")
-            contents = tuple(attrs[name]) if many else (attrs[name],)
-            return {"value": Tensor((len(contents),) if many else (), dtype, contents if dtype != "string" else None)}
+            return {"value": value}
     return attrs
+
+
+def _listed(dtype: str, many: bool, given: Any) -> Tensor | None:
+    """A number, or a list of them, as a tensor; None where it is the other one."""
+    if many is not isinstance(given, tuple):
+        return None
+    contents = tuple(given) if many else (given,)
+    return Tensor((len(contents),) if many else (), dtype, contents if dtype != "string" else None)
