@@ -100,24 +100,25 @@ class SetBatch(NamedTuple):
                 repeated += flat
             else:
                 break
-        if not now.ok:
-            raise RefusedError(
-                f"{now.problems[0].layer} keeps the batch of {self.before} that the file was made for",
-                "E303",
-                because=now.problems[0].message,
-                hint=_elsewhere(native.graph),
-            )
         lost = _lost(now)
         if lost is not None:
             came, made = _shape(lost.call.inputs[0]), lost.outputs[0].shape
-            raise RefusedError(
-                f"{lost.name} keeps the batch of {self.before} that the file was made for",
-                "E303",
-                location=lost.location,
-                because=f"it ({lost.source_op}) makes {_counted(made)} of {_counted(came)}, where N is the new batch",
-                hint=_elsewhere(native.graph),
-            )
+            because = f"it ({lost.source_op}) makes {_counted(made)} of {_counted(came)}"
+            raise self._kept(now.graph, lost.name, because, lost)
+        if not now.ok:
+            because = now.problems[0].message.replace(str(PROBE), "N").replace(f"{PROBE:,}", "N")
+            raise self._kept(now.graph, now.problems[0].layer, because)
         return self._found(found, repeated)
+
+    def _kept(self, graph: Graph, layer: str, because: str, lost: Layer | None = None) -> RefusedError:
+        """The refusal where a layer keeps the old batch; in the cause the new one is called N."""
+        return RefusedError(
+            f"{layer} keeps the batch of {self.before} that the file was made for",
+            "E303",
+            location=lost.location if lost is not None else None,
+            because=f"{because}, where N is the new batch",
+            hint=_elsewhere(graph),
+        )
 
     def _found(
         self, targets: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], repeated: Sequence[Repeated]
@@ -281,11 +282,15 @@ def _flattened(now: Trace) -> list[Repeated]:
 
 
 def _lost(now: Trace) -> Layer | None:
-    """The layer behind which the probed batch is in no value that a score comes from; None where a score has it."""
+    """The layer behind which the probed batch is in no value that a score, or the first misfit, comes from.
+
+    None where it is, or where the misfit has it from another side.
+    """
     graph = now.graph
-    if any(_batched(now.tensors.get(name)) for name in scores(graph)):
+    if now.ok and any(_batched(now.tensors.get(name)) for name in scores(graph)):
         return None
-    behind = {node.name for node in graph.ancestors(scores(graph))}
+    ends = scores(graph) if now.ok else graph.node(now.problems[0].layer).inputs
+    behind = {node.name for node in graph.ancestors(ends)}
     losing = (x for x in now.layers if x.name in behind and x.op != "Shape" and x.call.inputs)
     return next((x for x in losing if _batched(x.call.inputs[0]) and not any(map(_batched, x.tensors))), None)
 
