@@ -36,10 +36,11 @@ class Net:
     What it writes down is for one size: the padding (that is nothing at 16×16), targets, masks, where a roll meets.
     """
 
-    def __init__(self, size: tuple[int, int], pads: bool = True, law: Law | None = None) -> None:
+    def __init__(self, size: tuple[int, int], pads: bool = True, law: Law | None = None, apart: bool = False) -> None:
         self.lines: list[str] = []
         self.arrays: dict[str, Any] = {}
         self.pads = pads
+        self.apart = apart  # whether the windows of each image are apart where they are masked
         self.law = law
         self.wide = (WINDOW, WINDOW) if law is None or law.scaled else (size[0] * WINDOW // 16, size[1] * WINDOW // 16)
         self.noise = numpy.random.default_rng(7)
@@ -108,7 +109,11 @@ class Net:
         if any(shift):
             mask = numpy.where(_shifted((high, wide), window, shift), -100.0, 0.0)  # type: ignore[arg-type]
             masked = self.held(f"{name}_mask", mask.astype(numpy.float32))
+            if self.apart:
+                scores = self.reshape(f"{name}_apart", scores, -1, windows, places, places)
             scores = self.add(f"{name}_masked", f"Add ({scores}, {masked})")
+            if self.apart:
+                scores = self.reshape(f"{name}_joined", scores, -1, places, places)
         shares = self.add(f"{name}_shares", f"Softmax <axis = -1> ({scores})")
         seen = self.add(f"{name}_seen", f"MatMul ({shares}, {rows})")
         back = self.reshape(f"{name}_back", seen, 1, down, across, *window, CHANNELS)
@@ -196,6 +201,18 @@ def test_a_map_too_small_for_windows_that_stay_is_refused_when_it_runs(
 ) -> None:
     with pytest.raises(Exception, match=r"needs_a_map_of_(4×4|5×5)"):
         run(free[1], size)
+
+
+def test_the_batch_is_left_free_with_the_size_of_windows(tmp_path: Path) -> None:
+    onnx.save(Net((16, 16), apart=True).proto, tmp_path / "net.onnx")
+    plan = shapecalc.load(tmp_path / "net.onnx").retarget(input="Nx3x?x?")
+    written = onnx.load(plan.save(tmp_path / "free.onnx", device="cpu"))
+    session = onnxruntime.InferenceSession(written.SerializeToString(), providers=["CPUExecutionProvider"])
+    image = numpy.random.default_rng(0).standard_normal((1, 3, 20, 28), numpy.float32)
+    got = session.run(None, {"x": numpy.concatenate([-image, image, image])})[0]
+    wanted = run(Net((20, 28)).proto, (20, 28))
+    assert got.shape == (3, CHANNELS)
+    assert numpy.abs(got[1:] - wanted).max() < 1e-5 * numpy.abs(wanted).max()
 
 
 def test_what_is_done_to_windows_when_they_run_is_said(free: tuple[shapecalc.Plan, onnx.ModelProto]) -> None:

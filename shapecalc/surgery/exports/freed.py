@@ -35,7 +35,7 @@ RECTANGLES = (
 #: Sizes at which branches round apart.
 ODD = ((259, 331), (237, 285))
 #: Sizes at which windows of 4 do not fill the maps of few stages, down or across.
-FINE = ((204, 272), (208, 276))
+FINE = ((196, 276), (208, 268))
 #: So many sizes tell a rule from chance.
 ENOUGH = 3
 

@@ -14,7 +14,7 @@ from ..edits import Edit
 from .computed import HOWS, Computed, CropToFit, Size
 from .regroup import ITEMS
 from .retable import SetConstant
-from .rules import Vector, from_the_end, rules
+from .rules import Known, Vector, from_the_end, rules, shared
 from .shifting import TrimMap
 from .windows import Partition
 
@@ -88,15 +88,29 @@ class Freeing:
 
     def size(self, vector: Vector, edit: Edit) -> Size:
         """The rule that gives these numbers, the simplest first. Raises RefusedError where there is none."""
+        near = next(shared(vector, self._near(edit.layer)), None)
+        if near is not None:
+            return near
         kept = self.found.get(vector)
         if kept is not None and all(self.made[value] < self.order[edit.layer] for value, _ in kept.factors):
             return kept
         self.found[vector] = found = self._size(vector, edit)
         return found
 
+    def _near(self, layer: str) -> Known:
+        """The sizes of what a layer itself reads first: other maps are like it by chance at a few sizes."""
+        node = self.graph.node(layer)
+        shapes = [shape_in(traced, node.inputs[0]) for traced in self.traces] if node.inputs else []
+        known = [shape for shape in shapes if shape is not None]
+        if not known or len(known) < len(shapes) or len({len(shape) for shape in known}) != 1:
+            return {}
+        sides = {vector: (node.inputs[0], axis) for axis, vector in enumerate(zip(*known, strict=True))}
+        return {v: side for v, side in sides.items() if len(set(v)) > 1 and any(number % ITEMS for number in v)}
+
     def _size(self, vector: Vector, edit: Edit) -> Size:
         known = {v: factor for v, (place, factor) in self.sides.items() if place < self.order[edit.layer]}
         batch = known.get((ITEMS,) * len(vector))
+        known = {v: factor for v, factor in known.items() if any(number % ITEMS for number in v)}
         if batch is not None and any(vector) and all(number % ITEMS == 0 for number in vector):
             found = next(rules(tuple(number // ITEMS for number in vector), known, self.wide), None)
             if found is not None and not (found.how or (found.plus and found.factors)):

@@ -38,6 +38,11 @@ def rules(vector: Vector, known: Known, windows: Made = ()) -> Iterator[Size]:
         yield from _gaps(vector, moving, [pair])
 
 
+def shared(vector: Vector, moving: Known) -> Iterator[Size]:
+    """The rules that give these numbers as one of some sizes, or as a share of one."""
+    yield from _shares(vector, moving, [(one,) for one in moving] if len(set(vector)) > 1 else [])
+
+
 def _shares(vector: Vector, moving: Known, groups: Iterable[tuple[Vector, ...]]) -> Iterator[Size]:
     for vectors in groups:
         products = map(prod, zip(*vectors, strict=True))
