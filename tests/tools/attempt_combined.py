@@ -86,7 +86,7 @@ def tried(name: str, number: int, seed: int, pipe: Any) -> None:
             line |= {"verdict": "unread", "code": error.code, "words": error.message}
         except Exception as error:  # noqa: BLE001  a crash is a result
             line |= {"verdict": "crash", "words": f"{type(error).__name__}: {error}"}
-        pipe.send(line)
+    pipe.send(line)  # who reads it ends this process: not before the folder is gone
 
 
 def apart(name: str, number: int, seed: int, limit: float) -> dict[str, Any]:

@@ -360,25 +360,27 @@ def as_text(plan: Any, folder: Path) -> str:
 def tried(name: str, done: set[str], dry: bool, pipe: Any) -> None:
     """Everything about one model that is not done, sent line by line; first the edits' words, last None."""
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        try:
-            net = opened(name if dry else str(with_weights(Path(name), folder)))
-            model = net.model
-            wanted = [edit for edit in edits(net) if edit.words not in done]
-        except Exception as error:  # noqa: BLE001  a crash is a result
-            known = isinstance(error, shapecalc.ShapecalcError)
-            words = error.message if known else f"{type(error).__name__}: {error}"  # type: ignore[attr-defined]
-            pipe.send([("load", "load")])
-            pipe.send({"verdict": "unread" if known else "crash", "words": words, "edit": "load", "kind": "load"})
-            pipe.send(None)
-            return
-        pipe.send([(edit.kind, edit.words) for edit in wanted])
-        for edit in wanted:
-            started = time.monotonic()
-            line = attempt(model, edit, folder, dry)
-            about = {"edit": edit.words, "kind": edit.kind, "format": model.graph.format}
-            pipe.send({**about, **line, "seconds": round(time.monotonic() - started, 2)})
-        pipe.send(None)
+        _tried(name, done, dry, pipe, Path(place))
+    pipe.send(None)  # who reads it ends this process: not before the folder is gone
+
+
+def _tried(name: str, done: set[str], dry: bool, pipe: Any, folder: Path) -> None:
+    try:
+        net = opened(name if dry else str(with_weights(Path(name), folder)))
+        model = net.model
+        wanted = [edit for edit in edits(net) if edit.words not in done]
+    except Exception as error:  # noqa: BLE001  a crash is a result
+        known = isinstance(error, shapecalc.ShapecalcError)
+        words = error.message if known else f"{type(error).__name__}: {error}"  # type: ignore[attr-defined]
+        pipe.send([("load", "load")])
+        pipe.send({"verdict": "unread" if known else "crash", "words": words, "edit": "load", "kind": "load"})
+        return
+    pipe.send([(edit.kind, edit.words) for edit in wanted])
+    for edit in wanted:
+        started = time.monotonic()
+        line = attempt(model, edit, folder, dry)
+        about = {"edit": edit.words, "kind": edit.kind, "format": model.graph.format}
+        pipe.send({**about, **line, "seconds": round(time.monotonic() - started, 2)})
 
 
 def apart(name: str, done: set[str], dry: bool, limit: float) -> Iterator[dict[str, Any]]:
