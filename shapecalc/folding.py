@@ -56,6 +56,33 @@ def _scattered(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     return found
 
 
+def _scattered_along(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    if attrs.get("reduction", "none") not in ("none", b"none"):
+        raise KeyError("ScatterElements that adds or multiplies")
+    found, places, updates = values[0].copy(), values[1], values[2]
+    numpy.put_along_axis(found, places, updates, attrs.get("axis", 0))
+    return found
+
+
+def _summed_up(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    axes = [int(n) for n in values[1]] if len(values) > 1 else attrs.get("axes")
+    return numpy.sum(values[0], tuple(axes) if axes else None, keepdims=bool(attrs.get("keepdims", 1)))
+
+
+def _resized(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    """A scaling to the size that comes in, as exporters write one down that had nothing to do."""
+    wanted = values[-1]
+    own = numpy.ones(values[0].ndim) if wanted.dtype.kind == "f" else numpy.array(values[0].shape)
+    if len(values) < 2 or not numpy.array_equal(wanted, own):
+        raise KeyError("Resize to another size")
+    return values[0]
+
+
+def _flattened(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    axis = attrs.get("axis", 1)
+    return values[0].reshape(int(numpy.prod(values[0].shape[:axis])), -1)
+
+
 def _pad(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     """A border of one number."""
     if attrs.get("mode", "constant") not in ("constant", b"constant") or len(values) > 3:
@@ -149,6 +176,10 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "Equal": lambda values, attrs: values[0] == values[1],
     "Where": lambda values, attrs: numpy.where(*values),
     "ScatterND": _scattered,
+    "ScatterElements": _scattered_along,
+    "ReduceSum": _summed_up,
+    "Resize": _resized,
+    "Flatten": _flattened,
     "Neg": lambda values, attrs: -values[0],
     "Exp": lambda values, attrs: numpy.exp(values[0]),
     "Log": lambda values, attrs: numpy.log(values[0]),

@@ -1,4 +1,4 @@
-"""Constants that follow the map and hold no weight: first states of recurrent layers, how far places lie apart."""
+"""Constants that follow the map: first states of recurrent layers, how far places lie apart, sides of a map."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Net:
         given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, CHANNELS, *size])
         weights = [numpy_helper.from_array(array, name) for name, array in self.arrays.items()]
         graph = helper.make_graph(self.nodes, "net", [given], [onnx.ValueInfoProto(name="y")], weights)
-        self.proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        self.proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
     def add(self, name: str, op: str, *inputs: str, **attrs: Any) -> str:
         self.nodes.append(NODE(op, inputs, [name], name, **attrs))
@@ -87,14 +87,37 @@ def positional(net: Net, value: str, size: Size) -> str:
     return net.reshape("map", net.add("back", "Transpose", seen, perm=[0, 2, 1]), 1, CHANNELS, high, wide)
 
 
+def laid(net: Net, value: str, size: Size) -> str:
+    """Patches of 3×3 laid on the map (VOLO)."""
+    wide = net.add("wide", "Conv", value, net.weight("wide_w", 9 * CHANNELS, CHANNELS, 1, 1))
+    columns = net.reshape("columns", wide, 1, 9 * CHANNELS, size[0] * size[1])
+    sides = [net.held(f"s{at}", numpy.array(row, numpy.int64)) for at, row in enumerate((size, (3, 3)))]
+    return net.add("laid", "Col2Im", columns, *sides, pads=[1, 1, 1, 1])
+
+
+def placed(net: Net, value: str, size: Size) -> str:
+    """A table of one number for each place and channel, constant along each line: what interpolates to itself."""
+    table = numpy.arange(CHANNELS, dtype=numpy.float32).reshape(1, CHANNELS, 1, 1)
+    return net.add("sum", "Mul", value, net.held("table", numpy.tile(table, (1, 1, *size))))
+
+
+def unmasked(net: Net, value: str, size: Size) -> str:
+    """A mask that hides nothing, of as many places as there are."""
+    flat = net.reshape("flat", value, 1, CHANNELS, size[0] * size[1])
+    alike = net.add("alike", "MatMul", net.add("turned", "Transpose", flat, perm=[0, 2, 1]), flat)
+    mask = net.held("mask", numpy.zeros((1, size[0] * size[1], size[0] * size[1]), numpy.float32))
+    shares = net.add("shares", "Softmax", net.add("masked", "Add", alike, mask), axis=-1)
+    return net.reshape("map", net.add("seen", "MatMul", flat, shares), 1, CHANNELS, *size)
+
+
 def run(proto: onnx.ModelProto, size: Size) -> Any:
     image = numpy.random.default_rng(0).standard_normal((1, CHANNELS, *size), numpy.float32)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, {"x": image})[0]
 
 
-@pytest.mark.parametrize("behind", [recurrent, positional])
-@pytest.mark.parametrize("size", [(8, 8), (4, 4), (5, 9), (12, 7)])
+@pytest.mark.parametrize("behind", [recurrent, positional, laid, placed, unmasked])
+@pytest.mark.parametrize("size", [(8, 8), (4, 4), (5, 9), (12, 7), (6, 9), (9, 6)])
 def test_constants_follow_the_map(tmp_path: Path, behind: Callable[[Net, str, Size], str], size: Size) -> None:
     onnx.save(Net(NATIVE, behind).proto, tmp_path / "net.onnx")
     plan = shapecalc.load(tmp_path / "net.onnx").retarget(input=size)

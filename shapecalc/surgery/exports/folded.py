@@ -19,7 +19,9 @@ from ..names import free_param
 from ..stored import swept
 
 #: Operators of one chain, and values that wait for others; a damaged file may go round in circles.
-MOST_STEPS, MOST_WAITING = 200, 2_000
+MOST_STEPS, MOST_WAITING = 500, 2_000
+#: The operator whose inputs that are left out tell it nothing: what it scales, and to what size, are there.
+RESIZE = "Resize"
 
 
 class Step(NamedTuple):
@@ -190,7 +192,7 @@ def _made(graph: Graph, value: str) -> tuple[dict[str, Param], Chain] | None:
 def _chained(order: Sequence[tuple[str, Node]], sources: Mapping[str, Param]) -> tuple[Step, ...]:
     """The nodes that make values, in order, as steps that read sources and each other by place."""
     places = {name: index for index, name in enumerate((*sources, *(value for value, _ in order)))}
-    return tuple(Step(n.op, tuple(places[read] for read in n.inputs), _attrs(n, value)) for value, n in order)
+    return tuple(Step(n.op, tuple(places[read] for read in _read(n)), _attrs(n, value)) for value, n in order)
 
 
 def _steps(graph: Graph, value: str) -> tuple[list[tuple[str, Node]], dict[str, Param]] | None:
@@ -211,7 +213,7 @@ def _steps(graph: Graph, value: str) -> tuple[list[tuple[str, Node]], dict[str, 
             sources[name] = param
         elif node is None or node.op not in OPERATORS or not _one(node) or len(order) >= MOST_STEPS:
             return None
-        elif waiting := [read for read in node.inputs if read not in known]:
+        elif waiting := [read for read in _read(node) if read not in known]:
             if len(todo) > MOST_WAITING:
                 return None
             todo += waiting
@@ -220,6 +222,11 @@ def _steps(graph: Graph, value: str) -> tuple[list[tuple[str, Node]], dict[str, 
             order.append((name, node))
         known.add(todo.pop())
     return order, sources
+
+
+def _read(node: Node) -> list[str]:
+    """What a node reads; of a Resize, without what is left out."""
+    return [value for value in node.inputs if value or node.op != RESIZE]
 
 
 def _one(node: Node) -> bool:

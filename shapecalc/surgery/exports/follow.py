@@ -149,6 +149,14 @@ def _expand(old: Layer, layer: Layer, seen: Seen) -> Ways:
     return [new] if kept else []
 
 
+def _laid(old: Layer, layer: Layer, seen: Seen) -> Ways:
+    """Patches are laid on the map that the one written down became (VOLO's outlook attention)."""
+    size = constant(layer, RULES["Col2Im"])
+    if size is None or not _same(old, layer, RULES["Col2Im"]):
+        return []
+    return [new for before, new in seen.maps if before == size]
+
+
 def expanded(layer: Layer, graph: Graph) -> SetConstant | None:
     """The edit of an Expand that a misfitting join reads, where it repeats numbers so often as there were places.
 
@@ -181,4 +189,5 @@ RULES = {
     "Slice": Rule(2, "ends", _slice),
     "Resize": Rule(3, "sizes", _resize),
     "Expand": Rule(1, "shape", _expand),
+    "Col2Im": Rule(1, "image_shape", _laid),
 }

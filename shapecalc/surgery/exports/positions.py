@@ -218,10 +218,11 @@ def _blocks(shape: Sizes, axis: int, grid: Grid, seen: Seen) -> tuple[str, tuple
 
 def _map(shape: Sizes, wanted: Sizes, axes: tuple[int, ...], seen: Seen) -> tuple[str, tuple[object, ...], str] | None:
     """As `_carried`, of a table whose axes are height and width themselves."""
-    if len(axes) != 2 or axes[1] != axes[0] + 1:
-        return None
-    pair = ((shape[axes[0]], shape[axes[1]]), (wanted[axes[0]], wanted[axes[1]]))
-    return ("map", (axes[0], *pair), f"{Grid(*pair, 0)} interpolated (bicubic)") if pair in seen.maps else None
+    for first in (axes[0], axes[0] - 1):  # where one side stayed, it is the one behind or the one before
+        pair = ((*shape[first : first + 2],), (*wanted[first : first + 2],))
+        if first >= 0 and {first, first + 1}.issuperset(axes) and pair in seen.maps:
+            return "map", (first, *pair), f"{Grid(*pair, 0)} interpolated (bicubic)"
+    return None
 
 
 def _windows(

@@ -27,7 +27,7 @@ from .regroup import ITEMS, Scale, Sizes, batched
 from .retable import SetConstant
 from .rolls import halves, rolled
 from .same import followed, padded
-from .states import restarted
+from .states import once, restarted
 from .unfolded import unfolded
 from .whole import AttendInWindows, following, windowed
 from .windows import Partition, Windows
@@ -138,8 +138,11 @@ class _Rebaking:
         if layer.op == "Resize" and (ways := shown(old, layer, self.seen)):
             return SetConstant(layer.name, 3, "sizes", ways[0], constant(old, RULES["Resize"]))
         if any(problem.code == "E105" for problem in layer.problems):
+            number = once(layer, self.graph)
             table = looked_up(layer, self.seen, self.graph) or resampled(layer, self.seen, self.graph)
-            return table or expanded(layer, self.graph) or cropped(layer, self.graph)
+            if number is not None or table is not None:
+                return number or table
+            return expanded(layer, self.graph) or cropped(layer, self.graph)
         return None
 
     def _special(self, old: Layer, layer: Layer) -> Iterator[Edit | None]:

@@ -12,7 +12,7 @@ from .follow import shape_of
 from .growing import computed, unread
 from .patches import FillMap
 from .regroup import Sizes
-from .retable import SetConstant
+from .retable import INTERPOLATIONS, SetConstant
 from .whole import AttendInWindows
 from .windows import WINDOWS, is_cut, sides_turned
 
@@ -48,6 +48,10 @@ FILLED = (
     "{}: patches of {} do not fill a map of {}, so it is scaled to {}, as MobileViT does; the file does not say so, "
     "and a net that pads or crops its map differs at this size"
 )
+INTERPOLATED = (
+    "{}: positions are interpolated as timm does; HuggingFace's nets have another way (DINOv2 not): "
+    "--interpolate huggingface"
+)
 
 
 class Cut(NamedTuple):
@@ -76,6 +80,8 @@ def remarks(edits: Sequence[Any], graph: Graph, traced: Trace) -> list[str]:
         found += kept(cuts, graph)
     found += next(([APART.format(e.layer, show(e.window))] for e in edits if isinstance(e, AttendInWindows)), [])
     found += next(([FILLED.format(edit.layer, *edit.told())] for edit in edits if isinstance(edit, FillMap)), [])
+    other = INTERPOLATIONS["huggingface"]
+    found += next(([INTERPOLATED.format(e.layer)] for e in edits if getattr(e, "recipe", "") in other), [])
     return [*found, *wholes(edits, {cut.of(cut.shape) for cut in cuts.values()})]
 
 

@@ -44,7 +44,7 @@ class StartAtZero(NamedTuple):
 
 
 class SpreadNumber(NamedTuple):
-    """One number in place of a constant that holds it many times, where it is spread over a map."""
+    """One number in place of a constant that holds it many times, where a layer spreads it over a map."""
 
     layer: str
     value: str
@@ -90,6 +90,16 @@ def _spread(layer: Layer, graph: Graph) -> SpreadNumber | None:
     if number is None or shape is None or tensor is None or set(shape) == {1}:
         return None
     return SpreadNumber(layer.name, value, len(shape), number, tensor.dtype or "float32")
+
+
+def once(layer: Layer, graph: Graph) -> SpreadNumber | None:
+    """The edit of a misfitting join that reads one number many times: a mask that hides nothing, written down."""
+    for value, tensor in zip(layer.node.inputs, layer.call.inputs, strict=True):
+        shape = tensor.sizes if tensor is not None else None
+        number = _number(graph, value) if shape is not None and set(shape) != {1} else None
+        if number is not None and shape is not None and tensor is not None:
+            return SpreadNumber(layer.name, value, len(shape), number, tensor.dtype or "float32")
+    return None
 
 
 def _number(graph: Graph, value: str) -> float | None:
