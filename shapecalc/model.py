@@ -263,7 +263,8 @@ class Model(Definition):
         Further ``wishes``: ``head`` (the name of the classifier, or several), ``start`` ("zeros", "normal" or
         "framework": how new weights start), ``names`` (of the classes), ``channels``, ``bgr``, ``mean``, ``std`` (per
         channel; the result takes pixels), ``batch`` (a number, or "N" for a free one), ``convolutional`` (fully
-        connected layers become convolutions), ``interpolate`` ("timm" or "huggingface": tables of positions).
+        connected layers become convolutions), ``interpolate`` (tables of positions: "timm", "huggingface",
+        "torchvision").
 
         Raises RefusedError where no head is found, no weightless repair makes the size fit, or an edit cannot be made,
         UsageError for a wish that makes no sense.

@@ -5,7 +5,8 @@ loads weights at another size (bicubic, with antialiasing); the size is given, n
 (1981); a = -0.5 with antialiasing and -0.75 without are PyTorch's choices, which its `interpolate` documents by its
 results. Tables of relative positions are spread as BEiT does (Bao et al. 2022) and timm after it: the old offsets
 stand at distances that grow geometrically until the last is the new map's last, and new ones are read between them.
-HuggingFace's transformers leave antialiasing out, and spread offsets bilinearly (``interpolate_pos_encoding``).
+HuggingFace's transformers leave antialiasing out, and spread offsets bilinearly (``interpolate_pos_encoding``);
+torchvision leaves it out and lays corners on corners (``interpolate_embeddings``).
 """
 
 from __future__ import annotations
@@ -32,14 +33,16 @@ def _keys(distance: Array, a: float) -> Array:
     return numpy.where(x <= 1, near, numpy.where(x < 2, far, 0.0))
 
 
-def bicubic(before: int, now: int, *, antialias: bool) -> Array:
+def bicubic(before: int, now: int, *, antialias: bool, corners: bool = False) -> Array:
     """The (now, before) matrix that interpolates ``before`` numbers at ``now`` places, pixel centres aligned by area.
 
     With antialiasing the kernel widens by the factor of shrinking and what reaches beyond the ends is left out;
-    without, the numbers at the ends stand for those beyond.
+    without, the numbers at the ends stand for those beyond. With ``corners`` first lies on first and last on last.
     """
     scale = before / now
     centres = (numpy.arange(now) + 0.5) * scale - 0.5
+    if corners:
+        centres = numpy.arange(now) * ((before - 1) / max(now - 1, 1))
     if antialias:
         width = max(scale, 1.0)
         weights = _keys((numpy.arange(before)[None, :] - centres[:, None]) / width, -0.5)
@@ -52,11 +55,11 @@ def bicubic(before: int, now: int, *, antialias: bool) -> Array:
     return matrix
 
 
-def _interpolated(table: Array, axis: int, before: Size, now: Size, *, antialias: bool) -> Array:
+def _interpolated(table: Array, axis: int, before: Size, now: Size, *, antialias: bool, corners: bool = False) -> Array:
     """A table whose ``axis`` and the next one are height and width, at another height and width."""
     found = table.astype(numpy.float64)
     for place, (old, new) in enumerate(zip(before, now, strict=True)):
-        moved = numpy.moveaxis(found, axis + place, -1) @ bicubic(old, new, antialias=antialias).T
+        moved = numpy.moveaxis(found, axis + place, -1) @ bicubic(old, new, antialias=antialias, corners=corners).T
         found = numpy.moveaxis(moved, -1, axis + place)
     return found.astype(table.dtype)
 
@@ -109,9 +112,11 @@ def bilinear(before: int, now: int) -> Array:
 IN_FRONT = "--repair resize scales the image in front to the size it was made for"
 
 
-def over_map(table: Array, axis: int, before: Size, now: Size, *, antialias: bool = True) -> Array:
+def over_map(
+    table: Array, axis: int, before: Size, now: Size, *, antialias: bool = True, corners: bool = False
+) -> Array:
     """An embedding laid out as a map, (…, height, width, …)."""
-    return _interpolated(table, axis, before, now, antialias=antialias)
+    return _interpolated(table, axis, before, now, antialias=antialias, corners=corners)
 
 
 def over_blocks(
@@ -136,7 +141,16 @@ def as_map(table: Array, axis: int, before: Size, tokens: int) -> Array | None:
     return rows.reshape(*before, -1) if alone else None
 
 
-def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int, *, antialias: bool = True) -> Array:
+def over_places(
+    table: Array,
+    axis: int,
+    before: Size,
+    now: Size,
+    tokens: int,
+    *,
+    antialias: bool = True,
+    corners: bool = False,
+) -> Array:
     """An embedding with a row for each place, row by row, behind ``tokens`` rows that are kept.
 
     One that is made of waves (`shapecalc.waves`) is computed; any other is interpolated.
@@ -147,7 +161,7 @@ def over_places(table: Array, axis: int, before: Size, now: Size, tokens: int, *
     if found is not None:
         return numpy.concatenate([kept, found.reshape(*rows.shape[:axis], -1, rows.shape[-1])], axis=axis)
     spread = rows.reshape(*rows.shape[:axis], *before, *rows.shape[axis + 1 :])
-    grown = over_map(spread, axis, before, now, antialias=antialias)
+    grown = over_map(spread, axis, before, now, antialias=antialias, corners=corners)
     return numpy.concatenate([kept, grown.reshape(*rows.shape[:axis], -1, *rows.shape[axis + 1 :])], axis=axis)
 
 
@@ -359,5 +373,6 @@ TABLES: dict[str, Callable[..., Array]] = {
     "token rows": token_rows,
     "map huggingface": partial(over_map, antialias=False),
     "places huggingface": partial(over_places, antialias=False),
+    "places torchvision": partial(over_places, antialias=False, corners=True),
     "relative huggingface": partial(over_offsets, spread=bilinear),
 }

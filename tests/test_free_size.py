@@ -159,7 +159,9 @@ def test_what_an_export_wrote_down_is_computed_when_it_runs(tmp_path: Path, opse
         numpy.testing.assert_allclose(ran(free, image), ran(alone, image), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("how", "other"), [("huggingface", "timm"), ("timm", "huggingface")])
+@pytest.mark.parametrize(
+    ("how", "other"), [("huggingface", "timm"), ("timm", "huggingface"), ("torchvision", "huggingface")]
+)
 def test_a_table_is_interpolated_the_way_that_is_asked_for(tmp_path: Path, how: str, other: str) -> None:
     path = positions(tmp_path)
     plan = shapecalc.load(path).retarget(input="?x?", interpolate=how)

@@ -17,10 +17,11 @@ from shapecalc.surgery.exports.positions import Seen, _carried
 
 NODE = helper.make_node
 ROW = [1.0, -2.0, 4.0, 0.5, 3.0]
-#: What torch 2.13 makes of ROW by `interpolate(…, align_corners=False)`.
+#: What torch 2.13 makes of ROW by `interpolate(…, align_corners=False)`, and of "corners" by bicubic with True.
 RECORDED: list[tuple[str, list[float]]] = [
     ("bicubic", [1.278503, -0.773926, -1.815887, 2.482513, 3.515533, 0.587372, 1.642853, 3.232086]),
     ("bicubic", [-0.277777, 4.0, 2.018517]),
+    ("corners", [1.0, -1.370262, -1.464285, 2.668368, 3.623178, 0.805392, 1.182216, 3.0]),
     ("bilinear", [1.0, -0.3125, -1.625, 2.125, 2.90625, 0.71875, 1.90625, 3.0]),
     ("bilinear", [0.0, 4.0, 2.166666]),
 ]
@@ -28,7 +29,8 @@ RECORDED: list[tuple[str, list[float]]] = [
 
 @pytest.mark.parametrize(("mode", "wanted"), RECORDED)
 def test_rows_are_what_torch_makes_of_them(mode: str, wanted: list[float]) -> None:
-    matrix = bilinear(5, len(wanted)) if mode == "bilinear" else bicubic(5, len(wanted), antialias=False)
+    cubic = bicubic(5, len(wanted), antialias=False, corners=mode == "corners")
+    matrix = bilinear(5, len(wanted)) if mode == "bilinear" else cubic
     assert numpy.abs(matrix @ ROW - wanted).max() < 2e-6
 
 
@@ -73,6 +75,15 @@ def test_a_table_is_interpolated_as_it_is_said(
     assert [edit.describe() for edit in again.edits] == [edit.describe() for edit in plan.edits]
 
 
+def test_torchvision_lays_corners_on_corners(tmp_path: Path) -> None:
+    plan = shapecalc.load(embedded(tmp_path)).retarget(input=(24, 28), interpolate="torchvision")
+    wanted = over_places(TABLE, 1, (4, 4), (6, 7), 1, antialias=False, corners=True)
+    assert numpy.abs(positions(plan.save(tmp_path / "out.onnx", device="cpu"), (24, 28)) - wanted).max() < 1e-6
+    assert numpy.array_equal(wanted[0, [1, 7, 36, 42]], TABLE[0, [1, 4, 13, 16]])
+    assert any("as torchvision does" in edit.describe() for edit in plan.edits)
+    assert not any("--interpolate" in line for line in plan.remarks())
+
+
 def test_offsets_are_spread_bilinearly_or_as_beit_does() -> None:
     offsets = numpy.arange(9.0).reshape(3, 3)  # of a 2×2 map
     pairs = numpy.array(
@@ -88,7 +99,7 @@ def test_offsets_are_spread_bilinearly_or_as_beit_does() -> None:
 def test_an_unknown_way_is_refused_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(shapecalc.ShapecalcError, match="no way of interpolating 'lanczos'") as told:
         shapecalc.load(embedded(tmp_path)).retarget(input=24, interpolate="lanczos")
-    assert told.value.hint == "one of timm, huggingface"
+    assert told.value.hint == "one of timm, huggingface, torchvision"
 
 
 def test_a_table_in_blocks_is_interpolated_as_the_map_that_it_is() -> None:

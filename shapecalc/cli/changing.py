@@ -71,7 +71,11 @@ class Wished(Group):
 
     interpolate: Annotated[
         str,
-        typer.Option("--interpolate", metavar="HOW", help="Tables of positions: as timm (antialiased) or huggingface."),
+        typer.Option(
+            "--interpolate",
+            metavar="HOW",
+            help="Tables of positions: as timm (antialiased), huggingface or torchvision.",
+        ),
     ] = ""
 
     def arguments(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from .labels import NameClasses
 from .new_head import STARTS
 
 #: Whose way of interpolating tables of positions.
-INTERPOLATIONS = ("timm", "huggingface")
+INTERPOLATIONS = ("timm", "huggingface", "torchvision")
 #: A mean is given once for all channels, or for each.
 ONE = 1
 

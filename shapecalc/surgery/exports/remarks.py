@@ -49,8 +49,8 @@ FILLED = (
     "and a net that pads or crops its map differs at this size"
 )
 INTERPOLATED = (
-    "{}: positions are interpolated as timm does; HuggingFace's nets have another way (DINOv2 not): "
-    "--interpolate huggingface"
+    "{}: positions are interpolated as timm does; HuggingFace's (but DINOv2) and torchvision's ViT have other ways: "
+    "--interpolate huggingface, --interpolate torchvision"
 )
 
 

@@ -108,6 +108,7 @@ INTERPOLATIONS: Mapping[str, Mapping[str, str]] = {
         "places": "without antialiasing, as HuggingFace does",
         "relative": "bilinearly, as HuggingFace does",
     },
+    "torchvision": {"places": "corners on corners, without antialiasing, as torchvision does"},
 }
 
 

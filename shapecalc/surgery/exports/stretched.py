@@ -106,6 +106,7 @@ class Way(NamedTuple):
     far: tuple[float, ...]
     antialias: bool
     words: str
+    corners: bool = False  # whether first lies on first and last on last
 
 
 #: Whose way (`retable.INTERPOLATIONS`) -> the kernel, for a = -0.5 and for a = -0.75, as `resampling.bicubic` has them.
@@ -113,6 +114,9 @@ WAYS = {
     "timm": Way((1.5, -2.5, 0.0, 1.0), (-0.5, 2.5, -4.0, 2.0), True, ""),
     "huggingface": Way(
         (1.25, -2.25, 0.0, 1.0), (-0.75, 3.75, -6.0, 3.0), False, ", without antialiasing, as HuggingFace does"
+    ),
+    "torchvision": Way(
+        (1.25, -2.25, 0.0, 1.0), (-0.75, 3.75, -6.0, 3.0), False, ", corners on corners, as torchvision does", True
     ),
 }
 #: So far from its middle the kernel reaches.
@@ -137,10 +141,14 @@ def _weights(work: Work, before: int, size: Size, way: Way) -> str:
         return made
 
     places = work.shaped(f"{name}/places", work.floats(work.counted(size)), (-1, 1))
-    scale = step("scale", "Div", number(float(before)), work.floats(work.size(size)))
-    centres = step(
-        "centres", "Sub", step("scaled", "Mul", step("middle", "Add", places, number(0.5)), scale), number(0.5)
-    )
+    wanted = work.floats(work.size(size))
+    scale = step("scale", "Div", number(float(before)), wanted)
+    if way.corners:
+        last = step("last", "Max", step("before_last", "Sub", wanted, number(1.0)), number(1.0))
+        centres = step("corners", "Mul", places, step("between", "Div", number(float(before - 1)), last))
+    else:
+        middle = step("scaled", "Mul", step("middle", "Add", places, number(0.5)), scale)
+        centres = step("centres", "Sub", middle, number(0.5))
     beyond = 0 if way.antialias else REACH
     own = work.numbers(f"own/{before}", [float(place) for place in range(-beyond, before + beyond)], "float32")
     apart = step("apart", "Abs", step("offset", "Sub", own, centres))
