@@ -114,6 +114,7 @@ class TrimMap(NamedTuple):
     sizes: tuple[tuple[int, int], tuple[int, int]]
     shift: tuple[int, int] = (0, 0)
     flat: bool = False  # whether its places are one axis behind
+    late: bool = False  # whether the shift is undone first, as in nets that shift a padded map
 
     def apply(self, graph: Graph) -> Graph:
         """The graph with a slice behind the layer, and the roll back; whatever read the layer reads what they give."""
@@ -122,6 +123,10 @@ class TrimMap(NamedTuple):
         value, nodes, params = whole, list[Node](), dict[str, Param]()
         back = any(self.shift)
         last = free_name(graph, f"{self.value}/map") if self.flat else self.value
+        first = free_name(graph, f"{self.value}/back") if self.sizes[0] != self.sizes[1] else last
+        if back and self.late:
+            built = _rolled(graph, value, first, self.shift)
+            nodes, params, value, back = [*built.nodes], {**built.params}, first, False
         if self.sizes[0] != self.sizes[1]:
             name = free_name(graph, f"{self.value}/trimmed") if back else last
             cut = _slice(graph, name, value, ((0, 0), self.sizes[1], (1, 2)))
@@ -139,8 +144,8 @@ class TrimMap(NamedTuple):
             )
             nodes.append(flat.replace(name=free_name(graph, flat.name)))
             params[places.name] = places
-        first = old.replace(outputs=(whole,))
-        return graph.replace(nodes=exchanged(graph, old, first, *nodes), params={**graph.params, **params})
+        joined = old.replace(outputs=(whole,))
+        return graph.replace(nodes=exchanged(graph, old, joined, *nodes), params={**graph.params, **params})
 
     def describe(self) -> str:
         """One line for people."""
@@ -150,7 +155,7 @@ class TrimMap(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""
         sizes = [list(size) for size in self.sizes]
-        flat = {"flat": True} if self.flat else {}
+        flat = {word: True for word in ("flat", "late") if getattr(self, word)}
         return {
             "edit": "trim",
             "layer": self.layer,

@@ -30,6 +30,8 @@ MAP, FLAT, WINDOWS = 4, 3, 6
 SCORES = (3, 4)
 #: What of a Pad holds how much.
 PADDING = Place(1, "pads")
+#: A map is rolled along height and along width.
+MOST_ROLLS = 2
 #: Nodes that are looked at between a map's windows and the map again.
 MOST_BETWEEN = 1_000
 
@@ -51,6 +53,8 @@ class Partition(NamedTuple):
     flat: bool = False  # whether the map that is joined has one axis of places
     shrinks: bool = False  # whether a map that is smaller than a window is one, as in nets that shift windows
     grown: tuple[int, int] | None = None  # the windows' new sides, where they follow the image
+    late: bool = False  # whether a map is padded before it is rolled (torchvision, HuggingFace), not behind (timm)
+    trim: str = ""  # the layer behind which the map is whole again: the join, or the roll back
     kept: Sides | None = None  # where biases are looked up by distance: the windows keep their side, padded for or not
 
     @property
@@ -134,12 +138,54 @@ def partitions(graph: Graph, before: Mapping[str, Layer]) -> Iterator[Partition]
             continue
         softmax, join, between = _inside(turn, shape, graph.nodes[index + 1 : index + MOST_BETWEEN], before)
         flat = bool(join) and len(shape_of(before[join], output=True) or ()) == FLAT
-        pad = producers.get(node.inputs[0])
+        whole, late = _unrolled(node.inputs[0], producers)
+        pad = producers.get(whole)
         if join:
             padding = pad.name if pad is not None and pad.op == "Pad" and sides == (2, 4) else ""
             maker = producers.get(pad.inputs[0]) if pad is not None and padding else None
-            rolled = maker is not None and maker.op == "Concat"
-            yield Partition(node.name, padding, softmax, join, sides, cut, rolled, shape, between, flat)
+            late = late and bool(padding)
+            rolled = late or (maker is not None and maker.op == "Concat")
+            trim = _rolled_back(graph.node(join).outputs[0], users) if late else ""
+            yield Partition(
+                node.name,
+                padding,
+                softmax,
+                join,
+                sides,
+                cut,
+                rolled,
+                shape,
+                between,
+                flat,
+                late=late,
+                trim=trim or join,
+            )
+
+
+def _unrolled(value: str, producers: Mapping[str, Node]) -> tuple[str, bool]:
+    """The value that was rolled, and whether it was: two parts of one value, joined the other way round."""
+    rolled = False
+    for _ in range(MOST_ROLLS):
+        join = producers.get(value)
+        parts = [producers.get(part) for part in join.inputs] if join is not None and join.op == "Concat" else []
+        wholes = {part.inputs[0] if part is not None and part.op == "Slice" else "" for part in parts}
+        if len(parts) != 2 or len(wholes) != 1 or "" in wholes:
+            break
+        value, rolled = wholes.pop(), True
+    return value, rolled
+
+
+def _rolled_back(value: str, users: Mapping[str, Sequence[Node]]) -> str:
+    """The last layer of a roll of a value; "" where it is not rolled."""
+    last = ""
+    for _ in range(MOST_ROLLS):
+        parts = [user for user in users.get(value, ()) if user.op == "Slice"]
+        joins = {join.name: join for part in parts for join in users.get(part.outputs[0], ()) if join.op == "Concat"}
+        if len(parts) != 2 or len(joins) != 1:
+            break
+        last, join = joins.popitem()
+        value = join.outputs[0]
+    return last
 
 
 def sides_turned(turn: Node) -> tuple[int, int] | tuple[()]:
@@ -194,13 +240,15 @@ class Windows:
         padded = [part for part in found if part.pad]
         follow = computed(graph, {part.wide for part in padded}) if scale != (1.0, 1.0) else frozenset()
         grown = [followed(part.wide, scale) if part.wide in follow else None for part in padded]
-        shrinks = any(part.rolled for part in found)
+        self.late = any(part.late for part in found)
+        shrinks = any(part.rolled for part in found) and not self.late
         wholly = grown and None not in grown  # some that follow and some that do not are no net's
         sides = dict(zip(padded, grown, strict=True)) if wholly else {}
         self.all = [part._replace(shrinks=shrinks, grown=sides.get(part)) for part in found]
         self.splits = {part.split: part for part in self.all}
         self.pads = {part.pad: part for part in self.all if part.pad}
         self.joins = {part.join: part for part in self.all if part.pads}
+        self.trims = {part.trim: part for part in self.all if part.pads}
         self.softmaxes = {part.softmax: part for part in self.all if part.pad}
         self.reshapes = {name: part for part in self.all if part.pads for name in part.between}
         self.shifted = _to_be_shifted(self.all)
@@ -219,12 +267,15 @@ class Windows:
             self.maps[name] = size
             rows = unpadded.padded(size)
             return PadWindows(name, layer.node.inputs[0], (rows[0], rows[1])) if any(rows) else None
+        if unpadded is not None and self.late and name in self.shifts and name not in self.done:
+            self.done.add(name)
+            return self._roll(layer, name)
         if name in self.pads:
             return self._before(self.pads[name], old, layer, size)
         if name in self.softmaxes and name not in self.done:
             return self._masked(self.softmaxes[name], size, layer)
-        if name in self.joins and name not in self.done:
-            return self._after(self.joins[name], layer)
+        if name in self.trims and name not in self.done:
+            return self._after(self.trims[name], layer)
         return None
 
     def turns(self, shape: Sizes | None) -> tuple[tuple[int, int], ...]:
@@ -272,8 +323,8 @@ class Windows:
             if part.split in self.shifted and any(grown):
                 shift = [part.before[side] // 2 * grew for side, grew in zip(part.sides, grown, strict=True)]
                 self.shifts[part.split] = (shift[0], shift[1])
-                value = layer.node.inputs[0]
-                return RollMap(layer.name, value, f"{layer.name}/shifted", (-shift[0], -shift[1]))
+                if not self.late:
+                    return self._roll(layer, part.split)
         pads, made, was = constant(layer, PADDING), constant(old, PADDING), shape_of(old)
         rows, columns = part.padded(size)
         wanted = (0, 0, 0, 0, 0, rows, columns, 0)
@@ -282,12 +333,17 @@ class Windows:
             return None
         return SetConstant(layer.name, *PADDING, wanted, tuple(made))
 
+    def _roll(self, layer: Layer, split: str) -> RollMap:
+        """The shift of a partition's map in front of a layer."""
+        down, across = self.shifts[split]
+        return RollMap(layer.name, layer.node.inputs[0], f"{layer.name}/shifted", (-down, -across))
+
     def _masked(self, part: Partition, size: Sizes, layer: Layer) -> Edit | None:
         shift, whole = self.shifts.get(part.split), self.maps.get(part.split)
         self.done.add(layer.name)
         if shift is None or whole is None or len(size) not in SCORES:
             return None
-        window = tuple(min(side, now) for side, now in zip(part.wide, whole[1:3], strict=True))
+        window = part.window(whole)
         return MaskWindows(layer.name, layer.node.inputs[0], size, self._padded(part)[1:3], window, shift)
 
     def _after(self, part: Partition, layer: Layer) -> Edit | None:
@@ -302,7 +358,7 @@ class Windows:
         shift = self.shifts.get(part.split, (0, 0))
         if sizes[0] == sizes[1] and shift == (0, 0):
             return None
-        return TrimMap(layer.name, value, sizes, shift, part.flat)
+        return TrimMap(layer.name, value, sizes, shift, part.flat, self.late)
 
 
 def _looked_up(
