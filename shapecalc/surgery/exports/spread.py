@@ -86,7 +86,7 @@ class Spread(NamedTuple):
         """One line for people."""
         extra = f", {self.tokens} before them kept" if self.tokens else ""
         grid, sides = ("×".join(map(str, pair)) for pair in (self.grid, self.sides))
-        how = {"timm": "", "huggingface": ", bilinearly, as HuggingFace does"}[self.way]
+        how = ", bilinearly, as HuggingFace does" if self.way == "huggingface" else ""
         return f"{self.value}: relative positions of {grid} interpolated when it runs, to {sides}{how}{extra}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -253,8 +253,8 @@ def _weighed(work: Work, name: str, wanted: str, known: str) -> str:
     return work.add(f"{name}/weights", "Max", (capped, work.numbers("number/0.0", (0.0,), "float32")))
 
 
-#: Whose way -> the weights.
-WEIGHTS = {"timm": _geometric, "huggingface": _bilinear}
+#: Whose way -> the weights; torchvision has none for biases, and takes timm's.
+WEIGHTS = {"timm": _geometric, "huggingface": _bilinear, "torchvision": _geometric}
 
 
 def spread(freeing: Freeing, edit: Resample | Fold) -> Edit:
