@@ -110,13 +110,20 @@ def unmasked(net: Net, value: str, size: Size) -> str:
     return net.reshape("map", net.add("seen", "MatMul", flat, shares), 1, CHANNELS, *size)
 
 
+def scaled_up(net: Net, value: str, size: Size) -> str:
+    """A pooled map scaled to the map it comes from: 5 rows and 6 are both pooled to 2."""
+    low = net.add("low", "AveragePool", value, kernel_shape=[3, 3], strides=[3, 3], ceil_mode=1)
+    sizes = net.held("sizes", numpy.array((1, CHANNELS, *size), numpy.int64))
+    return net.add("sum", "Mul", value, net.add("up", "Resize", low, "", "", sizes, mode="linear"))
+
+
 def run(proto: onnx.ModelProto, size: Size) -> Any:
     image = numpy.random.default_rng(0).standard_normal((1, CHANNELS, *size), numpy.float32)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, {"x": image})[0]
 
 
-@pytest.mark.parametrize("behind", [recurrent, positional, laid, placed, unmasked])
+@pytest.mark.parametrize("behind", [recurrent, positional, laid, placed, unmasked, scaled_up])
 @pytest.mark.parametrize("size", [(8, 8), (4, 4), (5, 9), (12, 7), (6, 9), (9, 6)])
 def test_constants_follow_the_map(tmp_path: Path, behind: Callable[[Net, str, Size], str], size: Size) -> None:
     onnx.save(Net(NATIVE, behind).proto, tmp_path / "net.onnx")

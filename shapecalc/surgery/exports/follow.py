@@ -106,10 +106,18 @@ def _resize(old: Layer, layer: Layer, seen: Seen) -> Ways:
         return []
     if not _same(old, layer, RULES["Resize"]):
         return []
-    new = tuple(_scaled(size, a, b, seen.became) for size, a, b in zip(sizes, before, now, strict=True))
+    new = _as_a_map(sizes, seen) or tuple(
+        _scaled(size, a, b, seen.became) for size, a, b in zip(sizes, before, now, strict=True)
+    )
     if any(size and size % ITEMS == 0 for size in new):
         return []  # it is computed with the batch, which is left free: no constant can say it
     return [new] if new != sizes else []
+
+
+def _as_a_map(sizes: Shape, seen: Seen) -> Sizes | None:
+    """Sizes with height and width of the one map that became another; None where none or several had them."""
+    found = {new for before, new in seen.maps if len(sizes) == 4 and before == sizes[2:]}
+    return (*sizes[:2], *found.pop()) if len(found) == 1 else None
 
 
 def shown(old: Layer, layer: Layer, seen: Seen) -> Ways:
