@@ -12,6 +12,7 @@ import shapecalc
 from shapecalc.dims import symbol
 from shapecalc.report.sizing import _exact
 from shapecalc.report.table import filled, grouped, plain, short, trace_cells
+from shapecalc.surgery.diff import _text
 from shapecalc.surgery.edits import listed
 from shapecalc.surgery.exports.regroup import ITEMS, batched
 from shapecalc.surgery.exports.retable import SetConstant
@@ -70,3 +71,16 @@ def test_plain_lines_are_what_rich_makes_where_nothing_folds(name: str, width: i
     console.print(filled(cells))
     styled = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     assert (styled == plain(cells).splitlines()) == (cells.width <= width)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ((56, 2**63 - 1), "[56, end]"),
+        ((2**31 - 1,), "[end]"),
+        ((2**31,), "[2147483648]"),
+        (tuple(range(9)), "[0, 1, 2, 3, 4, 5, 6, 7, …]"),
+    ],
+)
+def test_a_slice_to_the_end_is_told_as_such(value: tuple[int, ...], told: str) -> None:
+    assert _text(value) == told

@@ -171,9 +171,14 @@ def _renewed(old: str, new: str, before: Trace | None, after: Trace) -> str:
 SHOWN = 8
 
 
+#: What exports write for the end of a Slice that goes on to the last place.
+TO_THE_END = (2**63 - 1, 2**31 - 1)
+
+
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
-        return f"[{', '.join(map(str, value[:SHOWN]))}{', …' if len(value) > SHOWN else ''}]"
+        shown = ["end" if entry in TO_THE_END else str(entry) for entry in value[:SHOWN]]
+        return f"[{', '.join(shown)}{', …' if len(value) > SHOWN else ''}]"
     return "none" if value is None else str(value)
 
 
