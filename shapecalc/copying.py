@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections import deque
@@ -115,9 +116,9 @@ def together(copy: Copy, other: Callable[[], object], work: Work) -> None:
             work.stop()
 
     thread = Thread(target=run)
+    thread.start()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)
-    thread.start()
     try:
         other()
         copy()
@@ -134,13 +135,16 @@ def together(copy: Copy, other: Callable[[], object], work: Work) -> None:
 
 
 def copy_file(source: IO[bytes], target: IO[bytes], work: Work) -> None:
-    """Copies an open file from its beginning to where ``target`` stands. Raises OSError."""
+    """Copies an open file from its beginning to where ``target`` stands. Raises OSError, also where it gets shorter."""
     size = os.fstat(source.fileno()).st_size
     work.expect(size)
     if copies():
         target.flush()
         place = target.tell()
-        Copy(source.fileno(), target.fileno(), [Range(0, size, place)], work)()
+        try:
+            Copy(source.fileno(), target.fileno(), [Range(0, size, place)], work)()
+        except EOFError:
+            raise OSError(errno.EIO, f"{source.name} became shorter while it was copied") from None
         source.seek(size)
         target.seek(place + size)
     while chunk := source.read(STEP):
@@ -162,7 +166,11 @@ def _copy(origin: int, target: int, step: Range, buffer: memoryview) -> None:
                 if copied == 0:
                     raise EOFError
                 start, place = start + copied, place + copied
-        except (OSError, AttributeError):  # another file system, or another system
+        except (
+            OSError,
+            AttributeError,
+            EOFError,
+        ):  # another file system, an older kernel, another system
             if way is _by_buffer:
                 raise
         else:

@@ -49,31 +49,49 @@ def _gather_nd(values: list[Array], attrs: Mapping[str, Any]) -> Array:
 
 
 def _scattered(values: list[Array], attrs: Mapping[str, Any]) -> Array:
-    if attrs.get("reduction", "none") != "none":
-        raise KeyError("ScatterND that adds or multiplies")
-    found, places, updates = values[0].copy(), values[1], values[2]
-    found[tuple(numpy.moveaxis(places, -1, 0))] = updates
-    return found
+    return _put(values, tuple(numpy.moveaxis(values[1], -1, 0)), attrs)
 
 
 def _scattered_along(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    """Indices may be fewer than the data has along every axis: they stand for its first places."""
+    places = [*numpy.indices(values[1].shape)]
+    places[attrs.get("axis", 0)] = values[1]
+    return _put(values, tuple(places), attrs)
+
+
+def _put(values: list[Array], places: tuple[Array, ...], attrs: Mapping[str, Any]) -> Array:
     if attrs.get("reduction", "none") not in ("none", b"none"):
-        raise KeyError("ScatterElements that adds or multiplies")
-    found, places, updates = values[0].copy(), values[1], values[2]
-    numpy.put_along_axis(found, places, updates, attrs.get("axis", 0))
+        raise KeyError("a scattering that adds or multiplies")
+    found = values[0].copy()
+    found[places] = values[2]
     return found
 
 
 def _summed_up(values: list[Array], attrs: Mapping[str, Any]) -> Array:
-    axes = [int(n) for n in values[1]] if len(values) > 1 else attrs.get("axes")
-    return numpy.sum(values[0], tuple(axes) if axes else None, keepdims=bool(attrs.get("keepdims", 1)))
+    axes = _axes(values, attrs)
+    if not axes and attrs.get("noop_with_empty_axes"):
+        return values[0]
+    kept = bool(attrs.get("keepdims", 1))
+    return numpy.asarray(numpy.sum(values[0], axes or None, values[0].dtype, keepdims=kept))
+
+
+def _shape(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    return numpy.array(values[0].shape[attrs.get("start", 0) : attrs.get("end")], numpy.int64)
+
+
+def _divided(values: list[Array], attrs: Mapping[str, Any]) -> Array:
+    """Of integers the whole part, towards 0."""
+    if values[0].dtype.kind not in "iu":
+        return numpy.asarray(values[0] / values[1])
+    return numpy.asarray((values[0] - numpy.fmod(*values)) // values[1])
 
 
 def _resized(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     """A scaling to the size that comes in, as exporters write one down that had nothing to do."""
     wanted = values[-1]
     own = numpy.ones(values[0].ndim) if wanted.dtype.kind == "f" else numpy.array(values[0].shape)
-    if len(values) < 2 or not numpy.array_equal(wanted, own):
+    cropped = attrs.get("coordinate_transformation_mode") in ("tf_crop_and_resize", b"tf_crop_and_resize")
+    if len(values) < 2 or cropped or not numpy.array_equal(wanted, own):
         raise KeyError("Resize to another size")
     return values[0]
 
@@ -170,7 +188,7 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "Conv": _conv,
     "Tile": lambda values, attrs: numpy.tile(values[0], [int(n) for n in values[1]]),
     "Concat": lambda values, attrs: numpy.concatenate(values, attrs["axis"]),
-    "Shape": lambda values, attrs: numpy.array(values[0].shape),
+    "Shape": _shape,
     "CumSum": _summed,
     "Range": lambda values, attrs: numpy.arange(*(float(value.reshape(())) for value in values), dtype=values[0].dtype),
     "Equal": lambda values, attrs: values[0] == values[1],
@@ -190,7 +208,7 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "Cos": lambda values, attrs: numpy.cos(values[0]),
     "Add": lambda values, attrs: values[0] + values[1],
     "Mul": lambda values, attrs: values[0] * values[1],
-    "Div": lambda values, attrs: values[0] / values[1],
+    "Div": _divided,
     "Relu": lambda values, attrs: numpy.maximum(values[0], 0),
     "Sigmoid": lambda values, attrs: 1 / (1 + numpy.exp(-values[0])),
 }

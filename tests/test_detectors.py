@@ -307,6 +307,17 @@ def test_a_classifier_beside_a_layer_that_chooses_among_as_many_is_refused_by_na
     assert model.retarget(classes=NEW, head=["score", "first"]).verify(device="cpu").ok
 
 
+def test_a_layer_that_gives_a_scalar_has_no_channels_that_could_be_classes() -> None:
+    net = Net()
+    net.node("ReduceMean", ["p4"], "mean", axes=[2, 3], keepdims=0)
+    net.node("ReduceMean", ["p4"], "row", axes=[0, 2, 3], keepdims=0)
+    net.node("MatMul", ["row", net.seeded("gain.w", 8)], "gain")
+    net.node("Mul", ["mean", "gain"], "scaled")
+    net.node("MatMul", ["scaled", net.seeded("score.w", 8, OLD)], "score")
+    plan = shapecalc.load(net.model(["score"]), format="onnx").retarget(classes=NEW)
+    assert [edit["layer"] for edit in plan.to_dict()["edits"]] == ["score"]
+
+
 def test_boxes_beside_scores_of_fed_words_are_no_classes() -> None:
     """OWL-ViT: each row is compared with words that are fed, so that nothing has a weight for each class."""
     net = Net()

@@ -148,6 +148,23 @@ def test_a_copy_is_the_file_whatever_the_system_offers(
     assert told[-1] == (len(data), len(data))
 
 
+def test_a_kernel_that_copies_nothing_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux 5.3 to 5.18 did so on some virtual file systems, and reported success (man 2 copy_file_range, BUGS)."""
+    monkeypatch.setattr(os, "copy_file_range", lambda *_: 0, raising=False)
+    (tmp_path / "a").write_bytes(bytes(9000))
+    copy_whole(tmp_path / "a", tmp_path / "b", Work())
+    assert (tmp_path / "b").read_bytes() == bytes(9000)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("copy_file_range", "preadv"):
+        monkeypatch.setattr(os, name, lambda *_: 0, raising=False)
+    (tmp_path / "a").write_bytes(bytes(9000))
+    with pytest.raises(UsageError, match="became shorter while it was copied"):
+        copy_whole(tmp_path / "a", tmp_path / "b", Work())
+    assert not (tmp_path / "b").exists()
+
+
 @given(st.integers(0, 5000), st.integers(0, 5000), st.integers(0, 5000), st.sampled_from([1, 7, 64, 1 << 12]))
 def test_steps_cover_a_range_and_begin_where_they_divide(start: int, count: int, place: int, step: int) -> None:
     with pytest.MonkeyPatch.context() as patched:

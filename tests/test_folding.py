@@ -142,3 +142,36 @@ def test_a_table_that_is_made_of_waves_behind_weights_is_computed() -> None:
 def test_operators_of_a_chain(op: str, given: tuple[Any, ...], attrs: dict[str, Any], wanted: Any) -> None:
     made = folded(*map(numpy.array, given), ((op, range(len(given)), tuple(attrs.items())),), "", ())
     assert made.tolist() == wanted
+
+
+SQUARE, WHOLE = numpy.arange(6, dtype="float32").reshape(2, 3), numpy.array([-7, 7, -6], "int64")
+
+#: An operator, its attributes, what it reads: each was computed otherwise than onnxruntime does, in silence.
+STEPS: list[tuple[str, dict[str, Any], list[Array]]] = [
+    ("ScatterElements", {"axis": 1}, [SQUARE, numpy.array([[0, 2]]), numpy.array([[8, 9]], "float32")]),
+    ("ScatterElements", {}, [SQUARE, numpy.array([[1], [0]]), numpy.array([[8], [9]], "float32")]),
+    ("ReduceSum", {"noop_with_empty_axes": 1}, [SQUARE]),
+    ("ReduceSum", {"keepdims": 0}, [SQUARE.astype("int32"), numpy.array([1])]),
+    ("Shape", {"start": 1}, [SQUARE]),
+    ("Shape", {"end": -1}, [SQUARE]),
+    ("Div", {}, [WHOLE, numpy.array([2, -2, 3], "int64")]),
+]
+
+
+@pytest.mark.parametrize(("op", "attrs", "given"), STEPS)
+def test_a_step_is_what_onnxruntime_computes(op: str, attrs: dict[str, Any], given: list[Array]) -> None:
+    runtime, onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")
+    names = [f"i{place}" for place in range(len(given))]
+    fed = [
+        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in zip(names, given, strict=True)
+    ]
+    node, end = onnx.helper.make_node(op, names, ["y"], **attrs), onnx.ValueInfoProto(name="y")
+    made = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "g", fed, [end]), opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8
+    )
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    (wanted,) = session.run(None, dict(zip(names, given, strict=True)))
+    found = folded(*given, ((op, tuple(range(len(given))), tuple(attrs.items())),), "", ())
+    assert found.dtype == wanted.dtype
+    numpy.testing.assert_array_equal(found, wanted)

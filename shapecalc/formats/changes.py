@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import RefusedError
@@ -45,3 +46,23 @@ def changes(old: Graph, new: Graph, *, shorter: bool = False) -> Changes:
             hint=WAY_OUT,
         )
     return Changes([(a, b) for a, b in zip(stays, kept, strict=True) if a is not b], added, gone)
+
+
+class End(NamedTuple):
+    """What a net is to end with: a value of its definition, and new layers behind it."""
+
+    value: str
+    added: tuple[Node, ...]
+
+
+def ends_of(graph: Graph, added: Sequence[Node]) -> list[End]:
+    """The outputs of a cut net."""
+    makers = {node.outputs[0]: node for node in added}
+    found: list[End] = []
+    for value in graph.outputs:
+        chain: list[Node] = []
+        while value in makers:
+            chain.insert(0, makers[value])
+            value = makers[value].inputs[0]
+        found.append(End(value, tuple(chain)))
+    return found

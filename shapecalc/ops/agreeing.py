@@ -38,6 +38,8 @@ AGREEING: dict[str, tuple[str, ...]] = {
     "com.microsoft:FastGelu": ("... C; C",),
     "com.microsoft:Inverse": ("... n n",),
 }
+#: BatchNormalization before opset 9 with ``spatial=0``: numbers of its own for each place of a channel.
+OF_PLACES = ("N *p; *p; *p; *p; *p",)
 REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()
 AGREEING |= dict.fromkeys([f"Reduce{name}" for name in REDUCTIONS], ("...; n",))
 #: Operators whose attribute ``kernel_shape`` says again how large their second input's last axes are.
@@ -71,7 +73,7 @@ def agree(call: Call) -> Iterator[Need]:
         ranks = call.rank(), call.rank(index)
         if None not in ranks and ranks[0] != ranks[1]:
             yield Need(False, "E108", partial(_unlike_ranks, call, index))
-    rows = AGREEING.get(op)
+    rows = OF_PLACES if op == "BatchNormalization" and call.attr("spatial", 1) == 0 else AGREEING.get(op)
     if rows is not None and call.rank() is not None:
         yield from _agreement(call, rows)
 
@@ -167,7 +169,7 @@ def _equal(x: Dim, y: Dim) -> dims.Verdict:
 
 
 def _misfit(call: Call, index: int, names: Sequence[str]) -> Detail:
-    wanted, given = "×".join(name.lstrip("*") for name in names), dims.show(call.shape(index))
+    wanted, given = "×".join(name.lstrip("*") for name in names) or "a scalar", dims.show(call.shape(index))
     return Detail(f"{call.name} takes {wanted} as input {index}, {call.giver(index)} gives {given}", wanted, given)
 
 

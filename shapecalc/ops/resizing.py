@@ -78,7 +78,7 @@ def _resize_needs(call: Call) -> Iterator[Need]:
     if call.dialect.runs and call.node.op == "Resize" and call.opset >= 13 and len(call.inputs) != 2:
         both, none = _filled(call, 2) and _filled(call, 3), not (_filled(call, 2) or _filled(call, 3))
         if "scales" not in call.attrs and call.scope.graph is not None and call.scope.graph.format == "onnx":
-            words = Detail(f"{call.name} takes sizes or scales, {'both' if both else 'neither'} are there")
+            words = Detail(f"{call.name} takes sizes or scales, {'both are' if both else 'neither is'} there")
             yield Need(not both and not none, "E109", lambda: words, blocks=none)
     given = call.contents(3) if _filled(call, 3) else _scales(call)
     if given is not None and call.rank() is not None:

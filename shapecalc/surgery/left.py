@@ -36,7 +36,7 @@ def need_none_left(trace: Trace, changed: Sequence[Node], classes: int) -> None:
 def _channels(trace: Trace, node: Node) -> object:
     tensor, axis = trace.tensors.get(node.outputs[0]), LAYERS[node.op][2]
     shape = tensor.shape if tensor is not None else None
-    return shape[axis] if isinstance(shape, tuple) and len(shape) > axis else None
+    return next(iter(shape[axis:][:1]), None) if isinstance(shape, tuple) else None  # a scalar has no channels
 
 
 def _need_no_head(trace: Trace, changed: Sequence[Node], node: Node, classes: int) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ...errors import RefusedError
 from ...graph import Graph, Node
 from ...source import Span, apply_patch
-from ..changes import WAY_OUT
+from ..changes import WAY_OUT, ends_of
 from .calling import Calls
 from .text import Text
 
@@ -48,16 +48,9 @@ class Place(NamedTuple):
 
 def taps_of(graph: Graph, added: Sequence[Node]) -> list[Tap]:
     """What a cut net returns."""
-    makers, producers = {node.outputs[0]: node for node in added}, graph.producers()
-    found: list[Tap] = []
-    for value in graph.outputs:
-        chain: list[Node] = []
-        while value in makers:
-            chain.insert(0, makers[value])
-            value = makers[value].inputs[0]
-        if value in producers:
-            found.append(Tap(value, producers[value], tuple(chain)))
-    return found
+    producers = graph.producers()
+    ends = (end for end in ends_of(graph, added) if end.value in producers)
+    return [Tap(end.value, producers[end.value], end.added) for end in ends]
 
 
 class Forward:

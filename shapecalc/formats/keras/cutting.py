@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from ...errors import RefusedError
 from ...graph import Graph, Node
-from ..changes import WAY_OUT
+from ..changes import WAY_OUT, End
 from .draft import Age, Draft
 from .history import Called, Ref, leaves, refs_in, sites
 from .text import Value
-from .view import plain_text
+from .view import own_name, plain_text
 
 #: Operator of a pooling over all places -> the class of Keras.
 WHOLE = {"GlobalAveragePool": "GlobalAveragePooling2D", "GlobalMaxPool": "GlobalMaxPooling2D"}
@@ -27,26 +27,6 @@ ORDERS = {"NHWC": "channels_last", "NCHW": "channels_first"}
 Named: TypeAlias = tuple[str, int, int]
 #: The shape of a value as Keras writes it.
 Shaped: TypeAlias = Callable[[str], Sequence[int | None]]
-
-
-class End(NamedTuple):
-    """What the net is to end with: a value of the definition, and new layers behind it."""
-
-    value: str
-    added: tuple[Node, ...]
-
-
-def ends_of(graph: Graph, added: Sequence[Node]) -> list[End]:
-    """The outputs of a cut net."""
-    makers = {node.outputs[0]: node for node in added}
-    found: list[End] = []
-    for value in graph.outputs:
-        chain: list[Node] = []
-        while value in makers:
-            chain.insert(0, makers[value])
-            value = makers[value].inputs[0]
-        found.append(End(value, tuple(chain)))
-    return found
 
 
 def shorten(draft: Draft, old: Graph, new: Graph, ends: Sequence[End], shaped: Shaped) -> None:
@@ -225,7 +205,7 @@ class _Shears:
         """New layers of a functional model, behind the one that they begin with."""
         layers = within.get("layers")
         assert layers is not None
-        at = next(entry for entry in layers.items() if _own(entry) == name[0])
+        at = next(entry for entry in layers.items() if own_name(entry) == name[0])
         age = Age.of(self.draft.document)
         for node in end.added:
             entry = age.called(self.written(node, age), age.tensor(name[0], self.shaped(node.inputs[0]), *name[1:]))
@@ -276,10 +256,5 @@ def _inner(entry: Value) -> Value | None:
     return _members(entry) if layers is not None and isinstance(layers.data, list) else None
 
 
-def _own(entry: Value) -> str:
-    config = entry.get("config")
-    return plain_text(entry.get("name")) or plain_text(config.get("name") if config is not None else None)
-
-
 def _called(call: Called) -> str:
-    return _own(call.entry)
+    return own_name(call.entry)

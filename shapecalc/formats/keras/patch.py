@@ -15,8 +15,8 @@ from ...dims import Shape
 from ...graph import Graph, Node
 from ...trace import Trace, trace
 from .. import Source
-from ..changes import changes
-from .cutting import ends_of, shorten
+from ..changes import changes, ends_of
+from .cutting import shorten
 from .draft import Age, Draft
 from .history import Called, Ref, leaves, refs_in, sites
 from .pack import pack, suffixes

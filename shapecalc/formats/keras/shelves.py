@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from .. import Edited
 from .build import build
 from .text import Document, Value
-from .view import plain_text
+from .view import own_name
 
 #: Groups under which files of Keras 3 and of 2.12 to 2.15 keep the layers of a model.
 ROOTS = ("layers", "_layer_checkpoint_dependencies")
@@ -37,7 +37,7 @@ def lost_in(edited: Edited) -> Lost:
     new = build(Document("result", edited.text))
     before, after = edited.old.meta["stores"], new.meta["stores"]
     moved = {before[name]: place for name, place in after.items() if name in before}
-    names = set(map(_named, _members(new.meta["calls"][-1].entry)))
+    names = set(map(own_name, _members(new.meta["calls"][-1].entry)))
     outer = {name: place for place, name in enumerate(name for name in after if name in names)}
     gone = {key for name, key in edited.keys.items() if name not in new.params}
     return Lost(moved, outer, frozenset(gone))
@@ -47,11 +47,6 @@ def _members(model: Value) -> list[Value]:
     config = model.get("config")
     listed = config.get("layers") if config is not None and isinstance(config.data, dict) else config
     return listed.items() if listed is not None else []
-
-
-def _named(entry: Value) -> str:
-    config = entry.get("config")
-    return plain_text(entry.get("name")) or plain_text(config.get("name") if config is not None else None)
 
 
 def without(path: str, lost: Lost) -> None:

@@ -160,3 +160,9 @@ def plain_text(value: Value | None) -> str:
     """A text, or an empty one."""
     data: Any = value.data if value is not None else None
     return data if isinstance(data, str) else ""
+
+
+def own_name(entry: Value) -> str:
+    """The name of a layer: beside its configuration, or in it."""
+    config = entry.get("config")
+    return plain_text(entry.get("name")) or plain_text(config.get("name") if config is not None else None)
