@@ -157,7 +157,7 @@ def _conv(values: list[Array], attrs: Mapping[str, Any]) -> Array:
 def _summed(values: list[Array], attrs: Mapping[str, Any]) -> Array:
     if attrs.get("exclusive") or attrs.get("reverse"):
         raise KeyError("CumSum that is exclusive or goes back")
-    return numpy.cumsum(values[0], int(values[1].reshape(())))
+    return numpy.cumsum(values[0], int(values[1].reshape(())), values[0].dtype)
 
 
 def _split(values: list[Array], attrs: Mapping[str, Any]) -> Array:
@@ -202,7 +202,7 @@ OPERATORS: Mapping[str, Callable[[list[Array], Mapping[str, Any]], Array]] = {
     "Exp": lambda values, attrs: numpy.exp(values[0]),
     "Log": lambda values, attrs: numpy.log(values[0]),
     "Sqrt": lambda values, attrs: numpy.sqrt(values[0]),
-    "Pow": lambda values, attrs: values[0] ** values[1],
+    "Pow": lambda values, attrs: (values[0] ** values[1]).astype(values[0].dtype),
     "Sub": lambda values, attrs: values[0] - values[1],
     "Sin": lambda values, attrs: numpy.sin(values[0]),
     "Cos": lambda values, attrs: numpy.cos(values[0]),

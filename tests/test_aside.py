@@ -58,6 +58,8 @@ def test_layers_that_the_input_goes_through(net: shapecalc.Model) -> None:
     assert names(layers) == ["_a_b_conv", "_a_b_relu", "flat", "noise", "more", "y"]
     assert left_out(trace, trace.layers) == ""
     assert left_out(trace, layers).startswith("9 layers with 8 parameters are left out")
+    alone = left_out(trace, [layer for layer in trace.layers if layer.op != "Size"])
+    assert alone == "1 layer is left out: sizes and weights alone go through it; --all lists it"
 
 
 def test_a_layer_that_does_not_fit_is_never_left_out(net: shapecalc.Model) -> None:

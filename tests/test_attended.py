@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy
 import onnx
-import onnxruntime
 import pytest
-from onnx import helper, numpy_helper
+from grown import Grown, run
 
 import shapecalc
 from shapecalc.surgery.exports.attended import kept
 
 CHANNELS, SIDE = 4, 2
-NODE = helper.make_node
 
 
-class Net:
+class Net(Grown):
     """Attention in windows of 2×2, then in a grid of 2×2 places, as PyTorch's exporter writes them for one size."""
 
     def __init__(self, size: tuple[int, int]) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.arrays: dict[str, Any] = {}
+        super().__init__()
         high, wide = size
         value = self.attention("windows", "x", size, (high // SIDE, SIDE, wide // SIDE, SIDE), False)
         value = self.attention("grid", value, size, (SIDE, high // SIDE, SIDE, wide // SIDE), True)
-        self.nodes.append(NODE("GlobalAveragePool", [value], ["y"], "pool"))
-        given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, CHANNELS, *size])
-        weights = [numpy_helper.from_array(array, name) for name, array in self.arrays.items()]
-        graph = helper.make_graph(self.nodes, "net", [given], [onnx.ValueInfoProto(name="y")], weights)
-        self.proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-    def add(self, name: str, op: str, *inputs: str, **attrs: Any) -> str:
-        self.nodes.append(NODE(op, inputs, [name], name, **attrs))
-        return name
-
-    def reshape(self, name: str, value: str, *target: int) -> str:
-        self.arrays[f"{name}_to"] = numpy.array(target, numpy.int64)
-        return self.add(name, "Reshape", value, f"{name}_to")
+        self.proto = self.pooled(value, (1, CHANNELS, *size), 17)
 
     def attention(self, name: str, value: str, size: tuple[int, int], cut: tuple[int, ...], apart: bool) -> str:
         down, high, across, wide = cut
@@ -58,12 +42,6 @@ class Net:
         uncut = self.reshape(f"{name}_uncut", seen, 1, down, across, high, wide, CHANNELS)
         straight = self.add(f"{name}_straight", "Transpose", uncut, perm=[0, 5, 1, 3, 2, 4])
         return self.reshape(f"{name}_map", straight, 1, CHANNELS, *size)
-
-
-def run(proto: onnx.ModelProto, size: tuple[int, int]) -> Any:
-    image = numpy.random.default_rng(0).standard_normal((1, CHANNELS, *size), numpy.float32)
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"x": image})[0]
 
 
 @pytest.mark.parametrize("size", [(16, 16), (4, 4), (12, 12), (8, 16), (12, 20), (32, 8)])

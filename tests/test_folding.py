@@ -154,6 +154,9 @@ STEPS: list[tuple[str, dict[str, Any], list[Array]]] = [
     ("ReduceSum", {"keepdims": 0}, [SQUARE.astype("int32"), numpy.array([1])]),
     ("Shape", {"start": 1}, [SQUARE]),
     ("Shape", {"end": -1}, [SQUARE]),
+    ("CumSum", {}, [SQUARE.astype("int32"), numpy.array(1)]),
+    ("Pow", {}, [SQUARE, numpy.array(2)]),
+    ("Pow", {}, [abs(WHOLE), numpy.array(1.5, "float32")]),
     ("Div", {}, [WHOLE, numpy.array([2, -2, 3], "int64")]),
 ]
 

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy
 import onnx
-import onnxruntime
 import pytest
-from onnx import helper, numpy_helper
+from grown import Grown, run
 
 import shapecalc
 from shapecalc.surgery.coding import decode, encode
 from shapecalc.surgery.exports.patches import FillMap
 
 CHANNELS, SIDE = 4, 2
-NODE = helper.make_node
 
 
-class Net:
+class Net(Grown):
     """Attention across patches of 2×2, as PyTorch's exporter writes it for one size; scaled where they do not fill."""
 
     def __init__(self, version: int, size: tuple[int, int], opset: int = 17) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.arrays: dict[str, Any] = {}
+        super().__init__()
         high, wide = (-(-side // SIDE) for side in size)
         whole, odd = (SIDE * high, SIDE * wide), size != (SIDE * high, SIDE * wide)
         value = self.scaled("filled", "x", whole, "align_corners") if odd and version == 2 else "x"
@@ -32,19 +28,7 @@ class Net:
         value = self.scaled("filled", value, whole, "half_pixel") if odd and version == 1 else value
         value = (self.one, self.two)[version - 1](value, high, wide)
         value = self.scaled("back", value, size, "half_pixel") if odd and version == 1 else value
-        self.nodes.append(NODE("GlobalAveragePool", [self.convolved("last", value, 3)], ["y"], "pool"))
-        given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, CHANNELS, *size])
-        weights = [numpy_helper.from_array(array, name) for name, array in self.arrays.items()]
-        graph = helper.make_graph(self.nodes, "net", [given], [onnx.ValueInfoProto(name="y")], weights)
-        self.proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-
-    def add(self, name: str, op: str, *inputs: str, **attrs: Any) -> str:
-        self.nodes.append(NODE(op, inputs, [name], name, **attrs))
-        return name
-
-    def reshape(self, name: str, value: str, *target: int) -> str:
-        self.arrays[f"{name}_to"] = numpy.array(target, numpy.int64)
-        return self.add(name, "Reshape", value, f"{name}_to")
+        self.proto = self.pooled(self.convolved("last", value, 3), (1, CHANNELS, *size), opset)
 
     def scaled(self, name: str, value: str, size: tuple[int, int], mode: str) -> str:
         self.arrays[f"{name}_sizes"] = numpy.array((1, CHANNELS, *size), numpy.int64)
@@ -83,12 +67,6 @@ class Net:
         uncut = self.reshape("uncut", seen, 1, CHANNELS, SIDE, SIDE, high, wide)
         straight = self.add("straight", "Transpose", uncut, perm=[0, 1, 4, 2, 5, 3])
         return self.reshape("map", straight, 1, CHANNELS, SIDE * high, SIDE * wide)
-
-
-def run(proto: onnx.ModelProto, size: tuple[int, int]) -> Any:
-    image = numpy.random.default_rng(0).standard_normal((1, CHANNELS, *size), numpy.float32)
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"x": image})[0]
 
 
 @pytest.mark.parametrize("opset", [13, 18])

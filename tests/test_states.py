@@ -4,48 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy
 import onnx
-import onnxruntime
 import pytest
-from onnx import helper, numpy_helper
+from grown import Grown, run
+from onnx import numpy_helper
 
 import shapecalc
 from shapecalc.surgery.coding import decode, encode
 
 CHANNELS, HIDDEN, NATIVE = 5, 3, (6, 6)
-NODE = helper.make_node
 Size = tuple[int, int]
 
 
-class Net:
+class Net(Grown):
     """A 1×1 convolution and what is put behind it, as PyTorch's exporter writes it for one size."""
 
     def __init__(self, size: Size, behind: Callable[[Net, str, Size], str]) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.arrays: dict[str, Any] = {}
+        super().__init__()
         value = self.add("conv", "Conv", "x", self.weight("conv_w", CHANNELS, CHANNELS, 1, 1))
-        self.nodes.append(NODE("GlobalAveragePool", [behind(self, value, size)], ["y"], "pool"))
-        given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, CHANNELS, *size])
-        weights = [numpy_helper.from_array(array, name) for name, array in self.arrays.items()]
-        graph = helper.make_graph(self.nodes, "net", [given], [onnx.ValueInfoProto(name="y")], weights)
-        self.proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-
-    def add(self, name: str, op: str, *inputs: str, **attrs: Any) -> str:
-        self.nodes.append(NODE(op, inputs, [name], name, **attrs))
-        return name
-
-    def held(self, name: str, array: Any) -> str:
-        self.arrays[name] = array
-        return name
+        self.proto = self.pooled(behind(self, value, size), (1, CHANNELS, *size), 18)
 
     def weight(self, name: str, *shape: int) -> str:
         return self.held(name, numpy.random.default_rng(len(name)).standard_normal(shape, numpy.float32))
-
-    def reshape(self, name: str, value: str, *target: int) -> str:
-        return self.add(name, "Reshape", value, self.held(f"{name}_to", numpy.array(target, numpy.int64)))
 
 
 def recurrent(net: Net, value: str, size: Size) -> str:
@@ -115,12 +97,6 @@ def scaled_up(net: Net, value: str, size: Size) -> str:
     low = net.add("low", "AveragePool", value, kernel_shape=[3, 3], strides=[3, 3], ceil_mode=1)
     sizes = net.held("sizes", numpy.array((1, CHANNELS, *size), numpy.int64))
     return net.add("sum", "Mul", value, net.add("up", "Resize", low, "", "", sizes, mode="linear"))
-
-
-def run(proto: onnx.ModelProto, size: Size) -> Any:
-    image = numpy.random.default_rng(0).standard_normal((1, CHANNELS, *size), numpy.float32)
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"x": image})[0]
 
 
 @pytest.mark.parametrize("behind", [recurrent, positional, laid, placed, unmasked, scaled_up])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy
 import onnx
-import onnxruntime
 import pytest
-from onnx import helper, numpy_helper
+from grown import Grown, run
 
 import shapecalc
 from shapecalc.resampling import distances, over_map
@@ -17,18 +15,16 @@ from shapecalc.surgery.coding import decode, encode
 from shapecalc.surgery.exports.whole import AttendInWindows
 
 CHANNELS, NATIVE = 6, 16
-NODE = helper.make_node
 #: Windows of the maps that an image of 16×16 gives: the first is cut, the others are as large as their map.
 PADS, SHRINKS = {16: 4, 8: 8, 4: 4}, {16: 4, 8: 8, 4: 4, 2: 4}
 Size = tuple[int, int]
 
 
-class Net:
+class Net(Grown):
     """Attention within windows of ever smaller maps, as PyTorch's exporter writes it for one size."""
 
     def __init__(self, size: Size, windows: dict[int, int], *, first: bool = False) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.arrays: dict[str, Any] = {}
+        super().__init__()
         self.first = first
         value = "x"
         for native, side in windows.items():
@@ -38,25 +34,10 @@ class Net:
             made = min(side, native)
             now = min(side, high, wide) if windows is SHRINKS else side
             value = self.residual(f"block{native}", value, (high, wide), made, now)
-        self.nodes.append(NODE("GlobalAveragePool", [value], ["y"], "pool"))
-        given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, CHANNELS, *size])
-        weights = [numpy_helper.from_array(array, name) for name, array in self.arrays.items()]
-        graph = helper.make_graph(self.nodes, "net", [given], [onnx.ValueInfoProto(name="y")], weights)
-        self.proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-    def add(self, name: str, op: str, *inputs: str, **attrs: Any) -> str:
-        self.nodes.append(NODE(op, inputs, [name], name, **attrs))
-        return name
-
-    def held(self, name: str, array: Any) -> str:
-        self.arrays[name] = array
-        return name
+        self.proto = self.pooled(value, (1, CHANNELS, *size), 17)
 
     def numbers(self, name: str, *row: int) -> str:
         return self.held(name, numpy.array(row, numpy.int64))
-
-    def reshape(self, name: str, value: str, *target: int) -> str:
-        return self.add(name, "Reshape", value, self.numbers(f"{name}_to", *target))
 
     def residual(self, name: str, value: str, size: Size, made: int, now: int) -> str:
         """A map and what attends to it: the sum has its channels ``first``, or last."""
@@ -98,12 +79,6 @@ class Net:
         )
         shares = self.add(f"{name}_shares", "Softmax", self.add(f"{name}_placed", "Add", scores, bias), axis=-1)
         return self.add(f"{name}_seen", "MatMul", shares, tokens)
-
-
-def run(proto: onnx.ModelProto, size: Size) -> Any:
-    image = numpy.random.default_rng(0).standard_normal((1, CHANNELS, *size), numpy.float32)
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, {"x": image})[0]
 
 
 @pytest.mark.parametrize("first", [False, True])

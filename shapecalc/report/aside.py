@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..graph import PLUMBING, Graph, Node
+from ..ops.base import counted
 from ..trace import Layer, Trace
 
 #: What such layers begin with, besides weights.
@@ -49,4 +50,6 @@ def left_out(trace: Trace, layers: Iterable[Layer]) -> str:
         return ""
     params = sum(layer.params for layer in aside if isinstance(layer.params, int))
     weights = f" with {params:,} parameters" if params else ""
-    return f"{len(aside):,} layers{weights} are left out: sizes and weights alone go through them; --all lists them"
+    verb, them = ("is", "it") if len(aside) == 1 else ("are", "them")
+    told = f"{counted(len(aside), 'layer')}{weights} {verb} left out"
+    return f"{told}: sizes and weights alone go through {them}; --all lists {them}"
