@@ -1,7 +1,9 @@
 """Poolings that an export wrote down for one size of what was a pooling to a grid, whatever comes in.
 
 An adaptive pooling of 56×56 to 7×7 is written as windows of 8×8. One alone could be either; where poolings of maps of
-several sizes all give the same grid, it is the grid that is meant (PVT v2's linear attention, Wang et al. 2022).
+several sizes all give the same grid, it is the grid that is meant (PVT v2's linear attention, Wang et al. 2022). So it
+is where windows are of one place: nobody writes such a pooling, but an adaptive one that met a map of its own grid is
+exported so (torchvision's AlexNet and VGG).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ MAP = 4
 def grids(before: Mapping[str, Layer]) -> dict[str, Sizes]:
     """Layer name -> the grid it pools to, of poolings whose grid is what stays."""
     found: dict[Sizes, dict[str, Sizes]] = {}
+    kept: dict[str, Sizes] = {}
     for name, layer in before.items():
         given, made = shape_of(layer), shape_of(layer, output=True)
         if layer.op == "AveragePool" and given is not None and made is not None and len(given) == MAP:
@@ -33,7 +36,9 @@ def grids(before: Mapping[str, Layer]) -> dict[str, Sizes]:
             strides = tuple(layer.call.attr("strides") or (1,) * len(windows))
             if windows == tuple(layer.call.attr("kernel_shape")) == strides and max(grid) > 1:
                 found.setdefault(grid, {})[name] = size
-    return {name: grid for grid, pools in found.items() if len({*pools.values()}) > 1 for name in pools}
+                if size == grid:
+                    kept[name] = grid
+    return kept | {name: grid for grid, pools in found.items() if len({*pools.values()}) > 1 for name in pools}
 
 
 def pooled(old: Layer, layer: Layer, grid: Sizes) -> ChangePool | AdaptPool | None:

@@ -190,7 +190,7 @@ def _carried(
     grids = {seen.grid(shape[axis], wanted[axis]) for axis in axes}
     grid = next(iter(grids)) if len(grids) == 1 else None
     if grid is None:
-        known = _map(shape, wanted, axes, seen) or _windows(shape, wanted, axes, seen)
+        known = _windows(shape, wanted, axes, seen) or _map(shape, wanted, axes, seen)
         grid = seen.square(shape[axes[0]], wanted[axes[0]]) if known is None and len(axes) == 1 else None
         if grid is None:
             return known
@@ -217,8 +217,9 @@ def _blocks(shape: Sizes, axis: int, grid: Grid, seen: Seen) -> tuple[str, tuple
 
 
 def _map(shape: Sizes, wanted: Sizes, axes: tuple[int, ...], seen: Seen) -> tuple[str, tuple[object, ...], str] | None:
-    """As `_carried`, of a table whose axes are height and width themselves."""
-    for first in (axes[0], axes[0] - 1):  # where one side stayed, it is the one behind or the one before
+    """As `_carried`, of a table whose axes are height and width themselves; what relates places to places is none."""
+    related = len(shape) > 2 and shape[-1] == shape[-2] and axes[-1] < len(shape) - 2
+    for first in () if related else (axes[0], axes[0] - 1):  # a side that stayed is the one behind or the one before
         pair = ((*shape[first : first + 2],), (*wanted[first : first + 2],))
         if first >= 0 and {first, first + 1}.issuperset(axes) and pair in seen.maps:
             return "map", (first, *pair), f"{Grid(*pair, 0)} interpolated (bicubic)"

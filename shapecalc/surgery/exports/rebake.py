@@ -138,11 +138,9 @@ class _Rebaking:
         if layer.op == "Resize" and (ways := shown(old, layer, self.seen)):
             return SetConstant(layer.name, 3, "sizes", ways[0], constant(old, RULES["Resize"]))
         if any(problem.code == "E105" for problem in layer.problems):
-            number = once(layer, self.graph)
             table = looked_up(layer, self.seen, self.graph) or resampled(layer, self.seen, self.graph)
-            if number is not None or table is not None:
-                return number or table
-            return expanded(layer, self.graph) or cropped(layer, self.graph)
+            number = once(layer, self.graph) if table is None else None  # a table may be one number, not trained yet
+            return table or number or expanded(layer, self.graph) or cropped(layer, self.graph)
         return None
 
     def _special(self, old: Layer, layer: Layer) -> Iterator[Edit | None]:
