@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,16 @@ def test_a_cut_is_replayed(folder: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert run(["replay", "p.json", net, "-o", "features.prototxt", "--device", "cpu"]) == 0
     assert shapecalc.load(tmp_path / "features.prototxt").trace().outputs[0].shape == (1, 4, 9, 9)
     assert run(["replay", "p.json", "lenet", "--dry-run"]) == 4
+
+
+def test_what_does_a_saved_plan_again_can_be_pasted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(folder / "small.onnx", "a net.onnx")
+    assert run(["retarget", "a net.onnx", "--classes", "3", "--dry-run", "--save-plan", "a plan.json"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith("Saved the plan as a plan.json; shapecalc replay 'a plan.json' 'a net.onnx' does it again")
 
 
 # -- the diff ----------------------------------------------------------------------------------------------------------

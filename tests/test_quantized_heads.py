@@ -171,6 +171,21 @@ def check(source: Path, folder: Path) -> shapecalc.Model:
     return model
 
 
+@pytest.mark.parametrize(("way", "head"), [("float", "head"), ("dynamic", "head_quant")])
+def test_averaged_channels_without_a_softmax_may_be_features_and_are_named(way: str, head: str, tmp_path: Path) -> None:
+    net = onnx.load(mapped(tmp_path / "net.onnx"))
+    del net.graph.node[-1]
+    net.graph.node[-1].output[0] = "y"
+    onnx.save(net, tmp_path / "bare.onnx")
+    source = tmp_path / "coded.onnx"
+    WAYS[way](tmp_path / "bare.onnx", source)
+    with pytest.raises(shapecalc.RefusedError, match="ends in a rectified convolution, whose channels need") as caught:
+        shapecalc.load(source).retarget(classes=NEW)
+    assert str(caught.value.because) == f"{head} gives {OLD} channels, without a Softmax behind"
+    assert str(caught.value.hint).startswith(f"if they are: --head {head}; shapecalc cut ")
+    assert shapecalc.load(source).retarget(classes=NEW, head=head).trace.outputs[0].shape == (1, NEW)
+
+
 def whole(*shape: int) -> numpy.ndarray[Any, Any]:
     return numpy.random.default_rng(3).integers(-99, 99, shape).astype(numpy.int8)
 

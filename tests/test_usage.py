@@ -56,6 +56,7 @@ WISHES = [
     ("--input 256 --repair rebake", "fc6 expects 9216 inputs, pool5 gives 12544", "--repair insert-pool or window"),
     ("--input 256 --repair none", "fc6 expects 9216 inputs, pool5 gives 12544", "--repair insert-pool or window"),
     ("--input 256 --plan 99", "there is no plan 99", "1 to 5"),
+    ("--input 256 --repair none --plan 2", "there is no plan 2", "--repair none takes none of the plans: leave one"),
     ("--classes 13 --plan 3", "there is no plan 3", "without --plan: it fits as it is"),
     ("--channels 0", "0 channels make no sense", "a whole number, 1 or more"),
     ("--mean nan", "--mean nan: these are no numbers", "--mean 123.7"),

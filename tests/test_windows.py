@@ -217,7 +217,7 @@ def test_the_batch_is_left_free_with_the_size_of_windows(tmp_path: Path) -> None
 
 def test_what_is_done_to_windows_when_they_run_is_said(free: tuple[shapecalc.Plan, onnx.ModelProto]) -> None:
     said = [edit.describe() for edit in free[0].edits]
-    shift = "(4/2 where b0_out[1] > 4)×(4/2 where b0_out[2] > 4)"
+    shift = "(4//2 where b0_out[1] > 4)×(4//2 where b0_out[2] > 4)"
     assert f"Pad_64: its windows are shifted where it has several, by {shift}" in said
     assert "Reshape_77: what was padded taken off, the shift undone when it runs, to the map of b0_out" in said
     assert "Add_32: a mask for windows shifted by 2, computed when it runs, which refuses maps below 5×5" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -75,5 +76,5 @@ def _how(repairs: list[Repair], others: list[int]) -> str:
 
 def print_saved(console: Console, path: Path, plan: Plan) -> None:
     """Where the plan lies and what does it again."""
-    words = f"; shapecalc replay {path} {plan.model.typed} does it again"
+    words = f"; shapecalc replay {quote(str(path))} {plan.model.typed} does it again"
     console.print(hanging(Text.assemble("Saved the plan as ", (str(path), "bold"), words)))

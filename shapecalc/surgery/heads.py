@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from shlex import quote
 from typing import NamedTuple
 
@@ -328,6 +329,14 @@ def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
             because=f"{layer.name} gives {classes_of(layer, trace)} channels at every place, without a Softmax behind",
             hint=f"if they are: {' '.join(f'--head {quote(each.node.name)}' for each in maps)}" + features,
         )
+    if pooled := _pooled(graph, trace):
+        layer = pooled[0].node
+        return RefusedError(
+            f"{name} ends in a rectified convolution, whose channels need not be classes",
+            "E301",
+            because=f"{layer.name} gives {classes_of(layer, trace)} channels, without a Softmax behind",
+            hint=f"if they are: {' '.join(f'--head {quote(each.node.name)}' for each in pooled)}" + features,
+        )
     if any(node.domain == BLOCKED for node in graph.nodes):
         return RefusedError(
             f"{name} holds its channels in blocks, so its head cannot be told",
@@ -341,6 +350,20 @@ def _no_head(graph: Graph, trace: Trace, typed: str) -> RefusedError:
         because=f"its last layer is {last.name} ({last.origin.op or last.op})" if last else "it has no layers",
         hint=_as_detector(graph, typed) + _candidates(graph) + features,
     )
+
+
+def _pooled(graph: Graph, trace: Trace) -> list[Head]:
+    """Convolutions whose rectified channels, one number each, come out: scores as in SqueezeNet, or features."""
+    producers = graph.producers()
+    found = [Head(node, value, False) for value in scores(graph) for node in _behind(graph, producers, value, True)]
+    return [head for head in found if plain(head.node.op) == "Conv" and _is_row(head, trace)]
+
+
+def _is_row(head: Head, trace: Trace) -> bool:
+    """Whether a score has one number for each of the head's channels."""
+    tensor = trace.tensors.get(head.score)
+    sizes = tensor.shape[1:] if tensor is not None and isinstance(tensor.shape, tuple) else (None,)
+    return all(map(is_number, sizes)) and prod(sizes) == classes_of(head.node, trace)
 
 
 def _as_detector(graph: Graph, typed: str) -> str:

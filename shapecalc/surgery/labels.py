@@ -30,8 +30,8 @@ class NameClasses(NamedTuple):
 
     def describe(self) -> str:
         """One line for people."""
-        more = ", …" if len(self.names) > SHOWN else ""
-        return f"names of {len(self.names)} classes in the metadata: {', '.join(self.names[:SHOWN])}{more}"
+        first = ", ".join(self.names[:SHOWN]) + (", …" if len(self.names) > SHOWN else "")
+        return f"names of {len(self.names)} classes, for the metadata of an ONNX file: {first}"
 
     def to_dict(self) -> dict[str, Any]:
         """The edit as JSON."""

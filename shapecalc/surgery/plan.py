@@ -107,7 +107,9 @@ class Surgery:
                 draft.do(edit)
             traced = chosen.trace
         elif choice not in (None, 1):
-            raise UsageError(f"there is no plan {choice}", "E002", hint="without --plan: it fits as it is")
+            unasked = "without --plan: it fits as it is"
+            hint = unasked if traced.ok else "--repair none takes none of the plans: leave one of the two out"
+            raise UsageError(f"there is no plan {choice}", "E002", hint=hint)
         if not traced.ok:
             raise _refusal(draft.model, traced, repair, repairs)
         made = cls(draft, traced, repairs)

@@ -32,7 +32,7 @@ HOWS: Mapping[str, How] = {
     "fill": How("-{n} mod min({n}, {s})", lambda n, s: -n % min(n, s)),
     "pad": How("-{n} mod {s}", lambda n, s: -n % s),
     "many": How("{n}/min({n}, {s})", lambda n, s: n // min(n, s)),
-    "half": How("({s}/2 where {n} > {s})", lambda n, s: s // 2 if n > s else 0),
+    "half": How("({s}//2 where {n} > {s})", lambda n, s: s // 2 if n > s else 0),
 }
 
 
