@@ -153,3 +153,21 @@ def test_square_maps_are_read_back(channels: int, a: int, b: int) -> None:
 def test_primes_multiply_to_the_number(number: int) -> None:
     factors = [part.split("^") for part in primes(number).split("·")]
     assert math.prod(int(base) ** int(*power or ["1"]) for base, *power in factors) == number
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "cause"),
+    [
+        (257, 197, "257 = 16·16 + 1 and 197 = 14·14 + 1: one is a table of positions made for another image size"),
+        (198, 578, "198 = 14·14 + 2 and 578 = 24·24 + 2: one is a table of positions made for another image size"),
+        (256, 196, "256 = 16·16 and 196 = 14·14: one is a table of positions made for another image size"),
+        (144, 100, "one is a weight made for another image size, or the branches round differently"),
+    ],
+)
+def test_tokens_of_two_image_sizes_are_told(a: int, b: int, cause: str) -> None:
+    text = (
+        f"RuntimeError: The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension 1"
+    )
+    said = recognise(text)
+    assert said is not None
+    assert tell(said).causes == (cause,)

@@ -148,6 +148,8 @@ def _join(said: Said) -> Told:
     elif pairs and all(max(a, b) // max(1, min(a, b)) <= 8 and max(a, b) % max(1, min(a, b)) == 0 for a, b in pairs):
         a, b = pairs[0]
         causes.append(f"one is {max(a, b) // max(1, min(a, b))} times the other: a branch has a stride the other lacks")
+    elif len(pairs) == 1 and (tokens := _tokens(*pairs[0])):
+        return Told(*both(said), (f"{tokens}: one is a table of positions made for another image size",), _TABLE_STEPS)
     elif pairs:
         causes.append("one is a weight made for another image size, or the branches round differently")
     steps = (
@@ -155,6 +157,27 @@ def _join(said: Said) -> Told:
         "with the model: shapecalc why MODEL -i SIZE shows both branches from their fork",
     )
     return Told(*both(said), tuple(causes), steps)
+
+
+#: Tokens beside the patches (of the class, of a teacher) -> the least side that two squares with them are read as.
+BESIDE = {1: 4, 2: 4, 0: 14}
+_TABLE_STEPS = (
+    "feed the size the table was made for; shapecalc sizes MODEL lists all that fit",
+    "or carry the table to the other size: shapecalc retarget MODEL --input SIZE does for an ONNX file, and proves it",
+    "with the model: shapecalc why MODEL -i SIZE says which table it is",
+)
+
+
+def _tokens(wanted: int, given: int) -> str:
+    """Both as the patches of square images, with as many tokens beside them; "" where they are none."""
+    for beside, least in BESIDE.items():
+        sides = [math.isqrt(max(0, number - beside)) for number in (wanted, given)]
+        if min(sides) >= least and [side * side + beside for side in sides] == [wanted, given]:
+            more = f" + {beside}" if beside else ""
+            return " and ".join(
+                f"{number} = {side}·{side}{more}" for number, side in zip((wanted, given), sides, strict=True)
+            )
+    return ""
 
 
 def _at(said: Said, axis: int) -> tuple[int, int]:
