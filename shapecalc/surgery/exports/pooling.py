@@ -8,6 +8,7 @@ exported so (torchvision's AlexNet and VGG).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -47,13 +48,30 @@ def pooled(old: Layer, layer: Layer, grid: Sizes) -> ChangePool | AdaptPool | No
     if before is None or now is None or before == now or layer.op != "AveragePool":
         return None
     size = now[2:]
-    if any(n % out for n, out in zip(size, grid, strict=True)):
+    alike = [_alike(n, out) for n, out in zip(size, grid, strict=True)]
+    if None in alike:
         return AdaptPool(layer.name, size, grid)
-    window = tuple(n // out for n, out in zip(size, grid, strict=True))
-    if window == tuple(layer.call.attr("kernel_shape")):
+    window, strides = zip(*(pair for pair in alike if pair), strict=True)
+    if window == tuple(layer.call.attr("kernel_shape")) and strides == tuple(layer.call.attr("strides")):
         return None
-    what = f"{show(layer.call.attr('kernel_shape'))} → {show(window)}, so that {show(size)} gives {show(grid)}"
-    return ChangePool(layer.name, {"kernel_shape": window, "strides": window}, what)
+    stride = f", stride {show(strides)}" if strides != window else ""
+    what = f"{show(layer.call.attr('kernel_shape'))} → {show(window)}{stride}, so that {show(size)} gives {show(grid)}"
+    return ChangePool(layer.name, {"kernel_shape": window, "strides": strides}, what)
+
+
+def _alike(size: int, grid: int) -> tuple[int, int] | None:
+    """Window and stride where the windows of an adaptive pooling are alike: all of one length, one step apart.
+
+    Window i goes from floor(i·size/grid) to ceil((i + 1)·size/grid), as PyTorch has it.
+    """
+    starts = [i * size // grid for i in range(grid)]
+    ends = [-(-(i + 1) * size // grid) for i in range(grid)]
+    lengths = {end - start for start, end in zip(starts, ends, strict=True)}
+    steps = {after - before for before, after in itertools.pairwise(starts)}
+    if len(lengths) > 1 or len(steps) > 1 or steps == {0}:
+        return None
+    (length,) = lengths
+    return length, next(iter(steps), length)
 
 
 class AdaptPool(NamedTuple):
