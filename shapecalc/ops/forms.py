@@ -305,7 +305,7 @@ def _uncomputed(call: Call, found: Form, index: int) -> Detail:
     named = f"{_named(call)} of {dtype} on the CPU"
     message = f"{call.name}: onnxruntime does not compute {named}, which {call.giver(index)} gives"
     hint = _higher(better[0].since) if better else f"a Cast of {call.giver(index)}"
-    return Detail(message, ", ".join(sorted(found.slot(index).computed)), dtype, hint)
+    return Detail(message, ", ".join(sorted(found.slot(index).computed - FOR_CARDS)), dtype, hint)
 
 
 def _named(call: Call) -> str:
