@@ -314,3 +314,15 @@ def test_a_wrong_field_is_noticed() -> None:
     }
     trace.__dict__["seen"] = shifted
     assert measure(proto, trace).wrong
+
+
+@pytest.mark.parametrize(("keepdims", "kept"), [(0, False), (1, True), (127, False)])
+def test_a_reduction_keeps_its_axes_where_the_trace_does(keepdims: int, kept: bool) -> None:
+    """onnxruntime keeps them for 1 alone (found by damaged ONNX files)."""
+    fed = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 4, 5])
+    nodes = [helper.make_node("ReduceMax", ["x"], ["y"], "most", axes=[3], keepdims=keepdims)]
+    net = helper.make_graph(nodes, "net", [fed], [onnx.ValueInfoProto(name="y")])
+    layer = shapecalc.load(helper.make_model(net, opset_imports=[helper.make_opsetid("", 13)])).trace().layer("most")
+    assert layer.outputs[0].shape == ((1, 3, 4, 1) if kept else (1, 3, 4))
+    assert (layer.unseen is None) is kept
+    assert layer.sees_padding == (0 if kept else None)

@@ -207,7 +207,7 @@ def _reduced(call: Call, arriving: Views, out: Shape) -> View:
     axes = [call.axis(int(axis)) for axis in given] if given else list(range(rank))
     rows = list(zip(view.axes, view.fields, _sizes(call, view), strict=True))
     fields = tuple(field.over(n) if axis in axes else field for axis, field, n in rows) if rows else view.fields
-    left = [axis for axis in range(rank) if axis not in axes or bool(call.attr("keepdims", 1))]
+    left = [axis for axis in range(rank) if axis not in axes or call.attr("keepdims", 1) == 1]
     kept = [axis for axis in view.axes if axis in left]
     if kept and len(kept) < len(view.axes):
         raise UnseenError("it leaves out one axis of the image and keeps the other")
